@@ -1,0 +1,42 @@
+"""What pods alone do not say: when a revision was last ready, and whether it is only now coming up from zero.
+
+Both engines feed it what they see; it keeps no clock and does no I/O. After a restart of the process its memory is
+empty, and the facts that the pods still carry (`was_ready`) stand in for it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`starting`: wants pods, had none, and has not been ready since."""
+
+    starting: bool
+    ready_at: datetime | None
+
+
+class ReadinessMemory:
+    """Readiness by revision uid, from successive observations."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Readiness] = {}
+
+    def observe(self, uid: str, *, wanted: int, ready: int, was_ready: bool, now: datetime) -> Readiness:
+        """Take in one look at a revision. `was_ready`: a pod that still exists has been ready before."""
+        before = self._seen.get(uid)
+        if ready:
+            after = Readiness(starting=False, ready_at=now)
+        elif wanted == 0:
+            after = Readiness(starting=True, ready_at=None)  # whatever comes next comes from zero
+        elif before is None:
+            after = Readiness(starting=not was_ready, ready_at=now if was_ready else None)
+        else:
+            after = before
+        self._seen[uid] = after
+        return after
+
+    def forget_all_but(self, uids: set[str]) -> None:
+        """Drop what no longer exists, so that memory does not grow with history."""
+        for uid in self._seen.keys() - uids:
+            del self._seen[uid]

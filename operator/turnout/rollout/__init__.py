@@ -1,0 +1,1 @@
+"""What should happen next: `decide(Snapshot) -> Plan`, and nothing else. No I/O, no clock."""

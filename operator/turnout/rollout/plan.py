@@ -1,0 +1,102 @@
+"""What a decision asks for. An engine carries it out in the order of the fields and decides nothing itself.
+
+Crash safety rests on one rule: what a Plan does to the world follows from what was *recorded before* (and from who is
+dead); what it records leads to effects only in the next pass. So a kill between any two writes repeats, never skips.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from turnout.api.reasons import EventReason
+from turnout.api.status import Status
+from turnout.api.version import ModelVersion
+from turnout.rollout.snapshot import Autoscaling, Deployment, Split
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """The whole split to write; an empty one removes the Route. Percents sum to 100.
+
+    `fallback`: the revision on which a request that failed elsewhere is repeated once; empty: no repeats.
+    """
+
+    split: Split
+    owners: frozenset[str] = frozenset()
+    fallback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Create what runs this version, once. `owners`: (name, uid) of every ModelVersion of the model, or none."""
+
+    version: ModelVersion
+    image: str
+    spec_hash: str
+    owners: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Delete what runs a version. Never asked for while the deployment has an observed share."""
+
+    deployment: Deployment
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Change a revision's autoscaling in place."""
+
+    deployment: Deployment
+    autoscaling: Autoscaling
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Set the references of a deployment to exactly these ModelVersions, (name, uid); none: an orphan."""
+
+    deployment: Deployment
+    owners: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """Replay the artifact's examples at the version's own address until `requests` were answered, or `timeout`."""
+
+    version: str
+    revision: str
+    revision_uid: str
+    model: str
+    requests: int
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A happening, told once, on one ModelVersion."""
+
+    version: str
+    reason: EventReason
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """At most one change of traffic, then the rest, then the record. An empty Plan changes nothing."""
+
+    route: RouteChange | None = None
+    scale: tuple[Scale, ...] = ()
+    deploy: tuple[Deploy, ...] = ()
+    retire: tuple[Retire, ...] = ()
+    own: tuple[Own, ...] = ()
+    probe: tuple[ProbeRequest, ...] = ()
+    record: Mapping[str, Status] = field(default_factory=dict)  # by ModelVersion name; only those that change
+    events: tuple[Event, ...] = ()
+    again: datetime | None = None  # when to look again, if nothing happens before
+
+    @property
+    def changes_nothing(self) -> bool:
+        """No write at all: the test of rest."""
+        return not (self.route or self.scale or self.deploy or self.retire or self.own or self.record or self.events)
