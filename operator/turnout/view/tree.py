@@ -1,0 +1,161 @@
+"""What a person sees of models and versions: one frozen tree, which text, JSON and live views draw.
+
+It is built from the spec and status of ModelVersions and from traffic that somebody counted; it knows neither
+engine nor clock, and decides nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from turnout.api.reasons import Reason, Role, State
+from turnout.api.version import ModelVersion
+
+UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`, running?"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Requests that reached a version since counting began, those it failed, and requests per second now."""
+
+    requests: int = 0
+    errors: int = 0
+    per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """All requests of all callers, and those that a caller saw fail."""
+
+    requests: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """One version. Weights are whole percent; `step` reads `3/7` or nothing; `ready` and `floor` are pods."""
+
+    name: str
+    version: int
+    role: Role = Role.Unassigned
+    state: State = State.Pending
+    reason: str = ""
+    message: str = ""
+    weight: int = 0
+    desired_weight: int = 0
+    step: str = ""
+    ready: int = 0
+    floor: int = 0
+    traffic: Traffic | None = None
+
+    @property
+    def is_asleep(self) -> bool:
+        """It wants no pods, and wakes with the next request."""
+        return self.reason == Reason.ScaledToZero
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model: where it is called, and its versions, newest first."""
+
+    namespace: str
+    model: str
+    url: str = ""
+    versions: tuple[VersionView, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return self.model if self.namespace in ("", "default") else f"{self.namespace}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Every model in sight. `source` says in words whose world this is."""
+
+    models: tuple[ModelView, ...] = ()
+    source: str = ""
+    clients: Clients | None = None
+
+    @property
+    def has_traffic(self) -> bool:
+        return any(version.traffic for model in self.models for version in model.versions)
+
+
+Counts = Mapping[tuple[str, str], Traffic]
+"""Traffic by (namespace, name of the ModelVersion)."""
+
+
+def tree_of(
+    versions: Iterable[ModelVersion],
+    *,
+    traffic: Counts | None = None,
+    source: str = "",
+    clients: Clients | None = None,
+) -> Tree:
+    """Group versions by model, in alphabetical order, newest version first."""
+    groups: dict[tuple[str, str], list[ModelVersion]] = {}
+    for version in versions:
+        groups.setdefault((version.metadata.namespace, version.spec.model), []).append(version)
+    models = tuple(_model_view(*key, groups[key], traffic or {}) for key in sorted(groups))
+    return Tree(models=models, source=source, clients=clients)
+
+
+def _model_view(namespace: str, model: str, versions: list[ModelVersion], counts: Counts) -> ModelView:
+    newest_first = sorted(versions, key=lambda each: (-each.spec.version, each.metadata.name))
+    return ModelView(
+        namespace=namespace,
+        model=model,
+        url=next((each.status.url for each in newest_first if each.status.url), ""),
+        versions=tuple(
+            _version_view(each, counts.get((namespace, each.metadata.name))) for each in newest_first
+        ),
+    )
+
+
+def _version_view(version: ModelVersion, traffic: Traffic | None) -> VersionView:
+    status = version.status
+    return VersionView(
+        name=version.metadata.name,
+        version=version.spec.version,
+        role=status.role or Role.Unassigned,
+        state=status.state or State.Pending,
+        reason=status.reason or Reason.Pending,
+        message=status.message if status.state else UNSEEN,
+        weight=status.weight.observed,
+        desired_weight=status.weight.desired,
+        step=status.step.display if status.step else "",
+        ready=status.replicas.ready,
+        floor=status.replicas.floor,
+        traffic=traffic,
+    )
+
+
+def tree_json(tree: Tree) -> Mapping[str, object]:
+    """The tree in the field names of a ModelVersion's status, for programs."""
+    models = [
+        {
+            "namespace": model.namespace,
+            "model": model.model,
+            "url": model.url,
+            "versions": [_version_json(version) for version in model.versions],
+        }
+        for model in tree.models
+    ]
+    clients = tree.clients and {"requests": tree.clients.requests, "failed": tree.clients.failed}
+    return {"source": tree.source, "models": models, "clients": clients}
+
+
+def _version_json(version: VersionView) -> Mapping[str, object]:
+    traffic = version.traffic
+    return {
+        "name": version.name,
+        "version": version.version,
+        "role": version.role,
+        "state": version.state,
+        "reason": version.reason,
+        "message": version.message,
+        "weight": {"desired": version.desired_weight, "observed": version.weight},
+        "step": version.step,
+        "replicas": {"ready": version.ready, "floor": version.floor},
+        "traffic": traffic
+        and {"requests": traffic.requests, "errors": traffic.errors, "perSecond": traffic.per_second},
+    }
