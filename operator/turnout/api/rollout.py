@@ -223,6 +223,11 @@ def _warms_up_first(rollout: Rollout) -> bool:
     return all(step.warmup is None for step in (rollout.steps or ())[1:])
 
 
+def _has_only_what_all_at_once_needs(rollout: Rollout) -> bool:
+    steps = rollout.steps or ()
+    return rollout.strategy is not Strategy.ALL_AT_ONCE or all(step.warmup is not None for step in steps)
+
+
 def _analyses_something(rollout: Rollout) -> bool:
     steps = rollout.steps or ()
     analysis = _first(steps, frozenset({Verb.ANALYSIS}))
@@ -253,6 +258,12 @@ class Rollout(Authored):
             "self.steps.map(s, has(s.analysis)).indexOf(true))",
             sentence="an analysis needs a setWeight or a shadow before it: there is nothing to analyse",
             holds=_analyses_something,
+            field="steps",
+        ),
+        Rule(
+            cel="self.strategy != 'AllAtOnce' || !has(self.steps) || self.steps.all(s, has(s.warmup))",
+            sentence="strategy AllAtOnce has no steps but a warmup",
+            holds=_has_only_what_all_at_once_needs,
             field="steps",
         ),
         Rule(

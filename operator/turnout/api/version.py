@@ -192,3 +192,14 @@ class ModelVersion(Authored):
     @property
     def version(self) -> int:
         return self.spec.version
+
+
+def immutable_changes(old: Spec, new: Spec) -> tuple[str, ...]:
+    """The sentence of each immutable field that `new` changes, as the API server would refuse it."""
+    blocks: tuple[tuple[Authored, Authored], ...] = ((old, new), (old.scaling, new.scaling))
+    return tuple(
+        rule.sentence
+        for before, after in blocks
+        for rule in before.rules
+        if rule.transition and not rule.holds(before, after)
+    )

@@ -1,0 +1,146 @@
+"""What this release does not do yet, in one table: refused by name if asked for, named aloud if a default.
+
+A field is listed here until code serves it; taking its line out is part of serving it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from turnout.api.base import Block, JsonObject
+from turnout.api.predictor import Predictor, Runtime
+from turnout.api.rollout import Step, Strategy, Verb
+from turnout.api.version import Spec
+
+SERVED_VERBS = (Verb.WARMUP, Verb.SET_WEIGHT, Verb.PAUSE)
+SERVED_SCHEMES = ("file", "pvc")
+LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A field of which only some values are served; without `served`, only its default is."""
+
+    field: str
+    why: str
+    served: tuple[JsonValue, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotServed:
+    """A field that asks for something that this release does not do."""
+
+    field: str
+    value: JsonValue
+    why: str
+
+    def __str__(self) -> str:
+        shown = json.dumps(self.value)
+        shown = shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
+        return f"{self.field}: {shown} is not served by this release: {self.why}"
+
+
+LIMITS = (
+    Limit(
+        "spec.predictor.runtime",
+        "it serves sklearn, sentence-transformers and custom",
+        ("sklearn", "sentence-transformers", "custom"),
+    ),
+    Limit("spec.predictor.artifact.authRef", "artifacts come from file and pvc, which need no Secret"),
+    Limit("spec.predictor.protocol", "it serves http"),
+    Limit("spec.scaling.floors", "floors follow no schedule yet; use minReplicas"),
+    Limit("spec.rollout.strategy", "it serves Canary and AllAtOnce", ("Canary", "AllAtOnce")),
+    Limit("spec.rollout.onSupersede", "it serves Restart"),
+    Limit("spec.rollout.onFailure", "it serves Rollback"),
+    Limit("spec.rollout.rollbackWindow.keepWarm", "versions of the window are kept at zero pods"),
+    Limit("spec.rollout.retryLimit", "nothing is tried again by itself"),
+    Limit("spec.control.abort", "set desired to Standby to end a rollout"),
+    Limit("spec.control.promote.mode", "nothing is promoted by hand"),
+    Limit("spec.control.promote.token", "nothing is promoted by hand"),
+    Limit("spec.control.retryToken", "make a new version to try again"),
+    Limit("spec.analysis", "no judge is served; harm is what readiness shows"),
+)
+
+PAUSE_WITHOUT_END = "nobody could end it, since control.promote is not served; give it a duration"
+
+DEFAULT_PLAN_LINE = (
+    "the default plan's analysis steps are pauses of their minDuration, since no judge is served yet"
+)
+PLAN_CHANGE_LINE = (
+    "spec.rollout.onPlanChange: Suffix is not served yet: an edited plan counts from the next attempt on"
+)
+STABLE_UNHEALTHY_LINE = (
+    "spec.rollout.onStableUnhealthy: Proceed is not served yet: the version waits for stable, as with Hold"
+)
+
+
+def unserved(spec: Spec) -> tuple[NotServed, ...]:
+    """Every field that asks for what is not served, in the order of the table; empty if all of it is."""
+    defaults = _default_body()
+    written: JsonObject = {"spec": spec.body()}
+    by_field = (finding for limit in LIMITS for finding in _beyond(limit, written, defaults))
+    return (*by_field, *_scheme(spec.predictor), *_steps(spec.rollout.steps or ()))
+
+
+def unserved_defaults(spec: Spec) -> tuple[str, ...]:
+    """A line for each default that this release does not do, as far as it matters to `spec`."""
+    rollout = spec.rollout
+    by_default_plan = rollout.steps is None and rollout.strategy is Strategy.CANARY
+    lines = (
+        (DEFAULT_PLAN_LINE, by_default_plan),
+        (PLAN_CHANGE_LINE, rollout.on_plan_change == "Suffix"),
+        (STABLE_UNHEALTHY_LINE, rollout.on_stable_unhealthy == "Proceed"),
+    )
+    return tuple(line for line, matters in lines if matters)
+
+
+def _default_body() -> JsonObject:
+    bare = Spec(model="m", version=1, predictor=Predictor(runtime=Runtime.CUSTOM, image="i"))
+    return {"spec": bare.body()}
+
+
+def _beyond(limit: Limit, written: JsonObject, defaults: JsonObject) -> Iterator[NotServed]:
+    value, default = _at(written, limit.field), _at(defaults, limit.field)
+    if limit.served:
+        if value not in limit.served:
+            yield NotServed(limit.field, value, limit.why)
+    elif value is not None:
+        for path, leaf in _differences(limit.field, value, default):
+            yield NotServed(path, leaf, limit.why)
+
+
+def _at(body: JsonValue, path: str) -> JsonValue:
+    for key in path.split("."):
+        body = body.get(key) if isinstance(body, dict) else None
+    return body
+
+
+def _differences(path: str, value: JsonValue, default: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+    """The leaves under `path` whose value is not the default; an absent default is the empty value."""
+    if isinstance(value, dict) and isinstance(default, dict):
+        for key, inner in value.items():
+            yield from _differences(f"{path}.{key}", inner, default.get(key))
+    elif value != default and (default is not None or value != ""):
+        yield path, value
+
+
+def _scheme(predictor: Predictor) -> Iterator[NotServed]:
+    artifact = predictor.artifact
+    if artifact is not None and artifact.scheme not in SERVED_SCHEMES:
+        why = "it serves file:// and pvc://"
+        yield NotServed("spec.predictor.artifact.uri", artifact.uri, why)
+
+
+def _steps(steps: Sequence[Step]) -> Iterator[NotServed]:
+    for index, step in enumerate(steps):
+        field = f"spec.rollout.steps[{index}].{step.verb}"
+        block = getattr(step, step.verb.value, None)
+        value: JsonValue = block.body() if isinstance(block, Block) else None
+        if step.verb not in SERVED_VERBS:
+            yield NotServed(field, value, "it serves the steps warmup, setWeight and pause")
+        elif step.pause is not None and step.pause.duration is None:
+            yield NotServed(field, {}, PAUSE_WITHOUT_END)
