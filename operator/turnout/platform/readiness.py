@@ -4,16 +4,17 @@ Both engines feed it what they see; it keeps no clock and does no I/O. After a r
 empty, and the facts that the pods still carry (`was_ready`) stand in for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`starting`: wants pods, had none, and has not been ready since."""
+    """`starting`: wants pods, had none, and has not been ready since; `since` then says since when it wants them."""
 
     starting: bool
     ready_at: datetime | None
+    since: datetime | None = None
 
 
 class ReadinessMemory:
@@ -30,9 +31,9 @@ class ReadinessMemory:
         elif wanted == 0:
             after = Readiness(starting=True, ready_at=None)  # whatever comes next comes from zero
         elif before is None:
-            after = Readiness(starting=not was_ready, ready_at=now if was_ready else None)
+            after = Readiness(starting=not was_ready, ready_at=now if was_ready else None, since=now)
         else:
-            after = before
+            after = before if before.since else replace(before, since=now)
         self._seen[uid] = after
         return after
 

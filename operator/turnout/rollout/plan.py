@@ -16,13 +16,13 @@ from turnout.rollout.snapshot import Autoscaling, Deployment, Split
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """The whole split to write; an empty one removes the Route. Percents sum to 100.
+    """The whole split to write; an empty one removes the Route. Percents sum to 100. `owners`: (name, uid) as in Deploy.
 
     `fallback`: the revision on which a request that failed elsewhere is repeated once; empty: no repeats.
     """
 
     split: Split
-    owners: frozenset[str] = frozenset()
+    owners: tuple[tuple[str, str], ...] = ()
     fallback: str = ""
 
 

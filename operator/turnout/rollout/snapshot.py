@@ -50,6 +50,7 @@ class Pod:
     name: str
     ready: bool
     leaving: bool = False
+    created_at: datetime | None = None
     crash: Crash | None = None
 
 
@@ -81,6 +82,7 @@ class Revision:
     autoscaling: Autoscaling
     pods: tuple[Pod, ...] = ()
     starting: bool = False
+    starting_since: datetime | None = None
     ready_at: datetime | None = None
     crash: Crash | None = None
 
