@@ -1,0 +1,102 @@
+"""Which model to look at next. A key waits once, and is never worked on twice at once.
+
+The queue knows keys and due times, nothing of what is done with them. All of it runs on one event loop, so
+that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
+"""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+
+from turnout.rollout.snapshot import ModelKey
+
+FIRST_BACK_OFF = 0.5  # seconds; doubled by each failure in a row
+LONGEST_BACK_OFF = 300.0
+
+
+class Queue:
+    """Keys with due times, in the order in which they are due."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
+    ) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._due: dict[ModelKey, float] = {}
+        self._heap: list[tuple[float, ModelKey]] = []  # may hold outdated entries; `_due` is the truth
+        self._working: set[ModelKey] = set()
+        self._failures: dict[ModelKey, int] = {}
+        self._news = asyncio.Event()
+
+    def add(self, key: ModelKey, delay: float = 0.0) -> None:
+        """Have `key` looked at in `delay` seconds, or sooner if it is due sooner already."""
+        due = self._clock() + max(0.0, delay)
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            self._offer(key)
+
+    async def take(self) -> ModelKey:
+        """The key that is due first, as soon as it is; its worker ends with `done` or `failed`."""
+        while (key := self._pop()) is None:
+            self._news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._seconds_to_next())
+        self._working.add(key)
+        return key
+
+    def done(self, key: ModelKey, again: float | None = None) -> None:
+        """`key` is worked on no more; look again in `again` seconds, or only when something happens."""
+        self._failures.pop(key, None)
+        self._release(key, again)
+
+    def failed(self, key: ModelKey, first: float = FIRST_BACK_OFF, most: float = LONGEST_BACK_OFF) -> float:
+        """As `done`, with a jittered back-off that doubles with each failure in a row; returns the delay."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(most, first * 2.0 ** min(failures - 1, 32)) * self._jitter()
+        self._release(key, delay)
+        return delay
+
+    def failures(self, key: ModelKey) -> int:
+        """How often in a row the work on `key` has failed."""
+        return self._failures.get(key, 0)
+
+    @property
+    def depth(self) -> int:
+        """How many keys are due now and wait for a worker."""
+        now = self._clock()
+        return sum(due <= now for due in self._due.values())
+
+    @property
+    def overdue(self) -> float:
+        """For how many seconds the key that is due first has been waiting: the heartbeat of the workers."""
+        idle = (due for key, due in self._due.items() if key not in self._working)
+        return max(0.0, self._clock() - min(idle, default=float("inf")))
+
+    def _release(self, key: ModelKey, again: float | None) -> None:
+        self._working.discard(key)
+        if again is not None:
+            self.add(key, again)
+        if key in self._due:  # it was added while it was worked on
+            self._offer(key)
+
+    def _offer(self, key: ModelKey) -> None:
+        if key not in self._working:
+            heapq.heappush(self._heap, (self._due[key], key))
+            self._news.set()
+
+    def _pop(self) -> ModelKey | None:
+        """The next key if it is due. No await in here: that is what keeps two workers off one key."""
+        while self._heap and self._heap[0][0] <= self._clock():
+            due, key = heapq.heappop(self._heap)
+            if self._due.get(key) == due and key not in self._working:
+                del self._due[key]
+                return key
+        return None
+
+    def _seconds_to_next(self) -> float | None:
+        return max(0.0, self._heap[0][0] - self._clock()) if self._heap else None

@@ -1,0 +1,172 @@
+"""Observe, decide, apply, record: four workers that know nothing but keys, and look at the whole each time.
+
+Whatever happened (an event, a restart, a timer), the way is the same. This module carries a Plan out in the
+order of its fields and decides nothing; what an effect runs into is the engine's to remember, so that the next
+Snapshot says it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from time import perf_counter
+from typing import Protocol
+
+from turnout.controller.queue import Queue
+from turnout.platform.protocol import Conflict, Platform, Refused, Unavailable
+from turnout.rollout.plan import Plan
+from turnout.rollout.snapshot import ModelKey, Snapshot
+
+LOOK_AGAIN = 600.0  # seconds; every key, whatever its plan says: lost events cost no more than this
+PASS_TIMEOUT = 120.0  # a pass that hangs must not keep its key for ever
+CONFLICT_BACK_OFF = 0.01  # "at once", but not as fast as the processor can
+CONFLICT_LONGEST = 1.0
+TRAFFIC_LONGEST = 1.0  # a split that cannot be written is tried again for ever, and never waits for minutes
+RESTLESS_AFTER = 25  # recording passes in a row without a pause; a settled model needs a handful
+RESTLESS_DELAY = 1.0
+
+log = logging.getLogger(__name__)
+
+Decide = Callable[[Snapshot], Plan]
+
+
+class TrafficUnwritable(Unavailable):
+    """The pass held a new split, and the engine did not take it or what belongs to it."""
+
+
+class Meter(Protocol):
+    """Who counts what the loop does."""
+
+    def looked(self, snapshot: Snapshot, plan: Plan) -> None: ...
+
+    def passed(self, key: ModelKey, seconds: float, outcome: str) -> None: ...
+
+    def gone(self, key: ModelKey) -> None: ...
+
+
+class Silence:
+    """Counts nothing."""
+
+    def looked(self, snapshot: Snapshot, plan: Plan) -> None: ...
+
+    def passed(self, key: ModelKey, seconds: float, outcome: str) -> None: ...
+
+    def gone(self, key: ModelKey) -> None: ...
+
+
+class Controller:
+    """Runs `decide` over every model of one engine."""
+
+    def __init__(
+        self, platform: Platform, queue: Queue, decide: Decide, workers: int = 4, meter: Meter | None = None
+    ) -> None:
+        self.platform = platform
+        self.queue = queue
+        self._decide = decide
+        self._workers = workers
+        self._meter: Meter = meter or Silence()
+        self._restless: dict[ModelKey, int] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled. Marks every known key dirty first."""
+        for each in tuple(self.platform.keys()):
+            self.queue.add(each)
+        async with asyncio.TaskGroup() as workers:
+            for number in range(self._workers):
+                workers.create_task(self._work(), name=f"reconcile-{number}")
+
+    async def _work(self) -> None:
+        while True:
+            await self.turn(await self.queue.take())
+
+    async def turn(self, key: ModelKey) -> None:
+        """One pass over one taken key, and its return to the queue, whatever happens in between."""
+        began = perf_counter()
+        outcome = "cancelled"
+        try:
+            async with asyncio.timeout(PASS_TIMEOUT):
+                again = await self.reconcile(key)
+        except Conflict as fault:
+            outcome = "conflict"
+            delay = self.queue.failed(key, CONFLICT_BACK_OFF, CONFLICT_LONGEST)
+            log.info("%s: changed meanwhile, again in %.2f s: %s", key, delay, fault)
+        except TrafficUnwritable as fault:
+            outcome = "unwritable"
+            delay = self.queue.failed(key, most=TRAFFIC_LONGEST)
+            log.warning("%s: the split cannot be written, again in %.1f s: %s", key, delay, fault)
+        except (Unavailable, TimeoutError) as fault:
+            outcome = "unavailable"
+            delay = self.queue.failed(key)
+            log.warning("%s: no answer, again in %.1f s: %s", key, delay, str(fault) or "the pass took too long")
+        except Refused as fault:
+            outcome = "refused"
+            delay = self.queue.failed(key)
+            log.error("%s: refused, again in %.1f s: %s", key, delay, fault)
+        except Exception:  # the one broad catch: a bad model must not stop the others
+            outcome = "error"
+            delay = self.queue.failed(key)
+            log.exception("%s: the pass broke off; this is a fault of Turnout's, again in %.1f s", key, delay)
+        else:
+            outcome = "ok"
+            self.queue.done(key, again)
+        finally:
+            self._meter.passed(key, perf_counter() - began, outcome)
+
+    async def reconcile(self, key: ModelKey) -> float | None:
+        """One pass; in how many seconds to look again, None if nothing of the model exists any more."""
+        snapshot = await self.platform.observe(key)
+        plan = self._decide(snapshot)
+        self._meter.looked(snapshot, plan)
+        await self._apply(key, plan)
+        if not (snapshot.versions or snapshot.deployments or snapshot.route) and plan.changes_nothing:
+            self._restless.pop(key, None)
+            self._meter.gone(key)
+            return None
+        if plan.record:
+            return self._at_once(key)
+        self._restless.pop(key, None)
+        wait = (plan.again - snapshot.now).total_seconds() if plan.again else LOOK_AGAIN
+        return min(max(wait, 0.0), LOOK_AGAIN)
+
+    def _at_once(self, key: ModelKey) -> float:
+        """What was recorded has its effects in the next pass: now, unless a fault makes it record for ever."""
+        passes = self._restless[key] = self._restless.get(key, 0) + 1
+        if passes < RESTLESS_AFTER:
+            return 0.0
+        if passes == RESTLESS_AFTER:
+            log.error("%s: recorded something in %d passes in a row; slowing down", key, passes)
+        return RESTLESS_DELAY
+
+    async def _apply(self, key: ModelKey, plan: Plan) -> None:
+        """Effects in the order of the Plan's fields, then the record, then events.
+
+        A conflict ends the pass: what was decided upon is no more. Any other fault ends the effects (a refusal
+        only its own), but not the record: that depends on what was observed, not on what this pass achieves.
+        """
+        fault = await self._carry_out(key, plan)
+        for version, status in plan.record.items():
+            await self.platform.record(key, version, status)
+        for event in plan.events:
+            await self.platform.emit(key, event)
+        if fault is not None:
+            raise fault
+
+    async def _carry_out(self, key: ModelKey, plan: Plan) -> Unavailable | Refused | None:
+        refusal: Refused | None = None
+        for effect in self._effects(key, plan):
+            try:
+                await effect()
+            except Unavailable as fault:
+                return TrafficUnwritable(str(fault)) if plan.route is not None else fault
+            except Refused as fault:
+                refusal = refusal or fault
+        return refusal
+
+    def _effects(self, key: ModelKey, plan: Plan) -> Iterator[Callable[[], Awaitable[None]]]:
+        if plan.route is not None:
+            yield partial(self.platform.route, key, plan.route)
+        yield from (partial(self.platform.scale, key, scale) for scale in plan.scale)
+        yield from (partial(self.platform.deploy, key, deploy) for deploy in plan.deploy)
+        yield from (partial(self.platform.retire, key, retire) for retire in plan.retire)
+        yield from (partial(self.platform.own, key, own) for own in plan.own)
+        yield from (partial(self.platform.probe, key, probe) for probe in plan.probe)
