@@ -1,18 +1,18 @@
 """Observe, decide, apply, record: four workers that know nothing but keys, and look at the whole each time.
 
 Whatever happened (an event, a restart, a timer), the way is the same. This module carries a Plan out in the
-order of its fields and decides nothing; what an effect runs into is the engine's to remember, so that the next
-Snapshot says it.
+order of its fields and decides nothing; what an effect runs into is the engine's to remember, so that the
+next Snapshot says it.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Protocol
 
-from turnout.controller.queue import Queue
+from turnout.controller.queue import FIRST_BACK_OFF, LONGEST_BACK_OFF, Queue
 from turnout.platform.protocol import Conflict, Platform, Refused, Unavailable
 from turnout.rollout.plan import Plan
 from turnout.rollout.snapshot import ModelKey, Snapshot
@@ -32,6 +32,16 @@ Decide = Callable[[Snapshot], Plan]
 
 class TrafficUnwritable(Unavailable):
     """The pass held a new split, and the engine did not take it or what belongs to it."""
+
+
+_BACK_OFF: Mapping[type, tuple[str, int, float, float]] = {  # outcome, level of the log, first delay, longest
+    Conflict: ("conflict", logging.INFO, CONFLICT_BACK_OFF, CONFLICT_LONGEST),
+    TrafficUnwritable: ("unwritable", logging.WARNING, FIRST_BACK_OFF, TRAFFIC_LONGEST),
+    Unavailable: ("unavailable", logging.WARNING, FIRST_BACK_OFF, LONGEST_BACK_OFF),
+    TimeoutError: ("unavailable", logging.WARNING, FIRST_BACK_OFF, LONGEST_BACK_OFF),
+    Refused: ("refused", logging.ERROR, FIRST_BACK_OFF, LONGEST_BACK_OFF),
+    Exception: ("error", logging.ERROR, FIRST_BACK_OFF, LONGEST_BACK_OFF),
+}
 
 
 class Meter(Protocol):
@@ -82,35 +92,23 @@ class Controller:
     async def turn(self, key: ModelKey) -> None:
         """One pass over one taken key, and its return to the queue, whatever happens in between."""
         began = perf_counter()
-        outcome = "cancelled"
+        outcome = "ok"
         try:
             async with asyncio.timeout(PASS_TIMEOUT):
                 again = await self.reconcile(key)
-        except Conflict as fault:
-            outcome = "conflict"
-            delay = self.queue.failed(key, CONFLICT_BACK_OFF, CONFLICT_LONGEST)
-            log.info("%s: changed meanwhile, again in %.2f s: %s", key, delay, fault)
-        except TrafficUnwritable as fault:
-            outcome = "unwritable"
-            delay = self.queue.failed(key, most=TRAFFIC_LONGEST)
-            log.warning("%s: the split cannot be written, again in %.1f s: %s", key, delay, fault)
-        except (Unavailable, TimeoutError) as fault:
-            outcome = "unavailable"
-            delay = self.queue.failed(key)
-            log.warning("%s: no answer, again in %.1f s: %s", key, delay, str(fault) or "the pass took too long")
-        except Refused as fault:
-            outcome = "refused"
-            delay = self.queue.failed(key)
-            log.error("%s: refused, again in %.1f s: %s", key, delay, fault)
-        except Exception:  # the one broad catch: a bad model must not stop the others
-            outcome = "error"
-            delay = self.queue.failed(key)
-            log.exception("%s: the pass broke off; this is a fault of Turnout's, again in %.1f s", key, delay)
+        except Exception as fault:  # the one broad catch: a bad model must not stop the others
+            outcome = self._put_off(key, fault)
         else:
-            outcome = "ok"
             self.queue.done(key, again)
-        finally:
-            self._meter.passed(key, perf_counter() - began, outcome)
+        self._meter.passed(key, perf_counter() - began, outcome)
+
+    def _put_off(self, key: ModelKey, fault: Exception) -> str:
+        kind = next(kind for kind in type(fault).__mro__ if kind in _BACK_OFF)
+        outcome, level, first, most = _BACK_OFF[kind]
+        delay = self.queue.failed(key, first, most)
+        unforeseen = fault if outcome == "error" else None
+        log.log(level, "%s: %s, again in %.2f s: %s", key, outcome, delay, fault, exc_info=unforeseen)
+        return outcome
 
     async def reconcile(self, key: ModelKey) -> float | None:
         """One pass; in how many seconds to look again, None if nothing of the model exists any more."""
@@ -129,7 +127,7 @@ class Controller:
         return min(max(wait, 0.0), LOOK_AGAIN)
 
     def _at_once(self, key: ModelKey) -> float:
-        """What was recorded has its effects in the next pass: now, unless a fault makes it record for ever."""
+        """What was recorded has its effects in the next pass: now, but not if it goes on for ever."""
         passes = self._restless[key] = self._restless.get(key, 0) + 1
         if passes < RESTLESS_AFTER:
             return 0.0
@@ -140,8 +138,8 @@ class Controller:
     async def _apply(self, key: ModelKey, plan: Plan) -> None:
         """Effects in the order of the Plan's fields, then the record, then events.
 
-        A conflict ends the pass: what was decided upon is no more. Any other fault ends the effects (a refusal
-        only its own), but not the record: that depends on what was observed, not on what this pass achieves.
+        A conflict ends the pass: what was decided upon is no more. Any other fault ends the effects (a
+        refusal only its own), but not the record: that depends on what was observed, not on success.
         """
         fault = await self._carry_out(key, plan)
         for version, status in plan.record.items():

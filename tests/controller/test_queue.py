@@ -1,0 +1,106 @@
+import asyncio
+
+import pytest
+
+from turnout.controller.queue import Queue
+from turnout.rollout.snapshot import ModelKey
+
+SIGNALS, TONE = ModelKey("support", "signals"), ModelKey("support", "tone")
+
+
+def a_queue(jitter: float = 1.0) -> Queue:
+    return Queue(asyncio.get_running_loop().time, lambda: jitter)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_key_that_is_added_twice_is_taken_once() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    queue.add(SIGNALS)
+    queue.add(TONE)
+    assert queue.depth == 2
+    assert [await queue.take(), await queue.take()] == [SIGNALS, TONE]
+    assert queue.depth == 0
+
+
+async def test_a_key_is_never_worked_on_twice_at_once() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    await queue.take()
+    queue.add(SIGNALS)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.take(), 3600)
+    queue.done(SIGNALS)
+    assert await queue.take() == SIGNALS
+
+
+async def test_news_during_the_work_is_not_lost_and_comes_before_a_timer() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    await queue.take()
+    queue.add(SIGNALS)
+    queue.done(SIGNALS, again=600)
+    await queue.take()
+    assert now() == 0
+    queue.done(SIGNALS)
+    with pytest.raises(TimeoutError):  # the timer was merged into the earlier look
+        await asyncio.wait_for(queue.take(), 3600)
+
+
+async def test_the_earliest_wish_counts_and_a_waiting_worker_hears_of_it() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS, 600)
+    worker = asyncio.create_task(queue.take())
+    await asyncio.sleep(10)
+    queue.add(TONE, 300)
+    queue.add(SIGNALS, 5)
+    queue.add(SIGNALS, 100)
+    assert await worker == SIGNALS
+    assert now() == 15
+    assert await queue.take() == TONE
+    assert now() == 310
+
+
+async def test_a_taken_key_waits_for_its_timer() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    queue.done(await queue.take(), again=42.0)
+    await queue.take()
+    assert now() == 42
+
+
+async def test_failures_in_a_row_double_the_delay_up_to_five_minutes_and_success_forgets_them() -> None:
+    queue = a_queue()
+    delays = [queue.failed(SIGNALS) for _ in range(12)]
+    assert delays == [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    queue.done(SIGNALS)
+    assert queue.failed(SIGNALS) == 0.5
+
+
+def test_jitter_shortens_a_delay_by_half_at_most() -> None:
+    queue = Queue()
+    delays = {queue.failed(ModelKey("support", f"model-{number}")) for number in range(200)}
+    assert len(delays) > 100
+    assert all(0.25 <= delay <= 0.5 for delay in delays)
+
+
+def test_a_model_that_has_failed_a_thousand_times_still_has_a_delay() -> None:
+    queue = Queue(jitter=lambda: 1.0)
+    assert max(queue.failed(SIGNALS) for _ in range(1100)) == 300
+
+
+async def test_overdue_tells_how_long_the_first_key_has_waited_for_a_worker() -> None:
+    queue = a_queue()
+    assert queue.overdue == 0
+    queue.add(TONE, 20)
+    await asyncio.sleep(15)
+    assert queue.overdue == 0
+    await asyncio.sleep(15)
+    assert queue.overdue == 10
+    await queue.take()
+    queue.add(TONE)  # waits for its own work to end, not for a worker
+    await asyncio.sleep(50)
+    assert queue.overdue == 0
