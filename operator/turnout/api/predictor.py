@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from turnout.api.base import Authored, Boolean, Int32, Int64, Rule
 from turnout.api.scalars import Digest, OptionalName
@@ -16,7 +16,11 @@ DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 URI_PATTERN = r"^(s3|gs|pvc|hf|https|oci|file)://[^ ]+$"
 
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
-Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    Field(pattern=QUANTITY_PATTERN, max_length=32, json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
 Quantities = Annotated[Mapping[Annotated[str, Field(max_length=128)], Quantity], Field(max_length=16)]
 
 

@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from turnout.api.base import Int32, Int64, Observed
 from turnout.api.reasons import ConditionType, Reason, Role, State
@@ -38,7 +45,10 @@ def _readable(value: object, parse: ValidatorFunctionWrapHandler) -> object:
 
 KnownState = Annotated[State | None, BeforeValidator(_known(State))]
 KnownRole = Annotated[Role | None, BeforeValidator(_known(Role))]
-KnownReason = Annotated[Reason | None, BeforeValidator(_known(Reason))]
+KnownReason = Annotated[
+    Reason | None, BeforeValidator(_known(Reason)), WithJsonSchema({"type": "string", "maxLength": 128})
+]
+"""No enum in the CRD: an operator that knows a new reason must be able to write it before the CRD does."""
 KnownVerb = Annotated[Verb | None, BeforeValidator(_known(Verb))]
 
 Percent = Annotated[Int32, Field(ge=0, le=100)]
