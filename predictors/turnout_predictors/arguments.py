@@ -1,0 +1,116 @@
+"""The command line of a predictor process: ours, and kserve's where it has a meaning here.
+
+Flags of kserve's server that mean nothing to ours are accepted and named in the log; any other unknown flag ends
+the process, so that a typo is never a silent default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from .errors import SETTINGS_INVALID, StartError
+
+_OF_KSERVE: Final = tuple(
+    "grpc_port model_dir workers max_threads max_asyncio_workers enable_grpc enable_docs_url enable_latency_logging "
+    "configure_logging log_config_file access_log_format event_loop event-loop timeout-keep-alive predictor_host "
+    "protocol predictor_protocol predictor_use_ssl predictor_request_timeout_seconds grpc_max_send_message_length "
+    "grpc_max_receive_message_length predictor_request_retries enable_predictor_health_check".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    model_name: str
+    model_version: str
+    runtime: str
+    entrypoint: str
+    artifact_uri: str
+    artifact_digest: str | None
+    settings: Mapping[str, Any]
+    timeout_seconds: float
+    http_host: str
+    http_port: int
+    drain_delay: float
+    queue_limit: int
+    revision: str
+    ignored: tuple[str, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise StartError(
+            SETTINGS_INVALID, f"{message}; `python -m turnout_predictors --help` lists the flags"
+        )
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    ours = _Parser(
+        prog="python -m turnout_predictors", description="Serves one version of one model over V2."
+    )
+    add = ours.add_argument
+    add("--model_name", required=True, help="the model's V2 name")
+    add(
+        "--model_version",
+        default=environment.get("MODEL_VERSION", "1"),
+        help="default $MODEL_VERSION, else 1",
+    )
+    add("--runtime", required=True, help="sklearn, sentence-transformers or custom")
+    add("--entrypoint", default="", help="package.module:Class; custom only")
+    add("--artifact_uri", default="", help="file:///absolute/path or pvc://claim/path")
+    add("--artifact_digest", default="", help="sha256:<hex> of the artifact's manifest.json")
+    add("--settings", default="{}", help="a JSON object, checked against the runtime's own settings")
+    add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")
+    add("--http_host", default="0.0.0.0", help="default 0.0.0.0")
+    add(
+        "--http_port", type=int, default=int(environment.get("PORT", "8080")), help="default $PORT, else 8080"
+    )
+    add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
+    add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
+    for name in _OF_KSERVE:
+        add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
+    return ours
+
+
+def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Arguments:
+    """StartError names the flag that is wrong."""
+    environment = os.environ if environment is None else environment
+    given = parser(environment).parse_args(list(argv))
+    digest = given.artifact_digest or None
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise StartError(SETTINGS_INVALID, f"--artifact_digest {digest!r} must be sha256: and 64 hex digits")
+    if not 0 < given.timeout_seconds <= 600:
+        raise StartError(SETTINGS_INVALID, f"--timeout_seconds {given.timeout_seconds:g} must be in (0, 600]")
+    if given.queue_limit < 1 or given.drain_delay < 0:
+        raise StartError(SETTINGS_INVALID, "--queue_limit must be at least 1 and --drain_delay at least 0")
+    return Arguments(
+        model_name=given.model_name,
+        model_version=given.model_version,
+        runtime=given.runtime,
+        entrypoint=given.entrypoint,
+        artifact_uri=given.artifact_uri,
+        artifact_digest=digest,
+        settings=_settings(given.settings),
+        timeout_seconds=given.timeout_seconds,
+        http_host=given.http_host,
+        http_port=given.http_port,
+        drain_delay=given.drain_delay,
+        queue_limit=given.queue_limit,
+        revision=environment.get("K_REVISION", "local"),
+        ignored=tuple(name for name in _OF_KSERVE if getattr(given, f"kserve_{name}") is not None),
+    )
+
+
+def _settings(text: str) -> Mapping[str, Any]:
+    try:
+        values = json.loads(text or "{}")
+    except ValueError as fault:
+        raise StartError(SETTINGS_INVALID, f"--settings is not JSON: {fault}") from None
+    if not isinstance(values, dict):
+        raise StartError(SETTINGS_INVALID, "--settings must be a JSON object")
+    return values

@@ -1,0 +1,9 @@
+"""A published model: a folder whose manifest names every byte. Verified before anything in it is opened."""
+
+from .artifact import Artifact, open_artifact
+from .examples import Example
+from .fetch import FETCHERS, fetch
+from .manifest import digest_of
+from .write import write_artifact
+
+__all__ = ["FETCHERS", "Artifact", "Example", "digest_of", "fetch", "open_artifact", "write_artifact"]

@@ -1,0 +1,61 @@
+"""Writes an artifact: whole or not at all, and never over another one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from turnout_predictors.signature import Signature
+
+from .artifact import SIGNATURE
+from .examples import FOLDER, Example
+from .manifest import NAME, compute, digest_of
+
+
+def write_artifact(
+    target: Path, fill: Callable[[Path], None], signature: Signature, examples: Iterable[Example] = ()
+) -> str:
+    """Publishes into `target` and returns the digest. `fill` writes the weights into the folder it is given.
+
+    FileExistsError if `target` holds something else; publishing equal bytes again changes nothing.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        folder = Path(temporary) / "artifact"
+        folder.mkdir()
+        fill(folder)
+        _write_json(folder / SIGNATURE, signature.to_json())
+        for index, example in enumerate(examples):
+            _write_json(folder / FOLDER / f"{index:03d}-{example.name}.json", example.to_json())
+        (folder / NAME).write_bytes(compute(folder))
+        digest = digest_of(folder)
+        if target.exists() and _is_published(target, digest):
+            return digest
+        os.rename(folder, target)  # fails on a folder that is not empty
+    return digest
+
+
+def _is_published(target: Path, digest: str) -> bool:
+    if (target / NAME).is_file() and digest_of(target) == digest:
+        return True
+    if any(target.iterdir()):
+        raise FileExistsError(f"{target} holds something else; publish each version into a folder of its own")
+    return False
+
+
+def copy_into(source: Path) -> Callable[[Path], None]:
+    """A `fill` that copies a folder's files; links in it are followed, since what they point at is published."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, symlinks=False)
+
+    return fill
+
+
+def _write_json(path: Path, document: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,88 @@
+"""The model thread: everything a model does happens on it, one call at a time.
+
+The event loop never runs a model's code, so it answers probes during any forward. Results of calls that ended
+close together reach the loop in one wake-up; under load that halves the cost of the crossing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Call = tuple["asyncio.Future[Any]", Callable[[], Any]]
+_Result = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+
+class ModelThread:
+    """One daemon thread with a queue. Bounding the queue is the engine's business."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str = "model") -> None:
+        self._loop = loop
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._results: deque[_Result] = deque()
+        self._woken = False
+        self.busy_since: float | None = None
+        # A daemon: a forward that never returns must not keep a drained process alive.
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after what is queued."""
+        self._calls.put(None)
+
+    def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Queues the call. A future that is cancelled or failed before its turn costs no call."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._calls.put((future, call))
+        return future
+
+    def busy_seconds(self) -> float:
+        """How long the present call has been running; 0 when idle."""
+        since = self.busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            future, call = item
+            if future.done():
+                continue
+            self.busy_since = time.monotonic()
+            try:
+                self._report((future, call(), None))
+            except BaseException as fault:  # foreign code: even SystemExit must reach the one who waits
+                self._report((future, None, fault))
+            finally:
+                self.busy_since = None
+
+    def _report(self, result: _Result) -> None:
+        self._results.append(result)
+        if not self._woken:
+            # The loop clears the flag before it drains: an append seen with the flag set is always drained.
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._woken = False
+        while self._results:
+            future, value, fault = self._results.popleft()
+            if future.done():
+                continue
+            if fault is None:
+                future.set_result(value)
+            else:
+                future.set_exception(_carried(fault))
+
+
+def _carried(fault: BaseException) -> BaseException:
+    """asyncio refuses StopIteration and ends the loop on SystemExit and KeyboardInterrupt."""
+    if isinstance(fault, (StopIteration, SystemExit, KeyboardInterrupt)):
+        return RuntimeError(f"{type(fault).__name__}: {fault}")
+    return fault

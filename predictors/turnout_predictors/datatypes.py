@@ -1,0 +1,56 @@
+"""The datatypes of V2: name, numpy type, and how JSON numbers become arrays without a loop in Python.
+
+`array.array` is the strict half of the trick: it takes a list of Python numbers at C speed, refuses strings,
+None and (for integers) floats, and checks integer ranges exactly. numpy then views its buffer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Datatype:
+    """One V2 datatype. `typecode` is array.array's; `size` is bytes per element, 0 for BYTES."""
+
+    name: str
+    kind: str  # bool | int | float | bytes
+    dtype: np.dtype[np.generic]
+    typecode: str
+    size: int
+
+
+def _numeric(name: str, kind: str, dtype: str, typecode: str) -> Datatype:
+    numpy_type: np.dtype[np.generic] = np.dtype(dtype)
+    return Datatype(name, kind, numpy_type, typecode, numpy_type.itemsize)
+
+
+_ALL = (
+    _numeric("BOOL", "bool", "bool", "b"),
+    _numeric("UINT8", "int", "uint8", "B"),
+    _numeric("UINT16", "int", "uint16", "H"),
+    _numeric("UINT32", "int", "uint32", "I"),
+    _numeric("UINT64", "int", "uint64", "Q"),
+    _numeric("INT8", "int", "int8", "b"),
+    _numeric("INT16", "int", "int16", "h"),
+    _numeric("INT32", "int", "int32", "i"),
+    _numeric("INT64", "int", "int64", "q"),
+    _numeric("FP16", "float", "float16", "f"),
+    _numeric("FP32", "float", "float32", "f"),
+    _numeric("FP64", "float", "float64", "d"),
+    Datatype("BYTES", "bytes", np.dtype(object), "", 0),
+)
+
+DATATYPES: Final = {datatype.name: datatype for datatype in _ALL}
+BINARY_ONLY: Final = frozenset({"BF16"})  # numpy has no such type; served with binary tensors
+_OF_NUMPY: Final = {datatype.dtype: datatype for datatype in _ALL if datatype.kind != "bytes"}
+
+
+def datatype_of(dtype: np.dtype[np.generic]) -> Datatype | None:
+    """The V2 datatype an array of `dtype` travels as; strings of any width are BYTES."""
+    if dtype.kind in "OUST":
+        return DATATYPES["BYTES"]
+    return _OF_NUMPY.get(dtype.newbyteorder("="))

@@ -1,0 +1,63 @@
+"""`Predictor`: a kserve.Model whose contract is declared, not coded.
+
+    class Signals(Predictor):
+        class Inputs(Tensors):
+            text: Text = dims("N")
+        class Outputs(Tensors):
+            score: FP32 = dims("N")
+        def load(self) -> bool: ...                        # self.artifact is verified and local
+        def predict(self, batch, settings): ...            # on the model thread; `async def` for I/O
+
+Importing this module imports kserve (0.9 s), so the server never does; the loader does. Being hosted by kserve's
+own ModelServer comes with the full server.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import kserve
+
+from .artifacts import Artifact
+from .settings import Settings as BaseSettings
+from .signature import Signature
+from .tensors import Tensors
+
+
+class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
+    """Base of typed predictors. `predict` must be pure and keep no state between calls."""
+
+    Inputs: ClassVar[type[Tensors]]
+    Outputs: ClassVar[type[Tensors]]
+    Settings: ClassVar[type[BaseSettings]] = BaseSettings
+
+    def __init__(self, name: str, return_response_headers: bool = False) -> None:
+        super().__init__(name, return_response_headers)
+        self.artifact: Artifact | None = None
+        self.settings: Any = None
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """The declarations, compiled. TypeError names the class and attribute that cannot be understood."""
+        for side in ("Inputs", "Outputs"):
+            declared = getattr(cls, side, None)
+            if not (isinstance(declared, type) and issubclass(declared, Tensors) and declared.specs()):
+                raise TypeError(
+                    f"{cls.__qualname__}.{side} must be a class of Tensors with at least one tensor"
+                )
+        return Signature(cls.Inputs.specs(), cls.Outputs.specs())
+
+    def load(self) -> bool:
+        """Override to load the model from `self.artifact`."""
+        self.ready = True
+        return True
+
+    def predict(self, batch: Any, settings: Any) -> Any:
+        """Override: one batch of checked arrays in, Outputs (or a mapping of arrays) out."""
+        raise NotImplementedError(f"{type(self).__qualname__} defines no predict(batch, settings)")
+
+    def get_input_types(self) -> list[dict[str, object]]:
+        return [spec.metadata() for spec in self.signature().inputs]
+
+    def get_output_types(self) -> list[dict[str, object]]:
+        return [spec.metadata() for spec in self.signature().outputs]

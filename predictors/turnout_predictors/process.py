@@ -1,0 +1,229 @@
+"""One predictor process from its first byte to its last: open the port, load beside it, serve, drain.
+
+Exit codes: 0 drained, 78 can never start with these arguments (the reason is left behind), 1 the port is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+import uvicorn
+import uvloop
+
+from . import runtimes
+from .arguments import Arguments
+from .artifacts import Artifact, open_artifact
+from .batching import AsyncModel, Model, ModelThread, SerialEngine
+from .errors import EX_CONFIG, LOAD_FAILED, StartError
+from .server.app import App, Limits
+from .server.contract import Contract, metadata
+from .server.lifecycle import Lifecycle, Serving
+from .server.warmup import replay
+from .telemetry import termination
+from .telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 65  # longer than the proxies' own, so that they close idle connections, not we
+LINGER_SECONDS = 0.2  # kept connections get one last answer that tells them to close
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with our signals: its own handler would close idle connections at once."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    def stop_listening(self) -> None:
+        for server in self.servers:
+            server.close()
+
+
+def run(arguments: Arguments, threads: int) -> int:
+    """Blocks until the process is drained; returns its exit code."""
+    try:
+        listener = listen(arguments.http_host, arguments.http_port)
+    except OSError as fault:
+        log.error(
+            "port %d on %s cannot be opened: %s; choose another with --http_port",
+            arguments.http_port,
+            arguments.http_host,
+            fault.strerror,
+        )
+        return 1
+    if arguments.ignored:
+        log.info("flags of kserve's server without a meaning here: %s", ", ".join(arguments.ignored))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Process(arguments, threads).serve(listener))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@dataclass
+class Loaded:
+    model: Model | AsyncModel
+    artifact: Artifact | None
+
+
+class Process:
+    """Wiring of one process. Nothing here is on the path of a request."""
+
+    def __init__(self, arguments: Arguments, threads: int) -> None:
+        self._arguments = arguments
+        self._threads = threads
+        self._exit_code = 0
+        self._metrics = Metrics(arguments.model_name, arguments.model_version, arguments.revision)
+        self._metrics.threads("numeric", threads)
+
+    async def serve(self, listener: socket.socket) -> int:
+        loop = asyncio.get_running_loop()
+        lifecycle = Lifecycle(self._arguments.queue_limit)
+        limits = Limits(self._arguments.timeout_seconds)
+        names = (self._arguments.model_name, self._arguments.model_version)
+        server = Server(_config(App(*names, lifecycle, self._metrics, limits)))
+        tasks: set[asyncio.Task[None]] = set()
+
+        def drain() -> None:
+            if not lifecycle.is_draining:
+                lifecycle.drain()
+                tasks.add(loop.create_task(self._drain(server)))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, drain)
+        tasks.add(loop.create_task(self._start(lifecycle, server)))
+        await server.serve(sockets=[listener])
+        return self._exit_code
+
+    async def _start(self, lifecycle: Lifecycle, server: Server) -> None:
+        """Loads and warms the model; a StartError ends the process with its reason left behind."""
+        try:
+            lifecycle.serve(await self._load())
+        except StartError as fault:
+            self._exit_code = EX_CONFIG
+            termination.leave(fault)
+            server.should_exit = True
+            return
+        gc.collect()
+        gc.freeze()  # what is loaded stays: no collection needs to walk it again
+        log.info("%s version %s is ready", self._arguments.model_name, self._arguments.model_version)
+
+    async def _load(self) -> Serving:
+        thread = ModelThread(asyncio.get_running_loop())
+        thread.start()
+        loaded = await thread.submit(partial(load, self._arguments, self._threads, self._metrics))
+        model, artifact = loaded.model, loaded.artifact
+        arguments = self._arguments
+        contract = Contract.of(model.signature, model.settings)
+        engine = SerialEngine(
+            model, thread, timeout_seconds=arguments.timeout_seconds, queue_limit=arguments.queue_limit
+        )
+        examples = artifact.examples if artifact else ()
+        begun = time.perf_counter()
+        await replay(examples, contract, engine, arguments.timeout_seconds)
+        self._metrics.phase("warmup", time.perf_counter() - begun)
+        self._metrics.info(
+            digest=artifact.digest if artifact else "",
+            space=model.signature.embedding_space if model.signature else "",
+            runtime=arguments.runtime,
+            backend=model.platform,
+            package=arguments.entrypoint,
+        )
+        described = metadata(arguments.model_name, arguments.model_version, model.platform, model.signature)
+        return Serving(
+            contract,
+            engine,
+            orjson.dumps(described),
+            orjson.dumps({"examples": [example.to_json() for example in examples]}),
+        )
+
+    async def _drain(self, server: Server) -> None:
+        """Every reply now says `Connection: close`, so clients move away by themselves; then the port closes.
+
+        uvicorn finishes what it has read before it returns from serve().
+        """
+        log.info("draining: accepting for %g s more", self._arguments.drain_delay)
+        await asyncio.sleep(self._arguments.drain_delay)
+        server.stop_listening()
+        await asyncio.sleep(LINGER_SECONDS)
+        server.should_exit = True
+
+
+def load(arguments: Arguments, threads: int, metrics: Metrics) -> Loaded:
+    """Runs on the model thread. StartError for whatever keeps this version from ever loading."""
+    clock = _Clock(metrics)
+    runtime = runtimes.find(arguments.runtime)
+    artifact = None
+    if arguments.artifact_uri:
+        artifact = open_artifact(arguments.artifact_uri, arguments.artifact_digest)
+    clock.ended("pull")
+    runtime.import_libraries()
+    clock.ended("import")
+    start = runtimes.Start(
+        arguments.model_name,
+        arguments.model_version,
+        artifact,
+        arguments.settings,
+        arguments.entrypoint,
+        threads,
+    )
+    try:
+        model = runtime.load(start)
+    except StartError:
+        raise
+    except Exception as fault:  # the model's own code: whatever it raises, this version cannot load
+        log.exception("loading raised")
+        raise StartError(LOAD_FAILED, f"loading raised {type(fault).__name__}: {fault}") from fault
+    clock.ended("load")
+    return Loaded(model, artifact)
+
+
+class _Clock:
+    """Seconds of each phase of the start."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._since = time.perf_counter()
+
+    def ended(self, phase: str) -> None:
+        now = time.perf_counter()
+        self._metrics.phase(phase, now - self._since)
+        self._since = now
+
+
+def _config(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",  # the runner already made uvloop's
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=2048,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )

@@ -1,0 +1,67 @@
+"""What the process can do at this moment, as probes and requests see it.
+
+Loading → serving → draining, one way only. *Live* is not here: who can answer at all is live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from turnout_predictors.batching.engine import Engine
+from turnout_predictors.errors import Unavailable
+
+from .contract import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A loaded and warm model, with the answers that never change."""
+
+    contract: Contract
+    engine: Engine
+    metadata: bytes
+    examples: bytes
+
+
+class Lifecycle:
+    """Written by the process, read by the server; both on the event loop."""
+
+    def __init__(self, waiting_limit: int = 1024) -> None:
+        self.serving: Serving | None = None
+        self.is_draining = False
+        self._loaded = asyncio.Event()
+        self._waiting = 0
+        self._waiting_limit = waiting_limit
+
+    def serve(self, serving: Serving) -> None:
+        self.serving = serving
+        self._loaded.set()
+
+    def drain(self) -> None:
+        self.is_draining = True
+
+    def unready(self) -> str | None:
+        """Why no traffic should come here; None if it should."""
+        if self.serving is None:
+            return "the model is loading"
+        if self.is_draining:
+            return "the process is draining"
+        if self.serving.engine.is_hung():
+            return "a forward has outlived its deadline"
+        return None
+
+    async def await_serving(self, seconds: float) -> Serving:
+        """Waits for a cold model within the request's deadline; Unavailable after that."""
+        if self._waiting >= self._waiting_limit:
+            raise Unavailable("the model is loading and many requests already wait for it; try again")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise Unavailable("the model is still loading; try again") from None
+        finally:
+            self._waiting -= 1
+        assert self.serving is not None
+        return self.serving

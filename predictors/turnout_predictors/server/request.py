@@ -1,0 +1,233 @@
+"""Bytes of a V2 infer request become checked arrays, or one InvalidInput with the field's path.
+
+Unknown keys are ignored as the protocol asks. Binary tensors are refused by name until they are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from numpy.typing import NDArray
+
+from turnout_predictors.batching.engine import NOTHING
+from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, Datatype
+from turnout_predictors.errors import InvalidInput
+from turnout_predictors.signature import TensorSpec
+
+from .contract import Contract
+from .json_data import decode, decode_strings
+
+Array = NDArray[Any]
+MAX_TENSORS: Final = 256
+MAX_DEPTH: Final = 16
+MAX_DIMENSION: Final = 2**31 - 1
+_KNOWN: Final = frozenset({"id", "parameters", "inputs", "outputs"})
+_BINARY: Final = ("binary_data", "binary_data_output")
+
+
+@dataclass(slots=True, frozen=True)
+class InferRequest:
+    """`outputs`: names wanted, in declared order; empty when the model declares none and none were named."""
+
+    id: str | None
+    parameters: Mapping[str, Any]
+    inputs: dict[str, Array]
+    outputs: tuple[str, ...]
+    dims: dict[str, int]
+
+
+def parse(body: bytes, contract: Contract) -> InferRequest:
+    """InvalidInput says what is wrong and where."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise InvalidInput(f"the body is not JSON: {fault}") from None
+    if type(document) is not dict:
+        raise InvalidInput("the body must be a JSON object")
+    booleans = b"true" in body or b"false" in body
+    return check(document, contract, booleans=booleans)
+
+
+def check(document: dict[str, Any], contract: Contract, *, booleans: bool = True) -> InferRequest:
+    """As `parse`, for a document that is already read."""
+    if len(document) > 1:
+        _check_depth(document)
+    identifier = document.get("id")
+    if identifier is not None and type(identifier) is not str:
+        raise InvalidInput("id must be a string", "id")
+    raw = document.get("parameters")
+    parameters = NOTHING if raw is None and "parameters" not in document else _parameters(raw, "parameters")
+    outputs = document.get("outputs")
+    dims: dict[str, int] = {}
+    return InferRequest(
+        identifier,
+        parameters,
+        _inputs(document.get("inputs"), contract, dims, booleans),
+        contract.output_names if not outputs and _is_absent(outputs) else _outputs(outputs, contract),
+        dims,
+    )
+
+
+def _is_absent(outputs: object) -> bool:
+    if outputs is None or outputs == []:
+        return True
+    raise InvalidInput("outputs must be an array", "outputs")
+
+
+def _inputs(items: object, contract: Contract, dims: dict[str, int], booleans: bool) -> dict[str, Array]:
+    if type(items) is not list or not items:
+        raise InvalidInput("inputs must be an array of at least one tensor", "inputs")
+    if len(items) > MAX_TENSORS:
+        raise InvalidInput(f"{len(items)} tensors, at most {MAX_TENSORS} are taken", "inputs")
+    arrays: dict[str, Array] = {}
+    for index, item in enumerate(items):
+        field = f"inputs[{index}]"
+        if type(item) is not dict:
+            raise InvalidInput("a tensor must be an object", field)
+        name = item.get("name")
+        if type(name) is not str or not name:
+            raise InvalidInput("name must be a string", f"{field}.name")
+        if name in arrays:
+            raise InvalidInput(f"input {name!r} is given twice", f"{field}.name")
+        spec, datatype = _declared(name, item.get("datatype"), contract, field)
+        arrays[name] = _tensor(item, spec, datatype, dims, field, booleans)
+    absent = contract.required - arrays.keys()
+    if absent:
+        raise InvalidInput(f"missing input {', '.join(sorted(absent))}", "inputs")
+    return arrays
+
+
+def _declared(
+    name: str, datatype: object, contract: Contract, field: str
+) -> tuple[TensorSpec | None, Datatype]:
+    declared = contract.inputs.get(name)
+    if declared is None and contract.signature is not None:
+        known = ", ".join(contract.inputs)
+        raise InvalidInput(f"unknown input {name!r}; the model takes {known}", f"{field}.name")
+    if declared is not None and datatype == declared[1].name:
+        return declared
+    if type(datatype) is str and datatype in BINARY_ONLY:
+        raise InvalidInput(
+            f"{datatype} travels in binary tensors only, which are not served", f"{field}.datatype"
+        )
+    if type(datatype) is not str or datatype not in DATATYPES:
+        raise InvalidInput(f"datatype must be one of {', '.join(DATATYPES)}", f"{field}.datatype")
+    if declared is not None:
+        raise InvalidInput(f"input {name!r} is {declared[1].name}, not {datatype}", f"{field}.datatype")
+    return None, DATATYPES[datatype]
+
+
+def _tensor(
+    item: dict[str, Any],
+    spec: TensorSpec | None,
+    datatype: Datatype,
+    dims: dict[str, int],
+    field: str,
+    booleans: bool,
+) -> Array:
+    shape = _shape(item.get("shape"), field)
+    target = shape if spec is None else _bind(spec, shape, dims, field)
+    parameters = item.get("parameters")
+    encoded = False
+    if "parameters" in item:
+        parameters = _parameters(parameters, f"{field}.parameters")
+        if "binary_data_size" in parameters:
+            raise InvalidInput("binary tensors are not served", f"{field}.parameters.binary_data_size")
+        encoded = parameters.get("content_type") == "base64"
+    if "data" not in item:
+        raise InvalidInput("data is missing", f"{field}.data")
+    where = f"{field}.data"
+    if datatype.kind == "bytes":
+        text = spec.text if spec is not None else False
+        values = decode_strings(item["data"], shape, where, text=text, encoded=encoded)
+    else:
+        missing = spec.missing if spec is not None else False
+        values = decode(item["data"], datatype, shape, where, booleans=booleans, missing=missing)
+    return values if target is shape else values.reshape(target)
+
+
+def _shape(value: object, field: str) -> tuple[int, ...]:
+    if type(value) is not list:
+        raise InvalidInput("shape must be an array of integers", f"{field}.shape")
+    if len(value) > MAX_DEPTH - 4:
+        raise InvalidInput(
+            f"shape has {len(value)} dimensions, at most {MAX_DEPTH - 4} are taken", f"{field}.shape"
+        )
+    for axis, size in enumerate(value):
+        if type(size) is not int or not 0 <= size <= MAX_DIMENSION:
+            raise InvalidInput("a dimension must be a non-negative integer", f"{field}.shape[{axis}]")
+    return tuple(value)
+
+
+def _bind(spec: TensorSpec, shape: tuple[int, ...], dims: dict[str, int], field: str) -> tuple[int, ...]:
+    """The shape the model sees: as sent, but `[N, 1]` where `[N]` is declared for text."""
+    declared = spec.shape
+    if len(shape) != len(declared):
+        if not (spec.datatype == "BYTES" and len(declared) == 1 and len(shape) == 2 and shape[1] == 1):
+            raise InvalidInput(
+                f"input {spec.name!r} has {len(shape)} dimensions, declared {list(declared)}",
+                f"{field}.shape",
+            )
+        shape = shape[:1]
+    for axis, (size, wanted) in enumerate(zip(shape, declared, strict=True)):
+        expected = wanted if type(wanted) is int else dims.setdefault(str(wanted), size)
+        if size != expected:
+            raise InvalidInput(
+                f"input {spec.name!r}: dimension {wanted} is {expected}, not {size}", f"{field}.shape[{axis}]"
+            )
+    return shape
+
+
+def _outputs(items: object, contract: Contract) -> tuple[str, ...]:
+    if type(items) is not list:
+        raise InvalidInput("outputs must be an array", "outputs")
+    if len(items) > MAX_TENSORS:
+        raise InvalidInput(f"{len(items)} outputs, at most {MAX_TENSORS} are taken", "outputs")
+    wanted: list[str] = []
+    for index, item in enumerate(items):
+        field = f"outputs[{index}]"
+        name = item.get("name") if type(item) is dict else None
+        if type(name) is not str:
+            raise InvalidInput("an output must be an object with a name", field)
+        if contract.signature is not None and name not in contract.output_types:
+            known = ", ".join(contract.output_names)
+            raise InvalidInput(f"unknown output {name!r}; the model gives {known}", f"{field}.name")
+        if name in wanted:
+            raise InvalidInput(f"output {name!r} is wanted twice", f"{field}.name")
+        if "parameters" in item:
+            _parameters(item["parameters"], f"{field}.parameters")
+        wanted.append(name)
+    if contract.signature is None:
+        return tuple(wanted)
+    return tuple(name for name in contract.output_names if name in wanted)
+
+
+def _parameters(value: object, field: str) -> Mapping[str, Any]:
+    """String, number or bool each; a wish for binary outputs is refused, not overlooked."""
+    if type(value) is not dict:
+        raise InvalidInput("parameters must be an object", field)
+    for name, parameter in value.items():
+        if type(parameter) not in (str, int, float, bool):
+            raise InvalidInput("a parameter must be a string, number or boolean", f"{field}.{name}")
+        if name in _BINARY and parameter is True:
+            raise InvalidInput("binary tensors are not served", f"{field}.{name}")
+    return value
+
+
+def _check_depth(document: dict[str, Any]) -> None:
+    """Only unknown keys can hide depth: the known ones are checked value by value."""
+    for key in document.keys() - _KNOWN:
+        level, depth = [document[key]], 1
+        while level:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InvalidInput(f"the document is nested deeper than {MAX_DEPTH}", key)
+            level = [child for parent in level for child in _children(parent)]
+
+
+def _children(value: object) -> list[Any]:
+    children = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [child for child in children if isinstance(child, (dict, list))]
