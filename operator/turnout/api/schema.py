@@ -99,7 +99,7 @@ class _Flattening:
         children: JsonObject = {}
         if properties:
             children["properties"] = {name: self.rewrite(inner) for name, inner in properties.items()}
-        elif isinstance(values := raw.get("additionalProperties"), dict) and "type" in values:
+        elif isinstance(values := raw.get("additionalProperties"), dict) and values:
             children["additionalProperties"] = self.rewrite(values)
         if "items" in raw:
             children["items"] = self.rewrite(cast("JsonObject", raw["items"]))
