@@ -1,0 +1,163 @@
+"""The running cluster as tests and benchmarks see it: kubectl, helm, gateway, audit log, and the processes of pods.
+
+Knows nothing of Turnout. Every call is synchronous: run it in a thread where an event loop must not stand still.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import images
+from harness.audit import AuditLog
+from harness.binaries import binary
+from harness.errors import HarnessError
+from harness.layout import GATEWAY_ADDRESS, INTERNAL_GATEWAY_ADDRESS, Layout, here
+from harness.shell import run, until
+
+
+class Cluster:
+    """A cluster that is up (see `lifecycle` for how it comes to be)."""
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        self.layout = layout or here()
+        self.audit = AuditLog(self.layout.audit_log)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of a cluster administrator."""
+        return self.layout.kubeconfig
+
+    @property
+    def gateway(self) -> str:
+        """Where requests from outside arrive; a model is chosen by the Host header `NAME.NAMESPACE.example.com`."""
+        return f"http://{GATEWAY_ADDRESS}"
+
+    @property
+    def internal_gateway(self) -> str:
+        """Where requests from inside arrive; Host `NAME.NAMESPACE.svc.cluster.local`, cluster-local ones too."""
+        return f"http://{INTERNAL_GATEWAY_ADDRESS}"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the daemons, and below `pods/` those of every container."""
+        return self.layout.logs
+
+    def program(self, name: str) -> Path:
+        """The path of `kubectl`, `helm`, `kubeconform` …"""
+        return binary(self.layout, name)
+
+    def exports(self) -> dict[str, str]:
+        """What a shell or a subprocess needs to talk to the cluster."""
+        folders = {str(self.program(name).parent) for name in ("kubectl", "helm")}
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": os.pathsep.join([*sorted(folders), os.environ.get("PATH", "")]),
+            "TURNOUT_GATEWAY": self.gateway,
+            "TURNOUT_INTERNAL_GATEWAY": self.internal_gateway,
+        }
+
+    def instructions(self) -> str:
+        """What a person does with it next."""
+        return (
+            f"gateway   {self.gateway}   (curl -H 'Host: MODEL.NAMESPACE.example.com' {self.gateway}/v2/models/MODEL)\n"
+            f"inside    {self.internal_gateway}   (Host: NAME.NAMESPACE.svc.cluster.local)\n"
+            f"kubectl   export KUBECONFIG={self.kubeconfig}\n"
+            f"          {self.program('kubectl')} get pods -A\n"
+            f"logs      {self.logs}"
+        )
+
+    # ---- the API server
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """kubectl's standard output; CommandError with its error text."""
+        kubectl = self.program("kubectl")
+        return run(kubectl, "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin, timeout=timeout)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """`kubectl get … -o json` as Python data: an object, or a List for a kind."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def apply(self, manifest: str | dict[str, Any], namespace: str = "default") -> None:
+        """kubectl apply, of YAML text or of one object."""
+        text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+        self.kubectl("-n", namespace, "apply", "-f", "-", stdin=text)
+
+    def helm(self, *arguments: str, timeout: float = 300) -> str:
+        """helm's standard output; CommandError with its error text."""
+        return run(self.program("helm"), "--kubeconfig", self.kubeconfig, *arguments, timeout=timeout)
+
+    def wait(self, what: str, true: Callable[[], bool], seconds: float = 60) -> None:
+        """Until a fact of the cluster holds; HarnessError names it if it does not within the time."""
+        until(what, true, seconds, every=0.1)
+
+    # ---- images
+
+    def import_image(self, archive: Path) -> None:
+        """Make an archive's images known to the node under the names they bear."""
+        images.import_archive(self.layout, archive)
+
+    def has_image(self, name: str) -> bool:
+        return images.present(self.layout, name)
+
+    # ---- what happens to pods
+
+    def pod_pids(self, namespace: str, pod: str, container: str = "kserve-container") -> list[int]:
+        """The processes of a container on this machine, its first one first; [] while it has none.
+
+        Found by the container's id in /proc/PID/cgroup.
+        """
+        statuses = self.get("-n", namespace, "pod", pod).get("status", {}).get("containerStatuses", [])
+        ids = [one["containerID"].rsplit("/", 1)[-1] for one in statuses if one["name"] == container]
+        ids = [one for one in ids if one]
+        return sorted(pid for one in ids for pid in _pids_in_cgroup(one))
+
+    def signal_pod(
+        self, number: signal.Signals, namespace: str, pod: str, container: str = "kserve-container"
+    ) -> list[int]:
+        """Send a signal to every process of a container, past Kubernetes: SIGSTOP hangs it, SIGKILL crashes it."""
+        pids = self.pod_pids(namespace, pod, container)
+        if not pids:
+            raise HarnessError(
+                f"container {container} of pod {namespace}/{pod} has no process to send {number.name}"
+            )
+        for pid in pids:
+            os.kill(pid, number)
+        return pids
+
+    def pods(self, namespace: str, selector: str) -> list[str]:
+        """Names of the pods that a label selector finds, those being deleted left out."""
+        found = self.get("-n", namespace, "pods", "-l", selector)["items"]
+        return [one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]]
+
+    def restart_controller(self, namespace: str, deployment: str, seconds: float = 60) -> None:
+        """Delete a deployment's pods at once, as a crash would, and wait until new ones are available."""
+        labels = self.get("-n", namespace, "deployment", deployment)["spec"]["selector"]["matchLabels"]
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        old = set(self.pods(namespace, selector))
+        self.kubectl("-n", namespace, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
+
+        def replaced() -> bool:
+            found = self.get("-n", namespace, "deployment", deployment)
+            wanted = int(found["spec"].get("replicas", 1))
+            fresh = set(self.pods(namespace, selector)) - old
+            return len(fresh) >= wanted and int(found["status"].get("availableReplicas", 0)) >= wanted
+
+        self.wait(f"{namespace}/{deployment} restarted", replaced, seconds)
+
+
+def _pids_in_cgroup(container_id: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if container_id in folder.joinpath("cgroup").read_text():
+                    found.append(int(folder.name))
+            except OSError:  # ended meanwhile
+                continue
+    return found

@@ -1,0 +1,253 @@
+"""The node: containerd and the six programs of Kubernetes, as plain processes of this machine.
+
+Made for a test machine: no high availability, no upgrades, and a data store that is thrown away at every start.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness import images, network, pki, processes
+from harness.binaries import binary
+from harness.layout import BRIDGE, NODE, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, Layout
+from harness.machine import CNI_PLUGINS
+from harness.shell import run, step, succeeds, until
+
+ETCD = "http://127.0.0.1:2379"
+
+
+def start(layout: Layout) -> None:
+    """From a clean machine to a node that is Ready, with the images that the cluster itself runs."""
+    network.create(layout)
+    pki.create(layout.pki)
+    _start_containerd(layout)
+    with ThreadPoolExecutor(1) as aside:
+        imported = aside.submit(images.import_all, layout)
+        _start_control_plane(layout)
+        with step("images imported (beyond the control plane's start)"):
+            imported.result()  # the kubelet needs the pause image at once
+    _start_kubelet(layout)
+    until("node ready", lambda: _node_is_ready(layout))
+
+
+def kubectl(layout: Layout, *arguments: str, stdin: str | None = None) -> str:
+    """kubectl as a part of the cluster, not as a person: left out of the audit log."""
+    kubeconfig = layout.pki / "component.kubeconfig"
+    return run(binary(layout, "kubectl"), "--kubeconfig", kubeconfig, *arguments, stdin=stdin)
+
+
+def is_serving(layout: Layout) -> bool:
+    """Whether the API server answers at all."""
+    if not layout.kubeconfig.exists():
+        return False
+    kubeconfig = layout.pki / "component.kubeconfig"
+    return succeeds(
+        *(binary(layout, "kubectl"), "--kubeconfig", kubeconfig),
+        *("--request-timeout", "3s", "get", "--raw", "/readyz"),
+    )
+
+
+def _node_is_ready(layout: Layout) -> bool:
+    path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+    return kubectl(layout, "get", "nodes", "-o", path).strip() == "True"
+
+
+def _start_containerd(layout: Layout) -> None:
+    home = layout.containerd_socket.parent
+    (home / "cni").mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(containerd_configuration(layout))
+    (home / "cni" / "10-turnout.conflist").write_text(json.dumps(cni_configuration(layout), indent=1))
+    processes.start(layout, "containerd", "containerd", "--config", home / "config.toml")
+    until("containerd answers", lambda: succeeds("ctr", "-a", str(layout.containerd_socket), "version"))
+
+
+def containerd_configuration(layout: Layout) -> str:
+    """What differs from the defaults lets it run where there is no AppArmor, no hugetlb, no oom_score to lower."""
+    home = layout.containerd_socket.parent
+    return f"""version = 2
+root = "{home}/root"
+state = "{home}/state"
+oom_score = 0
+[grpc]
+  address = "{layout.containerd_socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{images.REGISTRY}/pause:1"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  disable_hugetlb_controller = true
+  tolerate_missing_hugetlb_controller = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{CNI_PLUGINS}"
+    conf_dir = "{home}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+"""
+
+
+def cni_configuration(layout: Layout) -> dict[str, object]:
+    addresses = {
+        "type": "host-local",
+        "dataDir": str(layout.state / "addresses"),
+        "ranges": [[{"subnet": POD_CIDR}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "hairpinMode": True, "ipam": addresses}
+    return {"cniVersion": "0.4.0", "name": "turnout", "plugins": [bridge]}
+
+
+def _start_control_plane(layout: Layout) -> None:
+    keys, component = layout.pki, layout.pki / "component.kubeconfig"
+    _start_etcd(layout)
+    _start_api_server(layout)
+    _daemon(
+        layout,
+        "kube-controller-manager",
+        kubeconfig=component,
+        leader_elect="false",
+        service_account_private_key_file=keys / "sa.key",
+        root_ca_file=keys / "ca.crt",
+    )
+    _daemon(layout, "kube-scheduler", kubeconfig=component, leader_elect="false")
+
+
+def _daemon(layout: Layout, program: str, **flags: str | Path) -> None:
+    """One of the cluster's programs; `secure_port="6443"` becomes `--secure-port=6443`."""
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    processes.start(layout, program, binary(layout, program), *words)
+
+
+def _start_etcd(layout: Layout) -> None:
+    _daemon(
+        layout,
+        "etcd",
+        data_dir=layout.state / "etcd",
+        unsafe_no_fsync="true",
+        listen_client_urls=ETCD,
+        advertise_client_urls=ETCD,
+        listen_peer_urls="http://127.0.0.1:2380",
+    )
+
+
+def _start_api_server(layout: Layout) -> None:
+    keys, policy = layout.pki, layout.state / "audit-policy.json"
+    policy.write_text(json.dumps(audit_policy(), indent=1))
+    _daemon(
+        layout,
+        "kube-apiserver",
+        etcd_servers=ETCD,
+        secure_port="6443",
+        advertise_address=NODE_ADDRESS,
+        tls_cert_file=keys / "apiserver.crt",
+        tls_private_key_file=keys / "apiserver.key",
+        client_ca_file=keys / "ca.crt",
+        authorization_mode="Node,RBAC",
+        service_account_key_file=keys / "sa.pub",
+        service_account_signing_key_file=keys / "sa.key",
+        service_account_issuer="https://kubernetes.default.svc",
+        service_cluster_ip_range=SERVICE_CIDR,
+        allow_privileged="true",
+        enable_aggregator_routing="true",  # webhooks by endpoint: the API server is in no pod network
+        kubelet_preferred_address_types="InternalIP",
+        kubelet_certificate_authority=keys / "ca.crt",
+        kubelet_client_certificate=keys / "component.crt",
+        kubelet_client_key=keys / "component.key",
+        audit_policy_file=policy,
+        audit_log_path=layout.audit_log,
+        audit_log_mode="blocking",  # what was answered is in the log: tests read it right after
+        audit_log_maxsize="500",
+    )
+    until("API server ready", lambda: is_serving(layout))
+
+
+def audit_policy() -> dict[str, object]:
+    """Every request of anybody but the cluster's own parts; writes to what Turnout serves with their bodies."""
+    served = [{"group": group} for group in ("turnout.dev", "serving.kserve.io", "serving.knative.dev")]
+    writes = ["create", "update", "patch", "delete", "deletecollection"]
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "omitManagedFields": True,
+        "rules": [
+            {"level": "None", "users": ["component", "system:apiserver", f"system:node:{NODE}"]},
+            {"level": "None", "nonResourceURLs": ["/healthz*", "/readyz*", "/livez*", "/openapi*", "/api*"]},
+            {"level": "Request", "verbs": writes, "resources": served},
+            {"level": "Metadata"},
+        ],
+    }
+
+
+def _start_kubelet(layout: Layout) -> None:
+    component, configuration = layout.pki / "component.kubeconfig", layout.state / "kubelet.json"
+    configuration.write_text(json.dumps(kubelet_configuration(layout), indent=1))
+    _daemon(
+        layout,
+        "kubelet",
+        config=configuration,
+        kubeconfig=layout.pki / "kubelet.kubeconfig",
+        root_dir=layout.state / "kubelet",
+        hostname_override=NODE,
+        node_ip=NODE_ADDRESS,
+    )
+    _daemon(
+        layout,
+        "kube-proxy",
+        proxy_mode="iptables",
+        kubeconfig=component,
+        cluster_cidr=POD_CIDR,
+        hostname_override=NODE,
+        conntrack_max_per_core="0",  # the kernel's limits are the machine's, not ours
+        conntrack_tcp_timeout_established="0",
+        conntrack_tcp_timeout_close_wait="0",
+    )
+    corefile = layout.state / "Corefile"
+    zone = f"kubernetes cluster.local in-addr.arpa {{\n  kubeconfig {component}\n }}"
+    corefile.write_text(f".:53 {{\n bind {NODE_ADDRESS}\n errors\n cache 5\n {zone}\n}}\n")
+    processes.start(layout, "coredns", binary(layout, "coredns"), "-conf", corefile)
+
+
+def kubelet_configuration(layout: Layout) -> dict[str, object]:
+    """A kubelet that starts where cgroups are version 1 and the root may set no limits (a sandboxed machine)."""
+    pressure = ("memory.available", "nodefs.available", "imagefs.available")
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": NODE_ADDRESS,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "x509": {"clientCAFile": str(layout.pki / "ca.crt")},
+        },
+        "authorization": {"mode": "AlwaysAllow"},
+        "cgroupDriver": "cgroupfs",
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "failCgroupV1": False,
+        "featureGates": {"KubeletInUserNamespace": True},
+        "localStorageCapacityIsolation": False,
+        "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
+        "evictionHard": dict.fromkeys(pressure, "0%"),
+        "imageGCHighThresholdPercent": 100,  # images come from nowhere else: never collect them
+        "imageGCLowThresholdPercent": 99,
+        "tlsCertFile": str(layout.pki / "kubelet.crt"),
+        "tlsPrivateKeyFile": str(layout.pki / "kubelet.key"),
+        "podLogsDir": str(layout.logs / "pods"),
+        "volumePluginDir": str(layout.state / "volume-plugins"),
+        "clusterDNS": [NODE_ADDRESS],
+        "clusterDomain": "cluster.local",
+        "syncFrequency": "5s",
+        "maxPods": 200,
+    }
+
+
+def describe_logs(folder: Path) -> str:
+    """The last words of each daemon, for an error message."""
+    tails = []
+    for log in sorted(folder.glob("*.log")):
+        if log.name != "audit.log":
+            lines = log.read_text(errors="replace").splitlines()
+            tails.append(f"{log.name}: {lines[-1][:200] if lines else '(empty)'}")
+    return "\n".join(tails)
