@@ -1,7 +1,7 @@
 """A terminal on which the tree is redrawn in place while lines of news scroll by above it.
 
-Each frame is one write between the marks of a synchronized update, so that nothing flickers. Where the stream is
-no terminal there is no tree: only the lines, which a log keeps as they are.
+Each frame is one write between the marks of a synchronized update, so that nothing flickers. Where the stream
+is no terminal there is no tree: only the lines, which a log keeps as they are.
 """
 
 import shutil
