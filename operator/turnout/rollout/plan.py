@@ -16,7 +16,7 @@ from turnout.rollout.snapshot import Autoscaling, Deployment, Split
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """The whole split to write; an empty one removes the Route. Percents sum to 100. `owners`: (name, uid) as in Deploy.
+    """The whole split to write; its percents sum to 100. `owners`: (name, uid) as in Deploy.
 
     `fallback`: the revision on which a request that failed elsewhere is repeated once; empty: no repeats.
     """

@@ -130,6 +130,11 @@ class Route:
     problem: Problem | None = None  # the last write was refused, or someone else fights for it
     foreign_edits: tuple[datetime, ...] = ()  # when others changed the split within the last five minutes
 
+    @property
+    def contended(self) -> bool:
+        """Three foreign edits within five minutes: somebody else is at it, not a slip of the hand."""
+        return len(self.foreign_edits) >= 3
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:

@@ -1,0 +1,64 @@
+"""Which versions cannot be acted upon, and why: not served, a number taken, a name taken.
+
+Looked at again in every pass, so that a version is accepted as soon as its cause has gone.
+"""
+
+from turnout.api.reasons import Reason, State
+from turnout.api.served import unserved
+from turnout.api.version import ModelVersion
+from turnout.rollout.identity import spec_hash
+from turnout.rollout.snapshot import Deployment, Problem, Snapshot
+
+
+def refusals(snapshot: Snapshot) -> dict[str, Problem]:
+    """By ModelVersion name: the first reason against each version that has one."""
+    found = {}
+    for version in snapshot.versions:
+        problem = _not_served(version) or _duplicate(version, snapshot.versions) or _name_conflict(version, snapshot)
+        if problem:
+            found[version.name] = problem
+    return found
+
+
+def _not_served(version: ModelVersion) -> Problem | None:
+    fields = unserved(version.spec)
+    if not fields:
+        return None
+    return Problem(Reason.NotServed, "; ".join(map(str, fields)), permanent=True)
+
+
+def _seniority(version: ModelVersion) -> tuple[str, str]:
+    return str(version.metadata.creation_timestamp), version.uid
+
+
+def _duplicate(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Problem | None:
+    rivals = [v for v in versions if v.version == version.version and v.name != version.name]
+    older = [rival for rival in rivals if _seniority(rival) < _seniority(version)]
+    if not older:
+        return None
+    text = f"version {version.version} of {version.model} is already {older[0].name}: give this one another number"
+    return Problem(Reason.DuplicateVersion, text, permanent=True)
+
+
+def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
+    if version.model in {version.name, f"{version.name}-predictor"}:
+        text = f"the name {version.name} is the model's own Route: name the version otherwise"
+        return Problem(Reason.NameReserved, text, permanent=True)
+    for needed in (version.name, f"{version.name}-predictor", version.model):
+        if needed in snapshot.taken:
+            return Problem(Reason.NameTaken, snapshot.taken[needed], permanent=True)
+    return _older_self(version, snapshot.deployments)
+
+
+def _older_self(version: ModelVersion, deployments: tuple[Deployment, ...]) -> Problem | None:
+    """A deleted and remade ModelVersion of the same name must wait until what runs under the name is gone."""
+    if version.status.state not in {None, State.Pending, State.Rejected}:
+        return None
+    same = next((d for d in deployments if d.name == version.name), None)
+    if same is None or same.spec_hash == spec_hash(version):
+        return None
+    text = (
+        f"an earlier {version.name} of another spec still runs under this name; "
+        "give the new version a name and a number of its own"
+    )
+    return Problem(Reason.NameTaken, text, permanent=True)

@@ -1,0 +1,110 @@
+"""How many ready pods a share needs, and how many pods each side is kept at.
+
+R, the capacity, is what stable serves with when a step begins: nobody may carry its traffic with less.
+"""
+
+from datetime import datetime
+
+from turnout.api.reasons import State
+from turnout.api.version import ModelVersion
+from turnout.rollout.selection import Member, Selection
+from turnout.rollout.snapshot import Autoscaling
+from turnout.rollout.steps import first_weight, weight_of
+
+STABLE_KEEPS = frozenset(
+    {State.Warming, State.Progressing, State.Paused, State.Held, State.Promoting, State.RollingBack}
+)
+"""States of a rollout during which stable is kept at capacity."""
+
+
+def capacity(selection: Selection, candidate: ModelVersion) -> int:
+    """R in pods: max(1, stable's floor, stable's ready pods), the last only if the candidate counts ready pods."""
+    stable = selection.stable
+    if stable is None:
+        return max(1, candidate.spec.scaling.min_replicas)
+    ready = stable.ready_pods if candidate.spec.scaling.during_rollout.count_ready_pods else 0
+    return max(1, own_floor(stable), ready)
+
+
+def own_floor(member: Member) -> int:
+    """The pods its owner always wants; of a ghost, those it has been kept at."""
+    if member.version:
+        scaling = member.version.spec.scaling
+        return max(scaling.min_replicas, 1 if scaling.latency_critical else 0)
+    return member.revision.autoscaling.min_pods if member.revision else 0
+
+
+def needed(member: Member, percent: int) -> int:
+    """Ready pods without which a version may not have `percent`: at most its own maxReplicas."""
+    if member.version is None:
+        return 1
+    full = member.status.capacity or 1
+    if percent >= 100:
+        wanted = full
+    else:
+        wanted = max(member.version.spec.scaling.during_rollout.canary_min, -(-full * percent // 100))
+    return min(wanted, member.version.spec.scaling.max_replicas)
+
+
+def floor(selection: Selection, member: Member, now: datetime) -> int:
+    """The pods a version is kept at now, whatever its traffic."""
+    if member is selection.stable:
+        return _stable_floor(selection, member)
+    if member.state in {State.Deploying, State.Warming} and member.version:
+        return needed(member, first_weight(member.version, member.status))
+    if member.state in {State.Progressing, State.Paused, State.Held}:
+        return needed(member, max(weight_of(member.status), 1))
+    if member.state is State.Promoting:
+        return max(needed(member, 100), own_floor(member))
+    return _leaving_floor(member, now)
+
+
+def _stable_floor(selection: Selection, stable: Member) -> int:
+    rollouts = [m for m in selection.occupants if m.state in STABLE_KEEPS]
+    kept = max((m.status.capacity or 1 for m in rollouts), default=0)
+    ceiling = stable.version.spec.scaling.max_replicas if stable.version else kept
+    return max(own_floor(stable), min(kept, ceiling))
+
+
+def _leaving_floor(member: Member, now: datetime) -> int:
+    """Pods stay until scaleDownAt, as the instant way back or for a look at what went wrong."""
+    stays = member.status.scale_down_at is not None and now < member.status.scale_down_at
+    if not stays and not (member.state is State.RollingBack or (member.is_ghost and member.observed_percent)):
+        return 0
+    return member.revision.autoscaling.min_pods if member.revision else 0
+
+
+def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscaling | None:
+    """Every knob as it should stand; None where nobody may say (a ghost that serves keeps its own)."""
+    current = member.revision.autoscaling if member.revision else None
+    if current is None:
+        return None
+    pods = floor(selection, member, now)
+    if member.version is None:
+        return Autoscaling(
+            pods, max(current.max_pods, pods), current.retention, current.metric, current.target,
+            current.latency_critical,
+        )  # fmt: skip
+    scaling = member.version.spec.scaling
+    return Autoscaling(
+        min_pods=pods,
+        max_pods=max(scaling.max_replicas, pods),
+        retention=scaling.scale_to_zero_retention.delta,
+        metric=scaling.target.metric.value,
+        target=scaling.target.value,
+        latency_critical=scaling.latency_critical,
+    )
+
+
+def may_have(selection: Selection, member: Member, percent: int) -> bool:
+    """Both sides are at capacity for this split; stable need not be where it gets nothing."""
+    if member.ready_pods < needed(member, percent):
+        return False
+    stable = selection.stable
+    if stable is None or percent >= 100:
+        return True
+    return stable.ready_pods >= min(member.status.capacity or 1, _ceiling(stable))
+
+
+def _ceiling(stable: Member) -> int:
+    return stable.version.spec.scaling.max_replicas if stable.version else stable.ready_pods or 1

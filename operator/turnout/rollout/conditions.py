@@ -1,0 +1,205 @@
+"""Conditions and the other derived fields of a status: what pipelines wait for and columns show."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, ConditionType, Reason, Role, State
+from turnout.api.status import EPOCH, Condition, ConditionStatus, ReplicasStatus, Status, WeightStatus
+from turnout.api.version import Desired, ModelVersion
+from turnout.rollout.capacity import floor
+from turnout.rollout.messages import message
+from turnout.rollout.selection import Member, Selection, is_stable_state
+from turnout.rollout.snapshot import Route
+
+STUCK = 60
+"""Seconds after which a Route that has not taken a split is called stuck."""
+
+Judgement = tuple[ConditionStatus, Reason, str]
+
+YES, NO, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+def complete(
+    member: Member,
+    version: ModelVersion,
+    status: Status,
+    weights: Mapping[str, int],
+    selection: Selection,
+) -> Status:
+    """Fill in everything that follows from the state: role, weight, pods, addresses, message, conditions."""
+    snapshot = selection.snapshot
+    draft = status.model_copy(
+        update={
+            "observed_generation": version.metadata.generation,
+            "role": _role(member, status, selection),
+            "weight": _weight(member, status, weights, selection),
+            "replicas": ReplicasStatus(
+                ready=member.ready_pods,
+                floor=floor(selection, member, snapshot.now) if member.revision else 0,
+            ),
+            "url": snapshot.namespace_url.format(name=version.model),
+            "version_url": snapshot.version_url.format(name=version.name) if member.deployment else "",
+            "message": message(member, status, selection),
+        }
+    )
+    judged = _judgements(member, version, draft, selection)
+    return draft.model_copy(
+        update={
+            "conditions": tuple(
+                _condition(kind, judgement, version, snapshot.now) for kind, judgement in judged.items()
+            )
+        }
+    )
+
+
+def _role(member: Member, status: Status, selection: Selection) -> Role:
+    if is_stable_state(status):
+        return Role.Stable
+    if status.state in ROLLOUT_STATES - {State.RollingBack}:
+        return Role.Candidate
+    return Role.Standby if status.state is State.Standby else Role.Unassigned
+
+
+def _weight(member: Member, status: Status, weights: Mapping[str, int], selection: Selection) -> WeightStatus:
+    desired, observed = weights.get(member.name, 0), member.observed_percent
+    same = selection.route is None or selection.route.in_sync
+    before = status.weight
+    if desired == observed and same:
+        seen = before.desired == desired and before.observed == observed and before.verified_at
+        return WeightStatus(
+            desired=desired,
+            observed=observed,
+            verified_at=seen or (selection.snapshot.now if desired else None),
+        )
+    return WeightStatus(desired=desired, observed=observed)
+
+
+def _condition(kind: ConditionType, judgement: Judgement, version: ModelVersion, now: datetime) -> Condition:
+    truth, reason, text = judgement
+    before = version.status.condition(kind)
+    kept = before is not None and before.status is truth and before.last_transition_time != EPOCH
+    return Condition(
+        type=kind.value,
+        status=truth,
+        observed_generation=version.metadata.generation,
+        last_transition_time=before.last_transition_time if before and kept else now,
+        reason=reason.value,
+        message=text,
+    )
+
+
+def _judgements(
+    member: Member, version: ModelVersion, status: Status, selection: Selection
+) -> dict[ConditionType, Judgement]:
+    return {
+        ConditionType.Accepted: _accepted(member, selection),
+        ConditionType.ArtifactReady: _artifact_ready(status),
+        ConditionType.RevisionReady: _revision_ready(member, status),
+        ConditionType.RevisionPinned: _pinned(member, status),
+        ConditionType.TrafficInSync: _in_sync(selection.route, status, selection.snapshot.now),
+        ConditionType.AnalysisHealthy: (UNKNOWN, Reason.NotAnalysed, Reason.NotAnalysed.sentence),
+        ConditionType.Progressing: _progressing(status),
+        ConditionType.Stalled: _stalled(version, status, selection.snapshot.now),
+        ConditionType.Contended: _contended(selection.route),
+        ConditionType.Ready: _ready(version, status),
+    }
+
+
+def _said(truth: ConditionStatus, reason: Reason, text: str = "") -> Judgement:
+    return truth, reason, text or reason.sentence
+
+
+def _accepted(member: Member, selection: Selection) -> Judgement:
+    problem = selection.refused.get(member.name)
+    return (NO, problem.reason, problem.message) if problem else _said(YES, Reason.Accepted)
+
+
+ARTIFACT_REASONS = frozenset({Reason.ArtifactNotFound, Reason.ArtifactDigestMismatch, Reason.ArtifactInvalid})
+
+
+def _artifact_ready(status: Status) -> Judgement:
+    if status.reason in ARTIFACT_REASONS:
+        return NO, status.reason, status.message
+    if status.revision is not None:
+        return _said(YES, Reason.RevisionReady, "the artifact was verified and loaded")
+    return UNKNOWN, Reason.Pending, "no pod has loaded it yet"
+
+
+def _revision_ready(member: Member, status: Status) -> Judgement:
+    if member.revision is None:
+        return _said(UNKNOWN, Reason.RevisionGone if status.revision else Reason.AwaitingRevision)
+    if member.death:
+        return NO, member.death.reason, member.death.message
+    if not member.revision.wanted and not member.ready_pods:
+        return _said(YES, Reason.ScaledToZero)
+    return _said(YES, Reason.RevisionReady) if member.ready_pods else _said(UNKNOWN, Reason.AwaitingPods)
+
+
+def _pinned(member: Member, status: Status) -> Judgement:
+    unplanned = member.deployment.unplanned if member.deployment else ()
+    if unplanned:
+        names = ", ".join(unplanned)
+        return NO, Reason.UnplannedRevision, f"{names} was minted by somebody's change and gets no traffic"
+    if member.was_replaced:
+        return _said(NO, Reason.RevisionReplaced)
+    return _said(YES, Reason.Pinned) if status.revision else _said(UNKNOWN, Reason.NotPinned)
+
+
+def _in_sync(route: Route | None, status: Status, now: datetime) -> Judgement:
+    if route is not None and route.problem is not None:
+        return NO, route.problem.reason, route.problem.message
+    if not status.weight.desired and not status.weight.observed:
+        return _said(YES, Reason.NoTraffic)
+    if route is not None and route.in_sync and status.weight.desired == status.weight.observed:
+        return _said(YES, Reason.InSync)
+    since = route.unsynced_since if route else None
+    if since is not None and (now - since).total_seconds() >= STUCK:
+        return _said(NO, Reason.TrafficStuck)
+    return _said(UNKNOWN, Reason.RouteNotReady)
+
+
+def _progressing(status: Status) -> Judgement:
+    if status.state in ROLLOUT_STATES and not is_stable_state(status):
+        return YES, status.reason or Reason.StepInProgress, status.message
+    return _said(NO, Reason.NoRollout)
+
+
+def _stalled(version: ModelVersion, status: Status, now: datetime) -> Judgement:
+    if status.state in FAILED_STATES or status.state is State.Rejected:
+        return YES, status.reason or Reason.Invalid, status.message
+    if overdue(version, status, now):
+        text = f"the attempt takes longer than {version.spec.rollout.deadline}; it keeps its weight"
+        return YES, Reason.DeadlineExceeded, text
+    return _said(NO, Reason.NotStalled)
+
+
+def overdue(version: ModelVersion, status: Status, now: datetime) -> bool:
+    """The whole attempt takes longer than its deadline."""
+    if status.state not in ROLLOUT_STATES or is_stable_state(status) or status.rollout_started_at is None:
+        return False
+    return now - status.rollout_started_at >= version.spec.rollout.deadline.delta
+
+
+def _contended(route: Route | None) -> Judgement:
+    if route is not None and route.contended:
+        return _said(YES, Reason.Contended)
+    return _said(NO, Reason.NotContended)
+
+
+def _ready(version: ModelVersion, status: Status) -> Judgement:
+    reason = status.reason or Reason.Pending
+    match status.state:
+        case State.Live:
+            return (NO, reason, status.message) if reason in _DEAD else (YES, reason, status.message)
+        case State.Standby | State.Archived | State.Superseded:
+            live = version.spec.desired is Desired.LIVE
+            return _said(YES, Reason.NotTheTarget if live else Reason.StandbyRequested, status.message)
+        case State.Retired:
+            return _said(YES, Reason.RetiredByRequest)
+        case State.Rejected | State.RolledBack | State.Aborted | State.Failed | State.Frozen:
+            return NO, reason, status.message
+        case _:
+            return UNKNOWN, reason, status.message
+
+
+_DEAD = frozenset({Reason.Crashed, Reason.ReadinessLost, Reason.Evicted, Reason.RevisionGone})

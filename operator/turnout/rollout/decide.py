@@ -1,0 +1,233 @@
+"""`decide`: the brain. One frozen Snapshot in, one Plan out; total, pure, without a clock.
+
+The split follows from what was recorded before this pass, and from who is dead; what is recorded now leads on in the
+next one. See plan.py for why this survives a kill between any two writes.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from turnout.api.reasons import State
+from turnout.api.status import Status
+from turnout.api.version import ModelVersion
+from turnout.rollout.capacity import autoscaling
+from turnout.rollout.conditions import STUCK, complete
+from turnout.rollout.happenings import ghost_event, happenings, traffic_events
+from turnout.rollout.health import next_look
+from turnout.rollout.identity import spec_hash
+from turnout.rollout.launching import request
+from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.selection import GHOST_START_DEADLINE, Member, Selection, is_stable_state, select
+from turnout.rollout.snapshot import Snapshot, Split
+from turnout.rollout.split import Weights, desired_split, desired_weights
+from turnout.rollout.traffic import PATIENCE
+from turnout.rollout.transitions import advance
+
+NEEDS_DEPLOYMENT = frozenset(
+    {State.Deploying, State.Warming, State.Progressing, State.Paused, State.Held, State.Promoting, State.Live}
+)
+GONE = frozenset({State.Failed, State.Archived, State.Retired})
+"""States whose deployment is deleted at once."""
+ABANDONED = frozenset({State.RolledBack, State.Aborted, State.Superseded})
+"""States whose deployment is kept for a look, until rollbackWindow.maxAge."""
+BACK_OFF = timedelta(seconds=60)
+"""How long a contended Route is left to the other side before it is put back again."""
+
+
+def decide(snapshot: Snapshot) -> Plan:
+    """What to do now about one model. `decide(apply(decide(s)))` settles: at rest the Plan changes nothing."""
+    if not snapshot.versions:
+        return Plan()  # owner references, or their absence, say what becomes of the rest
+    selection = select(snapshot)
+    weights = desired_weights(selection)
+    record, events = _records(selection, weights)
+    change, told = _route_change(selection, weights)
+    return Plan(
+        route=change,
+        scale=tuple(_scale(selection)),
+        deploy=tuple(_deploy(selection)),
+        retire=tuple(_retire(selection, weights)),
+        own=tuple(_own(selection)),
+        probe=tuple(_probe(selection)),
+        record=record,
+        events=(*told, *events),
+        again=min(_moments(selection, record), default=None),
+    )
+
+
+def _versioned(selection: Selection) -> Iterator[tuple[Member, ModelVersion]]:
+    return ((m, m.version) for m in selection.members.values() if m.version is not None)
+
+
+def _records(selection: Selection, weights: Weights) -> tuple[dict[str, Status], list[Event]]:
+    record: dict[str, Status] = {}
+    events: list[Event] = []
+    for member, version in _versioned(selection):
+        after = complete(member, version, advance(member, version, selection), weights, selection)
+        if after != version.status:
+            record[version.name] = after
+            events.extend(happenings(version, after))
+    return record, events
+
+
+def _route_change(selection: Selection, weights: Weights) -> tuple[RouteChange | None, tuple[Event, ...]]:
+    """The write that makes the Route carry the wish; None while it does, or while others fight for it."""
+    route, split = selection.route, desired_split(selection, weights)
+    if not split or sum(share.percent for share in split) != 100:
+        return None, ()
+    owners = selection.owners
+    same_owners = route is not None and route.owners == {uid for _, uid in owners}
+    if route is not None and route.written == split and same_owners:
+        return None, ()
+    if _backs_off(selection):
+        return None, ()
+    change = RouteChange(split=split, owners=owners, fallback=_fallback(selection, split))
+    if route is not None and route.written == split:
+        return change, ()
+    drifted = route is not None and bool(route.foreign_edits) and _wish_is_recorded(selection, weights)
+    events = [*traffic_events(selection, split, drifted), *_ghosts(selection)]
+    return change, tuple(events)
+
+
+def _ghosts(selection: Selection) -> Iterator[Event]:
+    stable = selection.stable
+    teller = selection.target or next((m for m, _ in _versioned(selection)), None)
+    if stable and stable.is_ghost and teller and teller.version:
+        yield ghost_event(stable, teller.version)
+
+
+def _wish_is_recorded(selection: Selection, weights: Weights) -> bool:
+    """The wish is the one already recorded: so it was somebody else who changed the Route."""
+    return all(v.status.weight.desired == weights.get(v.name, 0) for _, v in _versioned(selection))
+
+
+def _backs_off(selection: Selection) -> bool:
+    route = selection.route
+    if route is None or not route.contended or any(m.observed_percent and m.death for m in selection.members.values()):
+        return False
+    return selection.snapshot.now - route.foreign_edits[-1] < BACK_OFF
+
+
+def _fallback(selection: Selection, split: Split) -> str:
+    """Where a request is repeated that failed on the candidate: on stable, if both are in the split."""
+    stable, candidate = selection.stable, selection.candidate
+    if stable is None or candidate is None or candidate.version is None or len(split) < 2:
+        return ""
+    wanted = candidate.version.spec.rollout.repeat_on_stable and stable.lives
+    return stable.revision_name if wanted else ""
+
+
+def _scale(selection: Selection) -> Iterator[Scale]:
+    for member in selection.members.values():
+        wished = autoscaling(selection, member, selection.snapshot.now)
+        if member.deployment and member.revision and wished and wished != member.revision.autoscaling:
+            yield Scale(member.deployment, wished)
+
+
+def _deploy(selection: Selection) -> Iterator[Deploy]:
+    for member, version in _versioned(selection):
+        if member.state in NEEDS_DEPLOYMENT and member.deployment is None and not selection.snapshot.trouble:
+            image = member.status.resolved.image if member.status.resolved else version.spec.predictor.image
+            yield Deploy(version, image, spec_hash(version), selection.owners)
+
+
+def _retire(selection: Selection, weights: Weights) -> Iterator[Retire]:
+    """Nothing that has a share, as written, observed or wished, is ever deleted."""
+    written = {share.revision for share in selection.route.written} if selection.route else set()
+    for member in selection.members.values():
+        deployment = member.deployment
+        if deployment is None or deployment.leaving or weights.get(member.name) or member.observed_percent:
+            continue
+        if member.revision_name and member.revision_name in written:
+            continue
+        why = _why_gone(member, selection)
+        if why:
+            yield Retire(deployment, why)
+
+
+def _why_gone(member: Member, selection: Selection) -> str:
+    if member.version is None:
+        orphaned = not selection.owners
+        return "" if orphaned or member is selection.stable else "its ModelVersion was deleted"
+    if member.state in GONE:
+        return f"it is {member.state}"
+    kept = member.version.spec.rollout.rollback_window.max_age.delta
+    since = member.status.state_since
+    if member.state in ABANDONED and since and selection.snapshot.now - since >= kept:
+        return f"it is {member.state} since {since:%Y-%m-%d}"
+    return ""
+
+
+def _own(selection: Selection) -> Iterator[Own]:
+    owners = selection.owners
+    uids = frozenset(uid for _, uid in owners)
+    for member in selection.members.values():
+        if member.deployment and not member.deployment.leaving and member.deployment.owners != uids:
+            yield Own(member.deployment, owners)
+
+
+def _probe(selection: Selection) -> Iterator[ProbeRequest]:
+    """Ask the warming version for its examples' answers, and stable for its contract to compare."""
+    for member, version in _versioned(selection):
+        if member.state is not State.Warming or not _unprobed(member, selection):
+            continue
+        yield request(member, version)
+    warming = any(m.state is State.Warming for m in selection.members.values())
+    stable = selection.stable
+    if warming and stable and stable.version and stable.ready_pods and _unprobed(stable, selection):
+        asked = request(stable, stable.version)
+        yield ProbeRequest(asked.version, asked.revision, asked.revision_uid, asked.model, 0, asked.timeout)
+
+
+def _unprobed(member: Member, selection: Selection) -> bool:
+    if member.revision is None:
+        return False
+    probe = selection.snapshot.probes.get(member.revision.uid)
+    return probe is None or not probe.done
+
+
+def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[datetime]:
+    """Every moment at which this pass would have decided otherwise though nothing happened."""
+    now = selection.snapshot.now
+    due = [
+        moment
+        for member in selection.members.values()
+        for moment in _moments_of(member, record.get(member.name, member.status))
+    ]
+    route = selection.route
+    if route is not None and not route.in_sync:
+        due.append((route.unsynced_since or now) + timedelta(seconds=STUCK))
+    if route is not None and route.contended:
+        due.append(route.foreign_edits[-1] + BACK_OFF)
+    looks = (next_look(m.revision, now, _deadline(m)) for m in selection.members.values() if _serves(m))
+    return (moment for moment in (*due, *looks) if moment is not None and moment > now)
+
+
+def _deadline(member: Member) -> timedelta:
+    return member.version.spec.rollout.progress_deadline.delta if member.version else GHOST_START_DEADLINE
+
+
+def _serves(member: Member) -> bool:
+    return bool(member.observed_percent) or member.state in NEEDS_DEPLOYMENT
+
+
+def _moments_of(member: Member, status: Status) -> Iterator[datetime | None]:
+    version = member.version
+    if version is None:
+        return
+    rollout = version.spec.rollout
+    yield status.scale_down_at
+    if status.state is State.Deploying and status.progress_since:
+        yield status.progress_since + rollout.progress_deadline.delta
+    if status.state is State.Warming and status.state_since:
+        yield status.state_since + request(member, version).timeout
+    if status.step and status.state is State.Paused:
+        yield status.step.deadline
+    if status.step and status.state is State.Progressing and status.step.started_at:
+        yield status.step.started_at + PATIENCE
+    if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
+        yield status.rollout_started_at + rollout.deadline.delta
+    if status.state is State.Standby and status.replaced_at:
+        yield status.replaced_at + rollout.rollback_window.max_age.delta
+    if status.state in ABANDONED and status.state_since:
+        yield status.state_since + rollout.rollback_window.max_age.delta

@@ -1,0 +1,108 @@
+"""Events: each happening told once, when the record that speaks of it changes."""
+
+from collections.abc import Iterator, Mapping
+
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
+from turnout.api.status import ConditionStatus, Status
+from turnout.api.version import ModelVersion
+from turnout.rollout.plan import Event
+from turnout.rollout.selection import Member, Selection
+from turnout.rollout.snapshot import Split
+
+ENTERED: Mapping[State, tuple[EventReason, bool]] = {
+    State.Rejected: (EventReason.Rejected, True),
+    State.Queued: (EventReason.Queued, False),
+    State.Deploying: (EventReason.RolloutStarted, False),
+    State.Paused: (EventReason.Paused, False),
+    State.Held: (EventReason.Held, True),
+    State.Live: (EventReason.Promoted, False),
+    State.Standby: (EventReason.Standby, False),
+    State.RollingBack: (EventReason.RollbackStarted, True),
+    State.RolledBack: (EventReason.RolledBack, True),
+    State.Superseded: (EventReason.Superseded, False),
+    State.Failed: (EventReason.Failed, True),
+    State.Archived: (EventReason.Archived, False),
+    State.Retired: (EventReason.Retired, False),
+}
+"""The event of entering a state, and whether it is a warning. Other states are told by their steps."""
+
+BECAME: Mapping[tuple[ConditionType, ConditionStatus], tuple[EventReason, bool]] = {
+    (ConditionType.RevisionPinned, ConditionStatus.FALSE): (EventReason.UnplannedRevision, True),
+    (ConditionType.Contended, ConditionStatus.TRUE): (EventReason.Contended, True),
+}
+"""The event of a condition that turns."""
+
+
+def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
+    """Compare what was recorded with what is about to be."""
+    before = version.status
+    if after.state is not before.state and after.state is not None:
+        yield from _entered(version, before, after)
+    if after.revision is not None and before.revision is None and after.state is State.Warming:
+        yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
+    if after.step is not None and after.step.verb and after.step.started_at != _started(before):
+        yield _event(version, EventReason.StepEntered, f"step {after.step.display}: {after.step.verb}")
+    if after.reason is Reason.LastServing and before.reason is not Reason.LastServing:
+        yield _event(version, EventReason.LastServing, after.message, warning=True)
+    yield from _turned(version, before, after)
+
+
+def _started(status: Status) -> object:
+    return status.step.started_at if status.step else None
+
+
+def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
+    if after.reason is Reason.Adopted:
+        yield _event(version, EventReason.StatusRebuilt, Reason.Adopted.sentence, warning=True)
+        return
+    if before.state is State.Held and after.state is State.Live:
+        yield _event(version, EventReason.Resolved, "it answers again")
+        return
+    if before.state in {State.Held, State.Paused} and after.state is State.Progressing:
+        kind = EventReason.Resolved if before.state is State.Held else EventReason.Resumed
+        yield _event(version, kind, after.message)
+    if before.state is State.Warming and after.state in {State.Progressing, State.Paused, State.Promoting}:
+        yield _event(version, EventReason.WarmedUp, "it answered its examples as the artifact says")
+    first = before.state in {None, State.Pending} and after.state is State.Standby
+    told = ENTERED.get(after.state) if after.state and not first else None
+    if told:
+        reason = f"{after.reason}: " if after.reason else ""
+        yield _event(version, told[0], f"{reason}{after.message}", warning=told[1])
+
+
+def _turned(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
+    for condition in after.conditions:
+        was = before.condition(ConditionType(condition.type))
+        told = BECAME.get((ConditionType(condition.type), condition.status))
+        if told and (was is None or was.status is not condition.status):
+            yield _event(version, told[0], condition.message, warning=told[1])
+    stalled, was = after.condition(ConditionType.Stalled), before.condition(ConditionType.Stalled)
+    if stalled and stalled.reason == Reason.DeadlineExceeded and (not was or was.reason != stalled.reason):
+        yield _event(version, EventReason.DeadlineExceeded, stalled.message, warning=True)
+
+
+def traffic_events(selection: Selection, split: Split, drifted: bool) -> Iterator[Event]:
+    """A split that is about to be written: told on the candidate, or on stable where there is none."""
+    told = selection.candidate or selection.stable
+    names = {m.revision_name: m.name for m in selection.members.values()}
+    text = ", ".join(f"{names.get(share.revision, share.revision)} {share.percent} %" for share in split)
+    for member in selection.members.values():
+        gone = member.observed_percent and all(s.revision != member.revision_name for s in split)
+        if gone and member.death and member.version:
+            text_of_death = f"out of the split: {member.death.message}; now {text}"
+            yield _event(member.version, EventReason.Dropped, text_of_death, warning=True)
+    if told is None or told.version is None:
+        return
+    if drifted:
+        yield _event(told.version, EventReason.DriftCorrected, f"put back to {text}", warning=True)
+    else:
+        yield _event(told.version, EventReason.WeightChanged, text)
+
+
+def ghost_event(member: Member, teller: ModelVersion) -> Event:
+    """A deleted version that still serves, told by a version that remains."""
+    return _event(teller, EventReason.GhostServing, f"{member.name} was deleted and serves until it is replaced")
+
+
+def _event(version: ModelVersion, reason: EventReason, text: str, *, warning: bool = False) -> Event:
+    return Event(version=version.name, reason=reason, message=text[:1000], warning=warning)

@@ -1,0 +1,112 @@
+"""Deploying and Warming: before any caller meets a version. Whatever goes wrong here, traffic stays as it is."""
+
+import json
+from datetime import datetime
+
+from turnout.api.reasons import Reason, State
+from turnout.api.rollout import Strategy, Warmup
+from turnout.api.status import RevisionStatus, Status, Verdict
+from turnout.api.version import ModelVersion
+from turnout.rollout.capacity import capacity, needed
+from turnout.rollout.plan import ProbeRequest
+from turnout.rollout.record import end_attempt, enter, go_on
+from turnout.rollout.selection import Member, Selection
+from turnout.rollout.snapshot import Probe
+from turnout.rollout.steps import first_step_in_traffic, first_weight, steps_of
+
+
+def deploying(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Pin the revision once it is Ready and has the pods that its first share needs; fail at the deadline."""
+    now, status = selection.snapshot.now, member.status
+    problem = member.deployment.problem if member.deployment else selection.snapshot.trouble
+    if problem and problem.permanent and member.deployment:
+        return fail(status, problem.reason, problem.message, now)
+    started = status.progress_since or now
+    if now - started >= version.spec.rollout.progress_deadline.delta:
+        text = f"not ready within {version.spec.rollout.progress_deadline}"
+        last = f": {problem.message}" if problem else ""
+        return fail(status, Reason.ProgressDeadlineExceeded, text + last, now)
+    revision = member.revision
+    if revision is None or not member.deployment or member.deployment.leaving:
+        reason = problem.reason if problem else Reason.AwaitingRevision
+        return enter(status, State.Deploying, reason, now)
+    if not revision.servable or revision.ready_pods < needed(member, first_weight(version, status)):
+        return enter(status, State.Deploying, problem.reason if problem else Reason.AwaitingPods, now)
+    pin = RevisionStatus(name=revision.name, uid=revision.uid)
+    return enter(status, State.Warming, Reason.WarmingUp, now, revision=pin)
+
+
+def warming(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Wait for the examples' answers, compare the contract with stable's, then meet the first callers."""
+    now, status = selection.snapshot.now, member.status
+    if member.revision is None:
+        return redeploy(status, now)
+    if member.death and member.death.own_fault:
+        return fail(status, member.death.reason, member.death.message, now)
+    probe = selection.snapshot.probes.get(member.revision.uid)
+    if probe and probe.done and probe.problem:
+        return fail(status, probe.problem.reason, probe.problem.message, now)
+    timeout = request(member, version).timeout
+    if now - (status.state_since or now) >= timeout:
+        text = f"its examples were not answered within {timeout.total_seconds():.0f} s"
+        return fail(status, Reason.WarmupTimeout, text, now)
+    if not probe or not probe.done:
+        return status
+    difference = _contract_difference(probe, selection) if not version.spec.rollout.allow_contract_change else ""
+    if difference is None:
+        return status  # stable is still waking up, to be asked for its contract
+    if difference:
+        return fail(status, Reason.ContractDiffers, difference, now)
+    return _meet_callers(status, version, selection)
+
+
+def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -> Status:
+    now = selection.snapshot.now
+    size = capacity(selection, version)
+    if selection.stable is None:
+        return enter(status, State.Promoting, Reason.FirstVersion, now, capacity=size)
+    if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE:
+        return enter(status, State.Promoting, Reason.PlanCompleted, now, capacity=size)
+    return go_on(status, first_step_in_traffic(status), Reason.StepInProgress, now, capacity=size)
+
+
+def fail(status: Status, reason: Reason, message: str, now: datetime) -> Status:
+    """The attempt is over before any caller met it."""
+    verdict = Verdict(outcome=State.Failed, reason=reason, message=message, at=now)
+    return end_attempt(status, State.Failed, reason, now, verdict=verdict, scale_down_at=None)
+
+
+def redeploy(status: Status, now: datetime) -> Status:
+    """What ran it was taken away or replaced: another version under the same name, to be looked at anew."""
+    return enter(status, State.Deploying, Reason.RevisionReplaced, now, revision=None, step=None, progress_since=now)
+
+
+def request(member: Member, version: ModelVersion) -> ProbeRequest:
+    """What to ask of a warming version; without a warmup step its contract alone, within the usual timeout."""
+    steps = steps_of(member.status)
+    step = steps[0].warmup if steps and steps[0].warmup else Warmup(requests=0)
+    revision = member.revision
+    return ProbeRequest(
+        version=member.name,
+        revision=revision.name if revision else "",
+        revision_uid=revision.uid if revision else "",
+        model=version.model,
+        requests=step.requests,
+        timeout=step.timeout.delta,
+    )
+
+
+def _contract_difference(probe: Probe, selection: Selection) -> str | None:
+    """A sentence naming what differs from stable's contract, empty if nothing; None while stable's is unknown."""
+    stable = selection.stable
+    if stable is None or stable.revision is None or stable.death:
+        return ""  # nobody to compare with
+    known = selection.snapshot.probes.get(stable.revision.uid)
+    if known is None or not known.done:
+        return None
+    if known.problem or known.contract == probe.contract:
+        return ""
+    ours, theirs = json.loads(probe.contract), json.loads(known.contract)
+    differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+    parts = "; ".join(f"{key}: {ours.get(key)} instead of {theirs.get(key)}" for key in differing)
+    return f"{parts}. Set rollout.allowContractChange: true if callers are ready for it"

@@ -1,0 +1,125 @@
+"""How a transition is written down. Pure changes of one Status; every moment is the Snapshot's."""
+
+from datetime import datetime
+from typing import Any
+
+from turnout.api.plan import resolve_plan
+from turnout.api.reasons import Reason, State
+from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause, Verdict, WeightStatus
+from turnout.api.version import ModelVersion
+from turnout.rollout.health import Death
+from turnout.rollout.identity import spec_hash
+from turnout.rollout.selection import Member, Selection
+from turnout.rollout.steps import enter_step, remaining
+
+HISTORY = 5
+"""Attempts that are kept, for people."""
+
+
+def enter(status: Status, state: State, reason: Reason, now: datetime, **facts: Any) -> Status:
+    """Record a state and its reason; the state's moment changes only if the state does.
+
+    `facts` are further fields of Status. What belongs to the state before (a hold, a stopped clock) is cleared
+    unless it is named.
+    """
+    since = status.state_since if status.state is state else now
+    cleared: dict[str, Any] = {"hold": None} if state is not State.Held else {}
+    update = {**cleared, "state": state, "reason": reason, "state_since": since, **facts}
+    return status.model_copy(update=update)
+
+
+def hold(status: Status, reason: Reason, now: datetime) -> Status:
+    """Wait; the hold's own moment is that of its reason."""
+    if status.hold and status.hold.reason is reason:
+        return status
+    return enter(status, State.Held, reason, now, hold=Hold(reason=reason, since=now))
+
+
+def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int, image: str) -> Status:
+    """Number the attempt, take the snapshot of its plan and of what it becomes, and start to deploy."""
+    now = selection.snapshot.now
+    digest = spec_hash(version)
+    resolved = member.status.resolved or ResolvedStatus(image=image, template_hash=digest)
+    return enter(
+        member.status, State.Deploying, Reason.AwaitingRevision, now,
+        attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
+        rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
+        revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(),
+    )  # fmt: skip
+
+
+def condemn(status: Status, outcome: State, reason: Reason, message: str, now: datetime) -> Status:
+    """Write the verdict down before the effect that it causes; the share goes in the next pass at the latest."""
+    verdict = Verdict(outcome=outcome, reason=reason, message=message, at=now)
+    return enter(status, State.RollingBack, reason, now, verdict=verdict, step=_stopped(status))
+
+
+def condemn_dead(status: Status, death: Death, now: datetime) -> Status:
+    return condemn(status, State.RolledBack, death.reason, death.message, now)
+
+
+def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, **facts: Any) -> Status:
+    """Enter the state in which an attempt ends, with a line for its history."""
+    line = Attempt(
+        attempt=max(status.attempt, 1),
+        outcome=outcome.value,
+        reason=reason.value,
+        started_at=status.rollout_started_at,
+        finished_at=now,
+        max_weight=_max_weight(status),
+    )
+    history = (*status.history, line)[-HISTORY:]
+    return enter(status, outcome, reason, now, history=history, **facts)
+
+
+def _max_weight(status: Status) -> int:
+    """The greatest share of the attempt: weights rise within it, so that of the last step in force."""
+    if status.state is State.Live or status.state is State.Promoting:
+        return 100
+    steps = status.plan.steps[: status.step.index + 1] if status.plan and status.step else ()
+    reached = [s.set_weight for s in steps if s.set_weight is not None]
+    return max((*reached, status.weight.observed), default=0)
+
+
+def _stopped(status: Status) -> Any:
+    return status.step.model_copy(update={"paused": None, "deadline": None}) if status.step else None
+
+
+def go_on(status: Status, index: int, reason: Reason, now: datetime, **facts: Any) -> Status:
+    """Begin the step of `index`; behind the last there is only promotion."""
+    step = enter_step(status, index, now)
+    if step.verb is None:
+        return enter(status, State.Promoting, Reason.PlanCompleted, now, step=step, **facts)
+    state = State.Paused if step.deadline else State.Progressing
+    reason = Reason.PausedByPlan if step.deadline else reason
+    return enter(status, state, reason, now, step=step, **facts)
+
+
+def stop_clock(status: Status, now: datetime) -> Status:
+    """A person pauses: the step keeps what is left of it."""
+    step = status.step
+    if step is not None:
+        pause = StepPause(since=now, remaining=remaining(step, now))
+        step = step.model_copy(update={"paused": pause, "deadline": None})
+    control = status.control.model_copy(update={"paused_since": now})
+    return enter(status, State.Paused, Reason.PausedByPerson, now, step=step, control=control)
+
+
+def start_clock(status: Status, now: datetime) -> Status:
+    """Go on with the step as if the time in between had not been."""
+    step, pause = status.step, status.step.paused if status.step else None
+    if step is not None:
+        deadline = now + pause.remaining.delta if pause and pause.remaining else step.deadline
+        step = step.model_copy(update={"paused": None, "deadline": deadline})
+    control = status.control.model_copy(update={"paused_since": None})
+    resumed = status.model_copy(update={"step": step, "control": control})
+    return resume(resumed, now)
+
+
+def resume(status: Status, now: datetime) -> Status:
+    """The state in which the recorded step runs."""
+    if status.step is None or status.step.verb is None:
+        return enter(status, State.Promoting, Reason.PlanCompleted, now)
+    if status.step.deadline:
+        return enter(status, State.Paused, Reason.PausedByPlan, now)
+    return enter(status, State.Progressing, Reason.StepInProgress, now)

@@ -1,0 +1,98 @@
+"""The one split that should hold now: from recorded states, and from who is dead.
+
+Lowering is never blocked. A rise waits until the last split is observed and both sides are at capacity; the only
+unplanned rise is that of the living when another dies.
+"""
+
+from turnout.api.reasons import Reason, State
+from turnout.rollout.capacity import may_have
+from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
+from turnout.rollout.snapshot import Share, Split
+from turnout.rollout.steps import weight_of
+
+Weights = dict[str, int]
+"""Percent by member name; only those above 0; empty, or summing to 100."""
+
+
+def desired_weights(selection: Selection) -> Weights:
+    """Who should have how much, in whole percent."""
+    planned = _planned(selection)
+    return _among_the_living(selection, planned)
+
+
+def desired_split(selection: Selection, weights: Weights) -> Split:
+    """The same by revision, in the order of the names, so that an unchanged wish is an unchanged write."""
+    shares = [Share(selection.members[name].revision_name, percent) for name, percent in weights.items()]
+    return tuple(sorted(share for share in shares if share.revision))
+
+
+def _planned(selection: Selection) -> Weights:
+    stable, candidate = selection.stable, selection.candidate
+    wished = _candidate_wish(candidate) if candidate else 0
+    share = _allowed(selection, candidate, wished) if candidate else 0
+    if stable is None:
+        return {candidate.name: 100} if candidate and share else _unclaimed(selection)
+    weights = {stable.name: 100 - share}
+    if candidate:
+        weights[candidate.name] = share
+    return {name: percent for name, percent in weights.items() if percent}
+
+
+def _unclaimed(selection: Selection) -> Weights:
+    """Nobody is stable and nobody may take over: whoever serves goes on alone."""
+    serving = [m for m in selection.members.values() if m.observed_percent and m.revision_name]
+    alone = max(serving, key=lambda m: m.observed_percent, default=None)
+    return {alone.name: 100} if alone else {}
+
+
+def _candidate_wish(candidate: Member) -> int:
+    if candidate.state is State.Promoting:
+        return 100
+    if candidate.state is State.Held and candidate.status.hold:
+        if candidate.status.hold.reason in {Reason.Evicted, Reason.RevisionGone}:
+            return 0  # it comes back to its step when its pods do
+        if candidate.status.hold.reason is Reason.RollbackBlocked:
+            return 0  # only as the last that lives
+    return weight_of(candidate.status) if candidate.state in TRAFFIC_STATES else 0
+
+
+def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
+    """No rise before the last split is observed, the revision may serve, and both sides are at capacity."""
+    have = candidate.observed_percent
+    if wished <= have:
+        return wished
+    route = selection.route
+    settled = route is None or route.in_sync
+    servable = candidate.revision is not None and candidate.revision.servable
+    # with a dead stable nobody is measured: capacity of the living rules in _among_the_living
+    if settled and servable and may_have(selection, candidate, wished):
+        return wished
+    written = {share.revision: share.percent for share in route.written} if route else {}
+    return min(wished, max(have, written.get(candidate.revision_name, 0)))
+
+
+def _among_the_living(selection: Selection, planned: Weights) -> Weights:
+    """Take the share of the dead and give it to the first that lives; alone, the dead keep it."""
+    dead = {name for name in planned if selection.members[name].death}
+    if not dead:
+        return planned
+    heir = _heir(selection)
+    if heir is None:
+        return planned
+    weights = {name: percent for name, percent in planned.items() if name not in dead}
+    weights[heir.name] = weights.get(heir.name, 0) + 100 - sum(weights.values())
+    return weights
+
+
+def _heir(selection: Selection) -> Member | None:
+    """Stable first, then the last promoted with ready pods, then the candidate, a condemned version last."""
+    stable, candidate = selection.stable, selection.candidate
+    if stable and stable.lives:
+        return stable
+    if selection.fallbacks:
+        return selection.fallbacks[0]
+    in_traffic = candidate is not None and candidate.state in TRAFFIC_STATES
+    if candidate and in_traffic and candidate.ready_pods:
+        return candidate
+    condemned = (m for m in selection.members.values() if m.state is State.RollingBack and m.ready_pods)
+    return next(condemned, None)

@@ -1,0 +1,172 @@
+"""States outside a rollout: waiting for a turn, stable, kept, put away, refused."""
+
+from turnout.api.reasons import Reason, State
+from turnout.api.status import RevisionStatus, Status
+from turnout.api.version import Desired, ModelVersion
+from turnout.rollout.capacity import capacity
+from turnout.rollout.record import begin_attempt, enter, hold
+from turnout.rollout.selection import Member, Selection
+from turnout.rollout.traffic import promotion_is_done
+
+UNTOUCHED = frozenset({None, State.Pending, State.Queued, State.Rejected, State.Standby})
+"""States in which a refusal stops a version; one that is deployed goes on and only says so."""
+
+
+def refused(member: Member, selection: Selection) -> Status | None:
+    """Reject a version that nothing runs for; take a Rejected one up again when its cause has gone."""
+    problem = selection.refused.get(member.name)
+    now = selection.snapshot.now
+    if problem is None:
+        if member.state is State.Rejected:
+            return enter(member.status, State.Pending, Reason.AwaitingReconcile, now)
+        return None
+    if member.state not in UNTOUCHED or member.status.promoted_at:
+        return None
+    return enter(member.status, State.Rejected, problem.reason, now)
+
+
+def newcomer(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Nobody has looked at it yet; or its status was lost while it serves."""
+    now = selection.snapshot.now
+    if member is selection.stable:
+        return _adopted(member, State.Live, selection)
+    if member.deployment and member.revision:
+        return _adopted(member, State.Standby, selection)
+    return enter(member.status, State.Pending, Reason.AwaitingReconcile, now)
+
+
+def _adopted(member: Member, state: State, selection: Selection) -> Status:
+    now, revision = selection.snapshot.now, member.revision
+    pin = RevisionStatus(name=revision.name, uid=revision.uid) if revision else None
+    return enter(
+        member.status, state, Reason.Adopted, now, revision=pin, attempt=1, promoted_at=now,
+        replaced_at=None if state is State.Live else now,
+        spec_hash=member.deployment.spec_hash if member.deployment else "",
+    )  # fmt: skip
+
+
+def pending(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Begin an attempt if it is the target and no other rollout runs."""
+    now = selection.snapshot.now
+    if member is not selection.target:
+        return enter(member.status, State.Standby, _why_not_target(version), now)
+    if not selection.slot_is_free_for(member):
+        return enter(member.status, State.Queued, Reason.RolloutInProgress, now)
+    image = version.spec.predictor.image or selection.snapshot.images.get(version.spec.predictor.runtime, "")
+    return begin_attempt(member, version, selection, capacity(selection, version), image)
+
+
+def queued(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Wait until the slot is free; a version that is the target no more waits no more."""
+    if member is selection.target and not selection.slot_is_free_for(member):
+        return member.status
+    return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
+
+
+def standby(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Return the fast way if it was promoted before and is still in the window; else by a whole rollout."""
+    now, status = selection.snapshot.now, member.status
+    if member is selection.target:
+        if not selection.slot_is_free_for(member):
+            return enter(status, State.Queued, Reason.RolloutInProgress, now)
+        if status.promoted_at and member.revision and in_window(member, selection):
+            size = capacity(selection, version)
+            return enter(
+                status, State.Promoting, Reason.FastReturn, now,
+                rollout_started_at=now, capacity=size, attempt=status.attempt + 1, scale_down_at=None, step=None,
+            )  # fmt: skip
+        return enter(status, State.Pending, Reason.AwaitingReconcile, now)
+    if status.promoted_at and not in_window(member, selection) and not member.observed_percent:
+        return enter(status, State.Archived, Reason.OutsideRollbackWindow, now, scale_down_at=None)
+    return enter(status, State.Standby, _why_not_target(version), now)
+
+
+def in_window(member: Member, selection: Selection) -> bool:
+    """Among the last promoted that stable's window keeps, and not replaced too long ago."""
+    keeper = selection.stable.version if selection.stable and selection.stable.version else member.version
+    if keeper is None:
+        return False
+    window = keeper.spec.rollout.rollback_window
+    left = member.status.replaced_at
+    if left is not None and selection.snapshot.now - left >= window.max_age.delta:
+        return False
+    former = [
+        m
+        for m in selection.members.values()
+        if m is not selection.stable and m.status.promoted_at and m.state is State.Standby
+    ]
+    former.sort(key=lambda m: str(m.status.replaced_at), reverse=True)
+    return member in former[: window.versions]
+
+
+def waits_for_target(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Superseded, Archived: up again if it is the target again."""
+    if member is selection.target:
+        return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
+    return member.status
+
+
+def stays(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """RolledBack, Failed and their like: nothing leads on without a person."""
+    return member.status
+
+
+def retired(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Wanted again."""
+    return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
+
+
+def unwanted(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    """The spec says Standby or Retired, outside a rollout; None where that changes nothing."""
+    now, status = selection.snapshot.now, member.status
+    if version.spec.desired is Desired.RETIRED:
+        if member.observed_percent:
+            return None
+        return enter(status, State.Retired, Reason.RetiredByRequest, now, scale_down_at=None)
+    if member.state in {None, State.Pending, State.Queued, State.Superseded, State.Retired}:
+        return enter(status, State.Standby, Reason.StandbyRequested, now)
+    return None
+
+
+def stable_transition(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """The stable version: replaced, fallen back from, re-pinned, or as it was."""
+    now, status = selection.snapshot.now, member.status
+    successor = selection.candidate
+    if member is not selection.stable or (successor and promotion_is_done(successor, selection)):
+        return replaced(member, version, selection, successor)
+    if member.was_replaced and not _has_another(selection):
+        return _repinned(member, selection)
+    if member.death and not successor and selection.fallbacks:
+        return hold(status, Reason.LivingFallback, now)
+    if member.death:
+        return enter(status, State.Live, member.death.reason, now)
+    reason = Reason.Promoted
+    if version.spec.desired is not Desired.LIVE and selection.target is None:
+        reason = Reason.LastServing
+    return enter(status, State.Live, reason, now)
+
+
+def _repinned(member: Member, selection: Selection) -> Status:
+    """Remade under the same name, and nothing else could serve: it is pinned anew once it is servable."""
+    found = member.deployment.revision if member.deployment else None
+    now = selection.snapshot.now
+    if found is None or not found.servable:
+        return enter(member.status, State.Live, Reason.RevisionReplaced, now)
+    pin = RevisionStatus(name=found.name, uid=found.uid)
+    return enter(member.status, State.Live, Reason.RevisionReplaced, now, revision=pin)
+
+
+def _has_another(selection: Selection) -> bool:
+    return bool(selection.fallbacks) or selection.candidate is not None
+
+
+def replaced(member: Member, version: ModelVersion, selection: Selection, successor: Member | None) -> Status:
+    """Keep its pods for a while as the instant way back."""
+    now = selection.snapshot.now
+    keeper = (successor or selection.stable or member).version or version
+    until = now + keeper.spec.rollout.promoted_scale_down_delay.delta
+    return enter(member.status, State.Standby, Reason.Replaced, now, replaced_at=now, scale_down_at=until, step=None)
+
+
+def _why_not_target(version: ModelVersion) -> Reason:
+    return Reason.NotTheTarget if version.spec.desired is Desired.LIVE else Reason.StandbyRequested
