@@ -58,8 +58,7 @@ class Source(Authored):
     prometheus: str = Field(
         default="",
         max_length=63,
-        description="prometheus is the name of an entry in the operator's settings; empty means none is "
-        "named.",
+        description="prometheus is the name of an entry in the operator's settings; empty means none is named.",
         examples=["cluster"],
     )
     pods: PodsSource | None = Field(
@@ -72,9 +71,7 @@ class Source(Authored):
 class ErrorsMetric(Authored):
     """Share of requests that failed: 5xx and timeouts."""
 
-    enabled: Boolean = Field(
-        default=True, description="enabled counts this metric in verdicts.", examples=[True]
-    )
+    enabled: Boolean = Field(default=True, description="enabled counts this metric in verdicts.", examples=[True])
     tolerate_ratio: DecimalString = Field(
         default=DecimalString("1.0"),
         description="tolerateRatio is how many times stable's error rate is still no harm.",
@@ -82,8 +79,7 @@ class ErrorsMetric(Authored):
     )
     pass_below: DecimalString = Field(
         default=DecimalString("0.01"),
-        description="passBelow is the absolute error rate, a fraction, that the candidate must prove to be "
-        "under.",
+        description="passBelow is the absolute error rate, a fraction, that the candidate must prove to be under.",
         examples=["0.005"],
     )
     weight: Int32 = Field(
@@ -101,15 +97,12 @@ Quantile = DecimalString
 class LatencyMetric(Authored):
     """Time to answer, by quantiles of stable's."""
 
-    enabled: Boolean = Field(
-        default=True, description="enabled counts this metric in verdicts.", examples=[True]
-    )
+    enabled: Boolean = Field(default=True, description="enabled counts this metric in verdicts.", examples=[True])
     quantiles: tuple[Quantile, ...] = Field(
         default=(Quantile("0.5"), Quantile("0.9"), Quantile("0.99")),
         min_length=1,
         max_length=5,
-        description="quantiles is where stable's distribution gives the edges to compare at, each a "
-        "fraction.",
+        description="quantiles is where stable's distribution gives the edges to compare at, each a fraction.",
         examples=[["0.5", "0.99"]],
     )
     tolerate_ratio: DecimalString = Field(
@@ -119,14 +112,12 @@ class LatencyMetric(Authored):
     )
     pass_ratio: DecimalString = Field(
         default=DecimalString("1.5"),
-        description="passRatio is the ratio to stable's share of slow requests that it must prove to be "
-        "under.",
+        description="passRatio is the ratio to stable's share of slow requests that it must prove to be under.",
         examples=["2.0"],
     )
     pass_below: DecimalString = Field(
         default=DecimalString(""),
-        description="passBelow is an absolute bound in seconds, for when stable is no control; empty means "
-        "none.",
+        description="passBelow is an absolute bound in seconds, for when stable is no control; empty means none.",
         examples=["0.25"],
     )
     weight: Int32 = Field(
@@ -253,20 +244,17 @@ class Analysis(Authored):
     )
     judge: Judge = Field(
         default=Judge.SEQUENTIAL,
-        description="judge is Sequential, which keeps its promise however often it looks, or Threshold, a "
-        "fixed bound.",
+        description="judge is Sequential, which keeps its promise however often it looks, or Threshold, a fixed bound.",
         examples=["Sequential"],
     )
     assume: Assumption = Field(
         default=Assumption.CLUSTERED_ERRORS,
-        description="assume is what errors are taken to come in: single requests, clusters, or bursts of a "
-        "pod.",
+        description="assume is what errors are taken to come in: single requests, clusters, or bursts of a pod.",
         examples=["PodBursts"],
     )
     alpha: DecimalString = Field(
         default=DecimalString("0.01"),
-        description="alpha is the probability, per attempt, of rolling back a version that is no worse "
-        "than tolerated.",
+        description="alpha is the probability, per attempt, of rolling back a version that is no worse than tolerated.",
         examples=["0.001"],
     )
     beta: DecimalString = Field(
@@ -276,8 +264,7 @@ class Analysis(Authored):
     )
     interval: Duration = Field(
         default=Duration("15s"),
-        description="interval is the time between two looks, on multiples of it since the epoch. From 5s "
-        "to 5m.",
+        description="interval is the time between two looks, on multiples of it since the epoch. From 5s to 5m.",
         examples=["30s"],
     )
     errors: ErrorsMetric = Field(
@@ -295,13 +282,13 @@ class Analysis(Authored):
         description="drift compares the distributions of the answers.",
         examples=[{"enabled": True}],
     )
-    custom: Annotated[
-        tuple[CustomMetric, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["name"]})
-    ] = Field(
-        default=(),
-        max_length=10,
-        description="custom is queries of one's own with bounds.",
-        examples=[[{"name": "queue-depth", "query": "sum(queue_depth)", "max": "100"}]],
+    custom: Annotated[tuple[CustomMetric, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["name"]})] = (
+        Field(
+            default=(),
+            max_length=10,
+            description="custom is queries of one's own with bounds.",
+            examples=[[{"name": "queue-depth", "query": "sum(queue_depth)", "max": "100"}]],
+        )
     )
     on_inconclusive: Unproven = Field(
         default=Unproven.ADVANCE,
@@ -311,8 +298,7 @@ class Analysis(Authored):
     )
     on_too_few_requests: Unproven = Field(
         default=Unproven.HOLD,
-        description="onTooFewRequests is what happens when maxDuration is over and minRequests were not "
-        "seen.",
+        description="onTooFewRequests is what happens when maxDuration is over and minRequests were not seen.",
         examples=["Advance"],
     )
     on_source_error: Unproven = Field(

@@ -61,9 +61,7 @@ class Authored(Block):
     def _keep_rules(self) -> Self:
         for rule in self.rules:
             if not rule.transition and not rule.holds(self):
-                raise PydanticCustomError(
-                    RULE_ERROR, "{sentence}", {"sentence": rule.sentence, "field": rule.field}
-                )
+                raise PydanticCustomError(RULE_ERROR, "{sentence}", {"sentence": rule.sentence, "field": rule.field})
         return self
 
 

@@ -41,11 +41,7 @@ class Problem:
     sentence: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.origin}: {self.field}: {self.sentence}"
-            if self.field
-            else f"{self.origin}: {self.sentence}"
-        )
+        return f"{self.origin}: {self.field}: {self.sentence}" if self.field else f"{self.origin}: {self.sentence}"
 
 
 @dataclass(frozen=True)
@@ -172,7 +168,5 @@ def _pruned(value: JsonValue, path: FieldPath) -> JsonValue:
         return value
     known = field_names(path)
     return {
-        name: _pruned(inner, (*path, name))
-        for name, inner in value.items()
-        if not (inner is None and name in known)
+        name: _pruned(inner, (*path, name)) for name, inner in value.items() if not (inner is None and name in known)
     }

@@ -24,12 +24,10 @@ Quantity = Annotated[
 Quantities = Annotated[Mapping[Annotated[str, Field(max_length=128)], Quantity], Field(max_length=16)]
 
 
-# A map of unknown values, not an unknown object: of those CEL takes two with as many keys, none in common, for
-# equal (seen on Kubernetes 1.34), so that the settings of a version could be exchanged.
+# A map of unknown values, not an unknown object: of those, two with as many keys and none in common are equal to
+# CEL (seen on Kubernetes 1.34), so that the settings of a version could be exchanged.
 Settings = Annotated[
-    Mapping[
-        str, Annotated[JsonValue, Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-    ],
+    Mapping[str, Annotated[JsonValue, Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]],
     Field(max_length=64),
 ]
 
@@ -68,8 +66,7 @@ class Artifact(Authored):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel=f"self.uri.matches('{URI_PATTERN}')",
-            sentence="the artifact's uri begins with one of s3://, gs://, pvc://, hf://, https://, oci://, "
-            "file://",
+            sentence="the artifact's uri begins with one of s3://, gs://, pvc://, hf://, https://, oci://, file://",
             holds=lambda artifact: re.match(URI_PATTERN, artifact.uri) is not None,
             field="uri",
         ),
@@ -78,8 +75,7 @@ class Artifact(Authored):
     uri: str = Field(
         min_length=1,
         max_length=1024,
-        description="uri is the place of the artifact; file names a path in the image, or on disk in the "
-        "local engine.",
+        description="uri is the place of the artifact; file names a path in the image, or on disk in the local engine.",
         examples=["pvc://models/signals/7"],
     )
     digest: Digest = Field(
@@ -134,9 +130,7 @@ class KeyRef(Authored):
     name: OptionalName = Field(
         min_length=1, description="name is the name of the object in this namespace.", examples=["tokens"]
     )
-    key: str = Field(
-        min_length=1, max_length=253, description="key is the key within the object.", examples=["token"]
-    )
+    key: str = Field(min_length=1, max_length=253, description="key is the key within the object.", examples=["token"])
     optional: Boolean = Field(
         default=False,
         description="optional lets the pod start without the object or the key.",
@@ -233,8 +227,7 @@ class Toleration(Authored):
         default=None,
         ge=0,
         le=31_536_000,
-        description="tolerationSeconds is how many seconds a NoExecute taint is tolerated; absent means "
-        "for ever.",
+        description="tolerationSeconds is how many seconds a NoExecute taint is tolerated; absent means for ever.",
         examples=[300],
     )
 
@@ -279,8 +272,7 @@ class Predictor(Authored):
     )
     artifact: Artifact | None = Field(
         default=None,
-        description="artifact is the model's files; required but for the runtimes ensemble, remote and "
-        "custom.",
+        description="artifact is the model's files; required but for the runtimes ensemble, remote and custom.",
         examples=[{"uri": "pvc://models/signals/7"}],
     )
     image: str = Field(
@@ -294,8 +286,7 @@ class Predictor(Authored):
     )
     settings: Settings = Field(
         default_factory=dict,
-        description="settings is a free object that the predictor validates against its own type before "
-        "any traffic.",
+        description="settings is a free object that the predictor validates against its own type before any traffic.",
         examples=[{"max_batch_size": 32}],
     )
     resources: Resources = Field(
@@ -311,8 +302,7 @@ class Predictor(Authored):
     )
     service_account_name: OptionalName = Field(
         default="",
-        description="serviceAccountName is the account that the pods run as; empty means the namespace's "
-        "default.",
+        description="serviceAccountName is the account that the pods run as; empty means the namespace's default.",
         examples=["models"],
     )
     image_pull_secrets: tuple[LocalRef, ...] = Field(
@@ -325,8 +315,7 @@ class Predictor(Authored):
         default=60,
         ge=1,
         le=600,
-        description="timeoutSeconds is how many seconds one request may take; a pod with an older one "
-        "turns unready.",
+        description="timeoutSeconds is how many seconds one request may take; a pod with an older one turns unready.",
         examples=[30],
     )
     protocol: Protocol = Field(

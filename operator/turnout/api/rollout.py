@@ -97,8 +97,7 @@ class AnalysisStep(Authored):
         default=200,
         ge=0,
         le=100_000_000,
-        description="minRequests is how many requests the candidate must have answered in the step before "
-        "it may pass.",
+        description="minRequests is how many requests the candidate must have answered in the step before it may pass.",
         examples=[1000],
     )
 
@@ -270,9 +269,7 @@ class Rollout(Authored):
             cel="duration(self.progressDeadline) >= duration('1s') && duration(self.progressDeadline) <= "
             "duration('24h')",
             sentence="progressDeadline is between 1s and 24h",
-            holds=lambda rollout: (
-                timedelta(seconds=1) <= rollout.progress_deadline.delta <= timedelta(hours=24)
-            ),
+            holds=lambda rollout: timedelta(seconds=1) <= rollout.progress_deadline.delta <= timedelta(hours=24),
             field="progressDeadline",
         ),
         Rule(
@@ -285,15 +282,13 @@ class Rollout(Authored):
 
     strategy: Strategy = Field(
         default=Strategy.CANARY,
-        description="strategy is Canary (by steps), Shadow (copies first) or AllAtOnce (warm up, then "
-        "everything).",
+        description="strategy is Canary (by steps), Shadow (copies first) or AllAtOnce (warm up, then everything).",
         examples=["Canary"],
     )
     steps: tuple[Step, ...] | None = Field(
         default=None,
         max_length=MAX_STEPS,
-        description="steps is the plan; absent, a plan of 10, 25 and 50 percent is resolved into "
-        "status.plan.",
+        description="steps is the plan; absent, a plan of 10, 25 and 50 percent is resolved into status.plan.",
         examples=[[{"warmup": {"requests": 20}}, {"setWeight": 10}, {"pause": {"duration": "10m"}}]],
     )
     progress_deadline: Duration = Field(
@@ -312,8 +307,7 @@ class Rollout(Authored):
     )
     on_supersede: OnSupersede = Field(
         default=OnSupersede.RESTART,
-        description="onSupersede is what this version does when it finds another rollout of the model "
-        "running.",
+        description="onSupersede is what this version does when it finds another rollout of the model running.",
         examples=["Restart"],
     )
     on_plan_change: OnPlanChange = Field(
@@ -339,8 +333,7 @@ class Rollout(Authored):
     )
     allow_contract_change: Boolean = Field(
         default=False,
-        description="allowContractChange lets inputs, outputs, protocol or embedding space differ from "
-        "stable's.",
+        description="allowContractChange lets inputs, outputs, protocol or embedding space differ from stable's.",
         examples=[True],
     )
     on_stable_unhealthy: OnStableUnhealthy = Field(
@@ -365,8 +358,7 @@ class Rollout(Authored):
     )
     abort_scale_down_delay: Duration = Field(
         default=Duration("30s"),
-        description="abortScaleDownDelay is how long a version keeps its pods after its share was taken "
-        "away.",
+        description="abortScaleDownDelay is how long a version keeps its pods after its share was taken away.",
         examples=["5m"],
     )
     retry_limit: Int32 = Field(

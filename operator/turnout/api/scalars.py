@@ -37,9 +37,7 @@ class Written(str):
         return core_schema.no_info_after_validator_function(cls, text)
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"type": "string", "pattern": cls.pattern, "maxLength": cls.max_length}
 
 

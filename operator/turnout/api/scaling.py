@@ -31,8 +31,7 @@ class ScalingTarget(Authored):
         default=0,
         ge=0,
         le=100_000,
-        description="value is how much of metric one pod carries; 0 derives it from what the predictor can "
-        "hold.",
+        description="value is how much of metric one pod carries; 0 derives it from what the predictor can hold.",
         examples=[8],
     )
 
@@ -43,9 +42,7 @@ class Floor(Authored):
     schedule: Cron = Field(
         description="schedule is when the floor begins, as five cron fields.", examples=["0 8 * * 1-5"]
     )
-    until: Cron = Field(
-        description="until is when the floor ends, as five cron fields.", examples=["0 18 * * 1-5"]
-    )
+    until: Cron = Field(description="until is when the floor ends, as five cron fields.", examples=["0 18 * * 1-5"])
     timezone: str = Field(
         default="UTC",
         pattern=r"^[A-Za-z0-9_+/-]+$",
@@ -65,8 +62,7 @@ class DuringRollout(Authored):
         default=1,
         ge=1,
         le=1000,
-        description="canaryMin is the least number of ready pods that a candidate needs before it gets any "
-        "share.",
+        description="canaryMin is the least number of ready pods that a candidate needs before it gets any share.",
         examples=[2],
     )
     count_ready_pods: Boolean = Field(
@@ -139,14 +135,12 @@ class Scaling(Authored):
         default=0,
         ge=0,
         le=1000,
-        description="containerConcurrency is the hard limit of requests at once in one pod; 0 means none. "
-        "Immutable.",
+        description="containerConcurrency is the hard limit of requests at once in one pod; 0 means none. Immutable.",
         examples=[16],
     )
     scale_to_zero_retention: Duration = Field(
         default=Duration("30s"),
-        description="scaleToZeroRetention is how long the last pod is kept after the autoscaler would end "
-        "it.",
+        description="scaleToZeroRetention is how long the last pod is kept after the autoscaler would end it.",
         examples=["5m"],
     )
     floors: tuple[Floor, ...] = Field(

@@ -67,12 +67,8 @@ LIMITS = (
 
 PAUSE_WITHOUT_END = "nobody could end it, since control.promote is not served; give it a duration"
 
-DEFAULT_PLAN_LINE = (
-    "the default plan's analysis steps are pauses of their minDuration, since no judge is served yet"
-)
-PLAN_CHANGE_LINE = (
-    "spec.rollout.onPlanChange: Suffix is not served yet: an edited plan counts from the next attempt on"
-)
+DEFAULT_PLAN_LINE = "the default plan's analysis steps are pauses of their minDuration, since no judge is served yet"
+PLAN_CHANGE_LINE = "spec.rollout.onPlanChange: Suffix is not served yet: an edited plan counts from the next attempt on"
 STABLE_UNHEALTHY_LINE = (
     "spec.rollout.onStableUnhealthy: Proceed is not served yet: the version waits for stable, as with Hold"
 )

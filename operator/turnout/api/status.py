@@ -6,104 +6,41 @@ or an older one has left behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import (
-    BeforeValidator,
     Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WithJsonSchema,
-    WrapValidator,
 )
 
-from turnout.api.base import Int32, Int64, Observed
-from turnout.api.reasons import ConditionType, Reason, Role, State
-from turnout.api.rollout import MAX_STEPS, Step, Verb
+from turnout.api.base import Observed
+from turnout.api.conditions import EPOCH as EPOCH
+from turnout.api.conditions import PENDING_CONDITIONS
+from turnout.api.conditions import Condition as Condition
+from turnout.api.conditions import ConditionStatus as ConditionStatus
+from turnout.api.judgement import AnalysisStatus
+from turnout.api.reasons import ConditionType
+from turnout.api.recorded import (
+    Address,
+    Count32,
+    Count64,
+    KnownReason,
+    KnownRole,
+    KnownState,
+    KnownVerb,
+    LongText,
+    Percent,
+    Readable,
+    ReasonText,
+    ShortText,
+)
+from turnout.api.rollout import MAX_STEPS, Step
 from turnout.api.scalars import Duration, Time
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def _known(words: type[Word]) -> Callable[[object], object]:
-    """A word of another release reads as None: it is looked at anew."""
-    return lambda value: value if value is None or value in tuple(words) else None
-
-
-def _readable(value: object, parse: ValidatorFunctionWrapHandler) -> object:
-    """A block that this release cannot read is as good as absent."""
-    try:
-        return parse(value)
-    except ValidationError:
-        return None
-
-
-KnownState = Annotated[State | None, BeforeValidator(_known(State))]
-KnownRole = Annotated[Role | None, BeforeValidator(_known(Role))]
-KnownReason = Annotated[
-    Reason | None, BeforeValidator(_known(Reason)), WithJsonSchema({"type": "string", "maxLength": 128})
-]
-"""No enum in the CRD: an operator that knows a new reason must be able to write it before the CRD does."""
-KnownVerb = Annotated[Verb | None, BeforeValidator(_known(Verb))]
-
-Percent = Annotated[Int32, Field(ge=0, le=100)]
-Count32 = Annotated[Int32, Field(ge=0)]
-Count64 = Annotated[Int64, Field(ge=0)]
-ShortText = Annotated[str, Field(max_length=253)]
-LongText = Annotated[str, Field(max_length=2048)]
-Address = Annotated[str, Field(max_length=1024)]
-ReasonText = Annotated[str, Field(max_length=128)]
-"""A reason as written, whoever wrote it; compare it with `Reason`."""
-
-
-class ConditionStatus(StrEnum):
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
 
 
 class PlanSource(StrEnum):
     SPEC = "spec"
     DEFAULT = "default"
-
-
-class Condition(Observed):
-    """One condition, in Kubernetes' usual form."""
-
-    type: ReasonText = Field(description="type is the name of the condition.", examples=["Ready"])
-    status: ConditionStatus = Field(
-        default=ConditionStatus.UNKNOWN, description="status is True, False or Unknown.", examples=["True"]
-    )
-    observed_generation: Count64 | None = Field(
-        default=None,
-        description="observedGeneration is the generation of the spec that the condition speaks of.",
-        examples=[3],
-    )
-    last_transition_time: Time = Field(
-        default=EPOCH,
-        description="lastTransitionTime is when status last changed.",
-        examples=["2026-11-21T10:41:07Z"],
-    )
-    reason: ReasonText = Field(
-        default=Reason.Pending.value,
-        min_length=1,
-        description="reason is one word of the closed list of reasons.",
-        examples=["Promoted"],
-    )
-    message: LongText = Field(
-        default="", description="message is one sentence for a person.", examples=["version 7 is stable"]
-    )
-
-
-PENDING_CONDITIONS = tuple(
-    Condition(type=kind.value, message="no operator has looked at this version yet") for kind in ConditionType
-)
-"""What a version says whose operator is dead or absent."""
 
 
 class WeightStatus(Observed):
@@ -171,9 +108,7 @@ class PlanStatus(Observed):
 class StepPause(Observed):
     """The stopped clock of a step."""
 
-    since: Time = Field(
-        description="since is when the step's clock was stopped.", examples=["2026-11-21T10:41:07Z"]
-    )
+    since: Time = Field(description="since is when the step's clock was stopped.", examples=["2026-11-21T10:41:07Z"])
     remaining: Duration | None = Field(
         default=None,
         description="remaining is what was left of the step; absent if it has no end of its own.",
@@ -206,60 +141,6 @@ class StepStatus(Observed):
     )
 
 
-class RequestCounts(Observed):
-    """Requests of both sides in the step."""
-
-    canary: Count64 = Field(
-        default=0,
-        description="canary is how many requests the candidate answered in the step.",
-        examples=[412],
-    )
-    stable: Count64 = Field(
-        default=0, description="stable is how many requests stable answered in the step.", examples=[3710]
-    )
-
-
-class MetricStatus(Observed):
-    """What one metric says; numbers are decimal strings."""
-
-    name: ShortText = Field(description="name is the metric's name.", examples=["errors"])
-    harm: ShortText = Field(default="", description="harm is the evidence of harm so far.", examples=["0.8"])
-    pass_: ShortText = Field(
-        default="", alias="pass", description="pass is the evidence for a pass so far.", examples=["11.2"]
-    )
-    canary: ShortText = Field(default="", description="canary is the candidate's value.", examples=["0.0024"])
-    stable: ShortText = Field(default="", description="stable is the value of stable.", examples=["0.0031"])
-
-
-class AnalysisStatus(Observed):
-    """What the judge says and remembers."""
-
-    verdict: ReasonText = Field(
-        default="", description="verdict is the judge's last word.", examples=["Hold"]
-    )
-    expected_at: Time | None = Field(
-        default=None,
-        description="expectedAt is when the step passes if it goes on like this.",
-        examples=["2026-11-21T10:46:00Z"],
-    )
-    requests: RequestCounts = Field(
-        default=RequestCounts(),
-        description="requests is how many requests both sides answered in the step.",
-        examples=[{"canary": 412, "stable": 3710}],
-    )
-    metrics: tuple[MetricStatus, ...] = Field(
-        default=(),
-        max_length=16,
-        description="metrics is what each metric says.",
-        examples=[[{"name": "errors", "harm": "0.8"}]],
-    )
-    memory: Annotated[str, Field(max_length=2048)] = Field(
-        default="",
-        description="memory is what the judge must remember, at most 2 KiB.",
-        examples=["1:0.8:412"],
-    )
-
-
 class ControlStatus(Observed):
     """Which wishes of the control block have been acted upon."""
 
@@ -285,18 +166,14 @@ class ReplicasStatus(Observed):
     """Pods of the pinned revision."""
 
     ready: Count32 = Field(default=0, description="ready is how many of its pods are ready.", examples=[2])
-    floor: Count32 = Field(
-        default=0, description="floor is how many pods it is kept at, at least.", examples=[1]
-    )
+    floor: Count32 = Field(default=0, description="floor is how many pods it is kept at, at least.", examples=[1])
 
 
 class Attempt(Observed):
     """One attempt that has ended, for people."""
 
     attempt: Count32 = Field(description="attempt is the number of the attempt, from 1.", examples=[1])
-    outcome: ReasonText = Field(
-        description="outcome is the state in which the attempt ended.", examples=["RolledBack"]
-    )
+    outcome: ReasonText = Field(description="outcome is the state in which the attempt ended.", examples=["RolledBack"])
     reason: ReasonText = Field(default="", description="reason is why it ended so.", examples=["ErrorRate"])
     started_at: Time | None = Field(
         default=None, description="startedAt is when the attempt began.", examples=["2026-11-21T10:41:07Z"]
@@ -321,9 +198,7 @@ class Verdict(Observed):
     message: LongText = Field(
         default="", description="message is the finding in one sentence.", examples=["exit code 1"]
     )
-    at: Time | None = Field(
-        default=None, description="at is when it was found.", examples=["2026-11-21T10:41:07Z"]
-    )
+    at: Time | None = Field(default=None, description="at is when it was found.", examples=["2026-11-21T10:41:07Z"])
 
 
 class Hold(Observed):
@@ -426,7 +301,7 @@ class Status(Observed):
         description="capacity is how many pods stable is kept at while the rollout runs.",
         examples=[2],
     )
-    plan: Annotated[PlanStatus | None, WrapValidator(_readable)] = Field(
+    plan: Annotated[PlanStatus | None, Readable] = Field(
         default=None,
         description="plan is the snapshot of the attempt's steps.",
         examples=[{"hash": "9c1d44e0", "source": "spec"}],
@@ -468,13 +343,13 @@ class Status(Observed):
         description="history is the last attempts that ended, for people; nothing is decided by it.",
         examples=[[{"attempt": 1, "outcome": "RolledBack"}]],
     )
-    conditions: Annotated[
-        tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})
-    ] = Field(
-        default=PENDING_CONDITIONS,
-        max_length=16,
-        description="conditions is the state in Kubernetes' usual form.",
-        examples=[[{"type": "Ready", "status": "True", "reason": "Promoted"}]],
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra={"x-kubernetes-list-map-keys": ["type"]})] = (
+        Field(
+            default=PENDING_CONDITIONS,
+            max_length=16,
+            description="conditions is the state in Kubernetes' usual form.",
+            examples=[[{"type": "Ready", "status": "True", "reason": "Promoted"}]],
+        )
     )
 
     def condition(self, kind: ConditionType) -> Condition | None:

@@ -106,13 +106,11 @@ class Spec(Authored):
     )
     desired: Desired = Field(
         default=Desired.LIVE,
-        description="desired is Live (may serve), Standby (is kept, gets no traffic) or Retired (nothing "
-        "of it runs).",
+        description="desired is Live (may serve), Standby (is kept, gets no traffic) or Retired (nothing of it runs).",
         examples=["Live"],
     )
     predictor: Predictor = Field(
-        description="predictor is the model, the code that serves it and what its pods need. Immutable as "
-        "a block.",
+        description="predictor is the model, the code that serves it and what its pods need. Immutable as a block.",
         examples=[{"runtime": "sklearn", "artifact": {"uri": "pvc://models/signals/7"}}],
     )
     scaling: Scaling = Field(
@@ -145,9 +143,7 @@ class Spec(Authored):
 
 
 def _has_usable_name(version: ModelVersion) -> bool:
-    return (
-        len(version.metadata.name) <= MAX_NAME and re.match(NAME_PATTERN, version.metadata.name) is not None
-    )
+    return len(version.metadata.name) <= MAX_NAME and re.match(NAME_PATTERN, version.metadata.name) is not None
 
 
 class ModelVersion(Authored):
@@ -157,8 +153,7 @@ class ModelVersion(Authored):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="size(self.metadata.name) <= 40 && "
-            "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            cel="size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
             sentence="metadata.name has at most 40 characters: a lower-case letter, then letters, digits "
             "and dashes, "
             "no dash at the end",
