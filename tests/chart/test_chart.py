@@ -1,0 +1,267 @@
+"""What the chart renders, for every value set in ci/: valid, secure, and harmless to uninstall."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import indent
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions, major_minor  # type: ignore[import-untyped]
+
+Json = dict[str, object]
+Render = Callable[..., list[Json]]
+
+ROOT = Path(__file__).parent.parent.parent
+CHART = ROOT / "charts" / "turnout"
+VALUE_SETS = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
+KUBERNETES = sorted({major_minor(version) for version in all_versions()})[-3:]
+
+
+def at(tree: object, *path: str | int) -> object:
+    """What lies there, None where nothing does."""
+    for key in path:
+        if isinstance(tree, list) and isinstance(key, int) and key < len(tree):
+            tree = tree[key]
+        elif isinstance(tree, dict):
+            tree = tree.get(key)
+        else:
+            return None
+    return tree
+
+
+def of_kind(objects: list[Json], kind: str) -> list[Json]:
+    return [each for each in objects if each["kind"] == kind]
+
+
+def values_file(name: str) -> tuple[str, str]:
+    return "--values", str(CHART / "ci" / name)
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_lint_finds_nothing(helm: str, value_set: str) -> None:
+    command = [helm, "lint", "--strict", "--kube-version", "1.34.0", *values_file(value_set), str(CHART)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_every_object_is_valid_on_three_versions_of_kubernetes(render: Render, value_set: str) -> None:
+    objects = render(*values_file(value_set))
+    assert objects
+    for version in KUBERNETES:
+        for each in objects:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_names_are_unique_and_namespaced_objects_name_their_namespace(render: Render, value_set: str) -> None:
+    objects = render(*values_file(value_set))
+    keys = [(o["kind"], at(o, "metadata", "namespace"), at(o, "metadata", "name")) for o in objects]
+    assert len(set(keys)) == len(keys)
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    assert {kind for kind, namespace, _ in keys if not namespace} <= cluster_wide
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_uninstalling_can_cut_nothing(render: Render, value_set: str) -> None:
+    objects = render(*values_file(value_set))
+    for each in objects:
+        assert at(each, "metadata", "finalizers") is None
+        assert "helm.sh/hook" not in str(at(each, "metadata", "annotations"))
+    for crd in of_kind(objects, "CustomResourceDefinition"):
+        assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
+
+
+def test_the_crd_goes_with_the_release_only_if_asked_to(render: Render) -> None:
+    (crd,) = of_kind(render("--set", "crds.keep=false"), "CustomResourceDefinition")
+    assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") is None
+    assert of_kind(render("--set", "crds.enabled=false"), "CustomResourceDefinition") == []
+
+
+def test_the_crd_is_the_generated_one(render: Render) -> None:
+    generated = (ROOT / "manifests" / "crd" / "modelversions.turnout.dev.yaml").read_bytes()
+    assert (CHART / "files" / "modelversions.yaml").read_bytes() == generated, "copy it: make generate"
+    (rendered,) = of_kind(render(), "CustomResourceDefinition")
+    assert rendered["spec"] == yaml.safe_load(generated)["spec"]
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_the_operator_runs_with_the_least_that_a_process_needs(render: Render, value_set: str) -> None:
+    (deployment,) = of_kind(render(*values_file(value_set)), "Deployment")
+    pod = at(deployment, "spec", "template", "spec")
+    container = at(pod, "containers", 0)
+    assert at(deployment, "spec", "strategy") == {"type": "Recreate"}
+    assert at(pod, "securityContext", "runAsNonRoot") is True
+    assert at(container, "securityContext") == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert at(container, "resources", "requests", "memory")
+    assert at(container, "resources", "limits", "memory")
+    assert at(pod, "hostNetwork") is at(pod, "volumes") is at(container, "env") is None
+
+
+def test_user_and_seccomp_can_be_left_to_the_platform(render: Render) -> None:
+    pod_security = ("spec", "template", "spec", "securityContext")
+    (by_default,) = of_kind(render(), "Deployment")
+    user = {"runAsUser": 65532, "runAsGroup": 65532}
+    seccomp = {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert at(by_default, *pod_security) == {"runAsNonRoot": True, **user, **seccomp}
+    (bare,) = of_kind(render(*values_file("bare.yaml")), "Deployment")
+    assert at(bare, *pod_security) == {"runAsNonRoot": True}
+
+
+def arguments(objects: list[Json]) -> object:
+    (deployment,) = of_kind(objects, "Deployment")
+    return at(deployment, "spec", "template", "spec", "containers", 0, "args")
+
+
+SENTENCES = "--image=sentence-transformers=turnout-predictor-sentence-transformers:0.1.0"
+ARGUMENTS = {
+    "by default all namespaces and the images of this release": (
+        [],
+        [SENTENCES, "--image=sklearn=turnout-predictor-sklearn:0.1.0", "--health-port=8081"],
+    ),
+    "a registry stands before each image and a tag behind, but where one has its own": (
+        [*values_file("two-namespaces.yaml"), "--set", "images.predictors.sentence-transformers="],
+        [
+            "--namespaces=support,search",
+            "--image=custom=registry.example.com:5000/ml/tools/predictor@sha256:" + "0123456789abcdef" * 4,
+            "--image=sklearn=registry.example.com:5000/ml/turnout-predictor-sklearn:2026-11-21",
+            "--health-port=8081",
+        ],
+    ),
+    "a registry's port is no tag": (
+        ["--set", "images.predictors.sklearn=local:5000/sk,images.predictors.sentence-transformers="],
+        ["--image=sklearn=local:5000/sk:0.1.0", "--health-port=8081"],
+    ),
+    "no images, another port": (
+        [*values_file("bare.yaml"), "--set", "port=9000"],
+        ["--health-port=9000"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_the_operator_is_started_with(render: Render, case: str) -> None:
+    given, expected = ARGUMENTS[case]
+    assert arguments(render(*given)) == expected
+
+
+REFUSED = {
+    "a value that does not exist": ("image.tag=1", "additional properties 'image' not allowed"),
+    "one inside a block": ("images.tags=1", "additional properties 'tags' not allowed"),
+    "one inside a block inside a block": ("images.predictors.sklaern=x", "additional properties"),
+    "a second replica": ("replicas=2", "value must be one of 0, 1"),
+    "a pull policy that is none": ("images.pullPolicy=Sometimes", "value must be one of"),
+    "root": ("security.runAsUser=0", "minimum"),
+    "a namespace with a capital": ("watch.namespaces={Support}", "does not match pattern"),
+    "a limit of something else": ("resources.limits.gpu=1", "additional properties 'gpu' not allowed"),
+    "an account that is neither made nor named": (
+        "serviceAccount.create=false",
+        "serviceAccount.name is needed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_helm_refuses(render: Render, case: str) -> None:
+    setting, says = REFUSED[case]
+    with pytest.raises(ValueError, match=re.escape(says)):
+        render("--set", setting)
+
+
+def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def schema_objects(node: object, path: str = "") -> Iterator[tuple[str, Json]]:
+    if isinstance(node, dict):
+        if node.get("type") == "object":
+            yield path, node
+        for key, value in node.items():
+            yield from schema_objects(value, f"{path}/{key}")
+
+
+def test_the_schema_is_closed_at_every_level_that_is_ours() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    helms_own = "/properties/global"
+    open_ones = [
+        path
+        for path, node in schema_objects(schema)
+        if "additionalProperties" not in node
+        and path != helms_own
+        and not path.startswith("/properties/affinity/properties")
+    ]
+    assert open_ones == []
+
+
+def test_the_schema_knows_exactly_the_values_that_there_are() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(schema["properties"]) - {"global"} == set(defaults)
+    for name in ("images", "watch", "crds", "serviceAccount", "rbac", "security", "metrics", "networkPolicy"):
+        assert set(schema["properties"][name]["properties"]) == set(defaults[name])
+
+
+def test_every_value_is_used_and_every_use_has_a_value() -> None:
+    templates = "\n".join(path.read_text() for path in (CHART / "templates").iterdir())
+    used = set(re.findall(r"\.Values\.([\w.]+)", templates))
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    known = {".".join(path) for path in leaves(defaults)}
+
+    def is_part_of(inner: str, outer: str) -> bool:
+        return inner == outer or inner.startswith(outer + ".")
+
+    assert [value for value in known if not any(is_part_of(value, use) for use in used)] == []
+    assert [use for use in used if not any(is_part_of(value, use) for value in known)] == []
+
+
+def test_the_readme_says_what_the_comments_say() -> None:
+    checked = [sys.executable, str(ROOT / "tests" / "chart" / "values_table.py")]
+    assert subprocess.run(checked, check=False).returncode == 0
+
+
+def test_every_value_has_a_sentence() -> None:
+    text = (CHART / "values.yaml").read_text()
+    undescribed = [
+        line
+        for before, line in zip(text.splitlines(), text.splitlines()[1:], strict=False)
+        if re.match(r" *[A-Za-z][\w-]*: *[^ ]", line)
+        and "# -- " not in before
+        and "requests" not in line
+        and "limits" not in line
+    ]
+    assert undescribed == []
+
+
+NOTES = {
+    "all-namespaces.yaml": ["watches all namespaces", "kubectl get mver -n default -w"],
+    "two-namespaces.yaml": ["watches the namespaces support, search", "kubectl get mver -n support -w"],
+    "hardened.yaml": ["rollout status deployment/ml-turnout"],
+}
+
+
+@pytest.mark.parametrize("value_set", NOTES)
+def test_the_notes_name_the_next_commands(helm: str, tmp_path: Path, value_set: str) -> None:
+    chart = tmp_path / "turnout"
+    shutil.copytree(CHART, chart)
+    written = (chart / "templates" / "NOTES.txt").read_text()  # an object, as helm shows notes only at an install
+    (chart / "templates" / "notes.yaml").write_text("kind: Notes\ntext: |\n" + indent(written, "  "))
+    command = [helm, "template", "turnout", str(chart), "--namespace", "turnout-system", "--kube-version", "1.34.0"]
+    done = subprocess.run([*command, *values_file(value_set)], capture_output=True, text=True, check=True)
+    (notes,) = (str(each["text"]) for each in yaml.safe_load_all(done.stdout) if each["kind"] == "Notes")
+    assert [line for line in NOTES[value_set] if line not in notes] == []
+    assert notes.count("kubectl ") == 3
