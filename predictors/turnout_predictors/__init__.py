@@ -1,7 +1,7 @@
 """The data side of Turnout: what runs inside a predictor's process.
 
-Importing this package does no I/O and brings in neither kserve nor a model's library: the server must open its
-port before it pays for them. The public names below are therefore looked up on first use.
+Importing this package does no I/O and brings in neither kserve nor a model's library: the server must open
+its port before it pays for them. The public names below are therefore looked up on first use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,22 @@ if TYPE_CHECKING:
     )
 
 _TENSORS = (
-    "BOOL BYTES FP16 FP32 FP64 INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 Tensors Text dims".split()
+    "BOOL",
+    "BYTES",
+    "FP16",
+    "FP32",
+    "FP64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "Tensors",
+    "Text",
+    "dims",
 )
 _HOME = {
     "InvalidInput": "errors",

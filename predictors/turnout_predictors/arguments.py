@@ -1,7 +1,7 @@
 """The command line of a predictor process: ours, and kserve's where it has a meaning here.
 
-Flags of kserve's server that mean nothing to ours are accepted and named in the log; any other unknown flag ends
-the process, so that a typo is never a silent default.
+Flags of kserve's server that mean nothing to ours are accepted and named in the log; any other unknown flag
+ends the process, so that a typo is never a silent default.
 """
 
 from __future__ import annotations
@@ -16,11 +16,32 @@ from typing import Any, Final, NoReturn
 
 from .errors import SETTINGS_INVALID, StartError
 
-_OF_KSERVE: Final = tuple(
-    "grpc_port model_dir workers max_threads max_asyncio_workers enable_grpc enable_docs_url enable_latency_logging "
-    "configure_logging log_config_file access_log_format event_loop event-loop timeout-keep-alive predictor_host "
-    "protocol predictor_protocol predictor_use_ssl predictor_request_timeout_seconds grpc_max_send_message_length "
-    "grpc_max_receive_message_length predictor_request_retries enable_predictor_health_check".split()
+_OF_KSERVE: Final = (
+    "grpc_port",
+    "model_dir",
+    "workers",
+    "max_threads",
+    "max_asyncio_workers",
+    "enable_grpc",
+    "enable_docs_url",
+    "enable_latency_logging",
+    "configure_logging",
+    "log_config_file",
+    "access_log_format",
+    "event_loop",
+    "event-loop",
+    "timeout-keep-alive",
+    "predictor_host",
+    "protocol",
+    "predictor_protocol",
+    "predictor_use_ssl",
+    "predictor_request_timeout_seconds",
+    "grpc_max_send_message_length",
+    "grpc_max_receive_message_length",
+    "predictor_request_retries",
+    "enable_predictor_health_check",
+    "ssl_certfile",
+    "ssl_keyfile",
 )
 
 

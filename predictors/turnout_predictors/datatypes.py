@@ -7,25 +7,37 @@ None and (for integers) floats, and checks integer ranges exactly. numpy then vi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
-    """One V2 datatype. `typecode` is array.array's; `size` is bytes per element, 0 for BYTES."""
+    """One V2 datatype. `typecode` is array.array's; `low` and `high` bound finite values."""
 
     name: str
     kind: str  # bool | int | float | bytes
     dtype: np.dtype[np.generic]
     typecode: str
-    size: int
+    low: float
+    high: float
 
 
 def _numeric(name: str, kind: str, dtype: str, typecode: str) -> Datatype:
-    numpy_type: np.dtype[np.generic] = np.dtype(dtype)
-    return Datatype(name, kind, numpy_type, typecode, numpy_type.itemsize)
+    numpy_type = np.dtype(dtype)
+    low, high = _range(numpy_type)
+    return Datatype(name, kind, numpy_type, typecode, low, high)
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Exact for integers, which Python compares with floats exactly."""
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind == "f":
+        limit = float(np.finfo(dtype).max)
+        return -limit, limit
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 _ALL = (
@@ -41,7 +53,7 @@ _ALL = (
     _numeric("FP16", "float", "float16", "f"),
     _numeric("FP32", "float", "float32", "f"),
     _numeric("FP64", "float", "float64", "d"),
-    Datatype("BYTES", "bytes", np.dtype(object), "", 0),
+    Datatype("BYTES", "bytes", np.dtype(object), "", 0, 0),
 )
 
 DATATYPES: Final = {datatype.name: datatype for datatype in _ALL}

@@ -76,7 +76,7 @@ class RequestError(PredictorError):
         return STATUS_OF_CODE[self.code]
 
 
-class InvalidInput(RequestError):
+class InvalidInput(RequestError):  # noqa: N818 - named as the fact
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__("invalid_input", message, field=field)
 
@@ -88,17 +88,17 @@ class ModelError(RequestError):
         super().__init__("model_error", message)
 
 
-class Overloaded(RequestError):
+class Overloaded(RequestError):  # noqa: N818 - named as the fact
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__("queue_full", message, retry_after=retry_after)
 
 
-class Unavailable(RequestError):
+class Unavailable(RequestError):  # noqa: N818 - named as the fact
     def __init__(self, message: str, code: str = "not_ready", retry_after: int = 1) -> None:
         super().__init__(code, message, retry_after=retry_after)
 
 
-class DeadlineExceeded(RequestError):
+class DeadlineExceeded(RequestError):  # noqa: N818 - named as the fact
     def __init__(self, message: str) -> None:
         super().__init__("deadline", message)
 

@@ -1,6 +1,7 @@
 """One predictor process from its first byte to its last: open the port, load beside it, serve, drain.
 
-Exit codes: 0 drained, 78 can never start with these arguments (the reason is left behind), 1 the port is taken.
+Exit codes: 0 drained, 78 can never start with these arguments (the reason is left behind), 1 the port is
+taken.
 """
 
 from __future__ import annotations

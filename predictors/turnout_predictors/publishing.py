@@ -51,10 +51,11 @@ def publish(
 ) -> Published:
     """Writes the artifact into the folder `to` and returns its digest.
 
-    model: a fitted scikit-learn estimator, or a folder (a saved SentenceTransformer, or files for a custom predictor).
-    example: rows the model is asked at publish; with the answers they become examples/. An array [rows, features] for
-    an estimator, sentences for an encoder. outputs: methods of the estimator; default predict and, where it has it,
-    predict_proba. signature, examples: given by hand for a custom predictor's folder.
+    model: a fitted scikit-learn estimator, or a folder (a saved SentenceTransformer, or files for a custom
+    predictor). example: rows the model is asked at publish; with the answers they become examples/. An array
+    [rows, features] for an estimator, sentences for an encoder. outputs: methods of the estimator; default
+    predict and, where it has it, predict_proba. signature, examples: given by hand for a custom predictor's
+    folder.
     """
     target = Path(to).absolute()
     if not isinstance(model, (str, Path)):

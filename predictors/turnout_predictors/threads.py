@@ -1,7 +1,8 @@
 """How many threads the numeric libraries may use, decided before any of them is imported.
 
-n = max(1, floor(min(cgroup quota, affinity))). Libraries read these variables once, at import, and by themselves
-count the machine's cores rather than the container's share. What the user set explicitly is left alone.
+n = max(1, floor(min(cgroup quota, affinity))). Libraries read these variables once, at import, and by
+themselves count the machine's cores rather than the container's share. What the user set explicitly is left
+alone.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ SIGNATURE: Final = "signature.json"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """`pinned`: the one who deployed it named the digest. Only then may code in it be run, and only by consent."""
+    """`pinned`: the one who deployed it named the digest. Only then may code in it be run, and only by
+    consent.
+    """
 
     path: Path
     digest: str

@@ -1,7 +1,7 @@
 """examples/*.json: requests with the answers the model gave when it was published.
 
-They warm the model up, are replayed by the control side before a version gets traffic, and serve as golden test.
-`{"name", "request": <V2 request>, "response": {"outputs": […]}, "tolerance": 1e-5}`
+They warm the model up, are replayed by the control side before a version gets traffic, and serve as golden
+test. `{"name", "request": <V2 request>, "response": {"outputs": […]}, "tolerance": 1e-5}`
 """
 
 from __future__ import annotations

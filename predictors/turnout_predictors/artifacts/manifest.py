@@ -1,7 +1,9 @@
-"""manifest.json: sha256 and size of every other file of the artifact. Its own sha256 is the artifact's digest.
+"""manifest.json: sha256 and size of every other file of the artifact. Its own sha256 is the artifact's
+digest.
 
-`{"schema": 1, "files": {"model.skops": {"sha256": "…", "size": 123}, …}}`, paths relative and with `/`. Links,
-absolute names, `..` and files that the manifest does not name are refused: what is not verified is not loaded.
+`{"schema": 1, "files": {"model.skops": {"sha256": "…", "size": 123}, …}}`, paths relative and with `/`.
+Links, absolute names, `..` and files that the manifest does not name are refused: what is not verified is
+not loaded.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def digest_of(folder: Path) -> str:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below `folder` but the manifest, by relative name, sorted. StartError on links and devices."""
+    """Every file below `folder` but the manifest, by relative name, sorted. StartError on links and
+    devices.
+    """
     for root, folders, names in os.walk(folder, onerror=_raise):
         folders.sort()
         for name in sorted([*names, *(sub for sub in folders if (Path(root) / sub).is_symlink())]):
@@ -74,13 +78,16 @@ def compute(folder: Path) -> bytes:
 
 
 def verify(folder: Path, digest: str | None) -> None:
-    """Every byte is what was published, and nothing else is there; StartError names the first file that is not."""
+    """Every byte is what was published, and nothing else is there; StartError names the first file that is
+    not.
+    """
     raw = _read(folder)
     found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     if digest is not None and found != digest:
         raise StartError(
             ARTIFACT_DIGEST_MISMATCH,
-            f"artifact {folder} has digest {found}, wanted {digest}; set artifact.digest to what was published",
+            f"artifact {folder} has digest {found}, wanted {digest}; "
+            "set artifact.digest to what was published",
         )
     entries = _parse(raw, folder)
     present = dict(files_of(folder))

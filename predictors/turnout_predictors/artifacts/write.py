@@ -48,7 +48,9 @@ def _is_published(target: Path, digest: str) -> bool:
 
 
 def copy_into(source: Path) -> Callable[[Path], None]:
-    """A `fill` that copies a folder's files; links in it are followed, since what they point at is published."""
+    """A `fill` that copies a folder's files; links in it are followed, since what they point at is
+    published.
+    """
 
     def fill(folder: Path) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True, symlinks=False)

@@ -1,7 +1,7 @@
 """The one seam between the protocols and the models: a request goes in, its output arrays come out.
 
-Everything above it (HTTP, gRPC, façades, offline) makes `Work`; everything below it (runtimes) answers `Work`.
-It knows nothing of JSON.
+Everything above it (HTTP, gRPC, façades, offline) makes `Work`; everything below it (runtimes) answers
+`Work`. It knows nothing of JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True, frozen=True)
 class Work:
-    """One checked request. `deadline` is in the event loop's time; `dims` binds the signature's names to sizes."""
+    """One checked request. `deadline` is in the event loop's time; `dims` binds the signature's names to
+    sizes.
+    """
 
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
@@ -58,7 +60,9 @@ class Model(Protocol):
 
 
 class AsyncModel(Protocol):
-    """A loaded model that waits for something else; its synchronous steps go to the thread by `thread.submit`."""
+    """A loaded model that waits for something else; its synchronous steps go to the thread by
+    `thread.submit`.
+    """
 
     @property
     def signature(self) -> Signature | None: ...

@@ -1,7 +1,7 @@
 """The engine of the skeleton: one forward at a time in order of arrival, no merging of requests.
 
-What it already keeps of the scheduler's promises: a bounded queue, a deadline for each request, expired work that
-costs no forward, and outputs that are checked against the signature before anybody sees them.
+What it already keeps of the scheduler's promises: a bounded queue, a deadline for each request, expired work
+that costs no forward, and outputs that are checked against the signature before anybody sees them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What can load a model, by name. A runtime is a module; it is imported by the loader, after the port is open.
+"""What can load a model, by name. A runtime is a module; it is imported by the loader, after the port is
+open.
 
-Each module has `import_libraries()`, which brings in what the model needs, and `load(start)`, which returns the
-model. Both run on the model thread.
+Each module has `import_libraries()`, which brings in what the model needs, and `load(start)`, which returns
+the model. Both run on the model thread.
 """
 
 from __future__ import annotations

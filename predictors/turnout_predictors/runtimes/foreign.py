@@ -1,7 +1,8 @@
 """A kserve.Model that knows nothing of us: InferRequest in, InferResponse out, one request per call.
 
-Its synchronous steps run on the model thread, its coroutines on the loop; preprocess, predict and postprocess keep
-their order, and kserve's exceptions their meaning. V1 dictionaries as results are refused with a sentence.
+Its synchronous steps run on the model thread, its coroutines on the loop; preprocess, predict and
+postprocess keep their order, and kserve's exceptions their meaning. V1 dictionaries as results are refused
+with a sentence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sentence encoders: text BYTES [N] in, embedding FP32 [N, D] and tokens INT32 [N] out.
 
-Only files of the artifact are read: nothing is downloaded, and code in a model folder is never run. torch on the
-CPU in fp32 is the oracle; other backends are chosen at publish.
+Only files of the artifact are read: nothing is downloaded, and code in a model folder is never run. torch on
+the CPU in fp32 is the oracle; other backends are chosen at publish.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def import_libraries() -> None:
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     try:
         import sentence_transformers  # noqa: F401
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as fault:
         raise missing(fault, "predictor,sentence-transformers") from None
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # it draws on the log
 
 
 def load(start: Start) -> Model:
@@ -70,7 +72,7 @@ def open_encoder(folder: str) -> Any:
 
 
 def signature_of(encoder: Any) -> Signature:
-    size = int(encoder.get_sentence_embedding_dimension())
+    size = int(encoder.get_embedding_dimension())
     return Signature(
         (TensorSpec("text", "BYTES", ("N",), text=True),),
         (TensorSpec("embedding", "FP32", ("N", size)), TensorSpec("tokens", "INT32", ("N",))),
@@ -89,7 +91,7 @@ class EncoderModel:
     def forward(self, work: Work) -> Outputs:
         """`tokens` counts what the model saw, special tokens included."""
         texts = work.inputs["text"].tolist()
-        settings: EncoderSettings = work.settings or self.settings
+        settings = work.settings
         self._encoder.max_seq_length = min(settings.max_length, self._longest)
         outputs: dict[str, Any] = {}
         if "embedding" in work.outputs:
@@ -100,7 +102,7 @@ class EncoderModel:
 
     def _embed(self, texts: list[str], normalize: bool) -> Any:
         if not texts:
-            return np.zeros((0, self._encoder.get_sentence_embedding_dimension()), np.float32)
+            return np.zeros((0, self._encoder.get_embedding_dimension()), np.float32)
         return self._encoder.encode(
             texts, normalize_embeddings=normalize, convert_to_numpy=True, show_progress_bar=False
         )
@@ -108,5 +110,5 @@ class EncoderModel:
     def _count(self, texts: list[str]) -> Any:
         if not texts:
             return np.zeros(0, np.int32)
-        mask = self._encoder.tokenize(texts)["attention_mask"]
+        mask = self._encoder.preprocess(texts)["attention_mask"]
         return mask.sum(dim=1).numpy().astype(np.int32)

@@ -1,7 +1,7 @@
 """scikit-learn estimators from skops files; joblib and pickle only by consent and with the digest named.
 
-The signature's output names pick the methods: predict, predict_proba, decision_function, transform. Only those a
-request wants are computed.
+The signature's output names pick the methods: predict, predict_proba, decision_function, transform. Only
+those a request wants are computed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def load(start: Start) -> Model:
         if spec.name not in METHODS or not hasattr(estimator, spec.name):
             raise StartError(
                 ARTIFACT_INVALID,
-                f"output {spec.name!r} is no method of {type(estimator).__name__}; use one of {', '.join(METHODS)}",
+                f"output {spec.name!r} is no method of {type(estimator).__name__}; "
+                f"use one of {', '.join(METHODS)}",
             )
     return SklearnModel(estimator, signature, settings)
 
@@ -65,8 +66,8 @@ class SklearnModel:
     def __init__(self, estimator: Any, signature: Signature, settings: SklearnSettings) -> None:
         import sklearn
 
-        # Thread-local in scikit-learn, and this is the model thread. Requests cannot carry NaN or infinity unless an
-        # input is declared `missing`, so the estimator's own search for them finds nothing.
+        # Thread-local in scikit-learn, and this is the model thread. Requests cannot carry NaN or infinity
+        # unless an input is declared `missing`, so the estimator's own search for them finds nothing.
         finite = not any(spec.missing for spec in signature.inputs)
         sklearn.set_config(assume_finite=finite, skip_parameter_validation=True)
         self.signature = signature
@@ -97,10 +98,10 @@ def _read(artifact: Artifact, settings: SklearnSettings) -> Any:
     if not (settings.allow_pickle and artifact.pinned):
         raise StartError(
             ARTIFACT_INVALID,
-            f"artifact {artifact.path} holds {pickled.name}, which can run any code; publish it as skops, or set "
-            "settings.allow_pickle and artifact.digest",
+            f"artifact {artifact.path} holds {pickled.name}, which can run any code; publish it as skops, "
+            "or set settings.allow_pickle and artifact.digest",
         )
-    import joblib
+    import joblib  # type: ignore[import-untyped]
 
     return joblib.load(pickled)
 

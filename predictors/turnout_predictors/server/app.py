@@ -1,4 +1,5 @@
-"""The V2 REST server as one raw ASGI application: no framework, and nothing imported that a request does not need.
+"""The V2 REST server as one raw ASGI application: no framework, and nothing imported that a request does not
+need.
 
 Every reply is JSON, errors too, and the connection survives them. One model per process.
 """
@@ -46,7 +47,9 @@ _Answer = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`timeout_seconds` is the longest a request may take; it is answered a little earlier than it counts as hung."""
+    """`timeout_seconds` is the longest a request may take; it is answered a little earlier than it counts
+    as hung.
+    """
 
     timeout_seconds: float = 60.0
     body_bytes: int = 8 << 20

@@ -30,7 +30,7 @@ _WANTED: Final = frozenset(
 CLOSE: Final[Header] = (b"connection", b"close")
 
 
-class Disconnected(Exception):
+class Disconnected(Exception):  # noqa: N818 - no error of anybody's
     """The client went away; there is nobody to answer."""
 
 

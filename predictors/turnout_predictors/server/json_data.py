@@ -1,4 +1,5 @@
-"""The `data` of a JSON tensor becomes an array: strict, in C, and with the offending element's path if refused.
+"""The `data` of a JSON tensor becomes an array: strict, in C, and with the offending element's path if
+refused.
 
 The data is flat, or nested exactly as `shape`. No element is looked at in Python unless something is wrong.
 """
@@ -58,8 +59,7 @@ def _narrow(values: Array, datatype: Datatype, field: str, flat: list[Any]) -> A
         with np.errstate(over="ignore"):
             narrow: Array = values if values.dtype == datatype.dtype else values.astype(datatype.dtype)
         if np.isinf(narrow).any():
-            limit = float(np.finfo(datatype.dtype).max)  # type: ignore[arg-type]
-            raise _element(flat, field, datatype, lambda value: value is None or abs(value) <= limit)
+            raise _element(flat, field, datatype, lambda value: value is None or in_range(value, datatype))
         return narrow
     return values
 
@@ -68,22 +68,16 @@ def _with_missing(flat: list[Any], field: str, datatype: Datatype, missing: bool
     """The same list with NaN for null where that is allowed, else InvalidInput for the first misfit."""
     numbers = (int, float) if datatype.kind == "float" else (int,)
     may_be_null = missing and datatype.kind == "float"
-    low, high = _bounds(datatype)
     for index, value in enumerate(flat):
         if may_be_null and value is None:
             continue
-        if not isinstance(value, numbers) or not low <= value <= high:
+        if not isinstance(value, numbers) or not in_range(value, datatype):
             raise _misfit(value, datatype, f"{field}[{index}]", may_be_null)
     return [math.nan if value is None else value for value in flat]
 
 
-def _bounds(datatype: Datatype) -> tuple[float, float]:
-    if datatype.kind == "float":
-        return (-math.inf, math.inf)
-    if datatype.kind == "bool":
-        return (0, 1)
-    limits = np.iinfo(datatype.dtype)  # type: ignore[arg-type]
-    return (int(limits.min), int(limits.max))
+def in_range(value: float, datatype: Datatype) -> bool:
+    return datatype.low <= value <= datatype.high
 
 
 def _element(flat: list[Any], field: str, datatype: Datatype, fits: Any) -> InvalidInput:

@@ -15,7 +15,9 @@ _MODEL_VERBS: Final = {"": "metadata", "ready": "model_ready", "infer": "infer",
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The table for one model and one version; another name is unknown_model, another version unknown_version."""
+    """The table for one model and one version; another name is unknown_model, another version
+    unknown_version.
+    """
 
     model: str
     version: str

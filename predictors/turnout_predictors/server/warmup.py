@@ -1,7 +1,8 @@
-"""Replays the artifact's examples before the model is called ready, through the same engine as everybody's requests.
+"""Replays the artifact's examples before the model is called ready, through the same engine as everybody's
+requests.
 
-An example that raises ends the start. One that answers otherwise than recorded is logged: whether such a version may
-serve is for the control side to judge, which replays them too.
+An example that raises ends the start. One that answers otherwise than recorded is logged: whether such a
+version may serve is for the control side to judge, which replays them too.
 """
 
 from __future__ import annotations
@@ -65,6 +66,6 @@ def _equal(wanted: dict[str, Any], array: Any, tolerance: float) -> bool:
     if list(found["shape"]) != wanted["shape"]:
         return False
     if array.dtype.kind != "f":
-        return list(found["data"]) == wanted["data"]
+        return bool(list(found["data"]) == wanted["data"])
     flat = np.array([np.nan if value is None else value for value in wanted["data"]], dtype=np.float64)
     return bool(np.allclose(array.reshape(-1), flat, rtol=0, atol=tolerance, equal_nan=True))

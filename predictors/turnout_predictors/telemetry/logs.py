@@ -25,7 +25,9 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Routes every logger to stderr. kserve and uvicorn bring handlers of their own; they are not installed."""
+    """Routes every logger to stderr. kserve and uvicorn bring handlers of their own; they are not
+    installed.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

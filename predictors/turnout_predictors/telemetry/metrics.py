@@ -1,7 +1,8 @@
-"""The predictor's own metrics, in a registry of their own: kserve's and the client library's defaults stay out.
+"""The predictor's own metrics, in a registry of their own: kserve's and the client library's defaults stay
+out.
 
-Every series carries model, version and revision. Children are bound once and kept by their labels, so a request
-costs two dictionary look-ups, not a label resolution. Names and edges are a contract with the judge.
+Every series carries model, version and revision. Children are bound once and kept by their labels, so a
+request costs two dictionary look-ups, not a label resolution. Names and edges are a contract with the judge.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-# The E6 series: six edges per decade, none more than 1.5 times the one before. The same in every build, because
-# histograms of two versions are compared edge by edge.
+# The E6 series: six edges per decade, none more than 1.5 times the one before. The same in every build,
+# because histograms of two versions are compared edge by edge.
 EDGES_SECONDS: Final = (
     *(round(step * 10.0**power, 6) for power in (-3, -2, -1, 0) for step in (1.0, 1.5, 2.2, 3.3, 4.7, 6.8)),
     *(10.0, 15.0, 22.0, 33.0, 47.0, 60.0),

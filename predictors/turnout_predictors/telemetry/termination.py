@@ -1,4 +1,6 @@
-"""The message a process leaves behind when it can never start: JSON of at most 4096 bytes, as Kubernetes reads it."""
+"""The message a process leaves behind when it can never start: JSON of at most 4096 bytes, as Kubernetes
+reads it.
+"""
 
 from __future__ import annotations
 
