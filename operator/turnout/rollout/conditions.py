@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, ConditionType, Reason, Role, State
+from turnout.api.served import unserved_defaults
 from turnout.api.status import EPOCH, Condition, ConditionStatus, ReplicasStatus, Status, WeightStatus
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import floor
@@ -92,7 +93,7 @@ def _judgements(
     member: Member, version: ModelVersion, status: Status, selection: Selection
 ) -> dict[ConditionType, Judgement]:
     return {
-        ConditionType.Accepted: _accepted(member, selection),
+        ConditionType.Accepted: _accepted(member, version, selection),
         ConditionType.ArtifactReady: _artifact_ready(status),
         ConditionType.RevisionReady: _revision_ready(member, status),
         ConditionType.RevisionPinned: _pinned(member, status),
@@ -109,9 +110,12 @@ def _said(truth: ConditionStatus, reason: Reason, text: str = "") -> Judgement:
     return truth, reason, text or reason.sentence
 
 
-def _accepted(member: Member, selection: Selection) -> Judgement:
+def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Judgement:
     problem = selection.refused.get(member.name)
-    return (NO, problem.reason, problem.message) if problem else _said(YES, Reason.Accepted)
+    if problem:
+        return NO, problem.reason, problem.message
+    notes = "; ".join(unserved_defaults(version.spec))
+    return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {notes}" if notes else "")
 
 
 ARTIFACT_REASONS = frozenset({Reason.ArtifactNotFound, Reason.ArtifactDigestMismatch, Reason.ArtifactInvalid})

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from turnout.api.reasons import ConditionType, EventReason, Reason, State
-from turnout.api.status import ConditionStatus, Status
+from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
+from turnout.rollout.messages import clock
 from turnout.rollout.plan import Event
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Split
+from turnout.rollout.steps import weight_of
 
 ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Rejected: (EventReason.Rejected, True),
@@ -41,10 +43,16 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
     if after.revision is not None and before.revision is None and after.state is State.Warming:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
-        yield _event(version, EventReason.StepEntered, f"step {after.step.display}: {after.step.verb}")
+        yield _event(version, EventReason.StepEntered, _step_text(after, after.step))
     if after.reason is Reason.LastServing and before.reason is not Reason.LastServing:
         yield _event(version, EventReason.LastServing, after.message, warning=True)
     yield from _turned(version, before, after)
+
+
+def _step_text(status: Status, step: StepStatus) -> str:
+    if step.deadline:
+        return f"step {step.display}: {weight_of(status)} % until {clock(step.deadline)}"
+    return f"step {step.display}: {weight_of(status)} %"
 
 
 def _started(status: Status) -> object:
@@ -58,15 +66,16 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if before.state is State.Held and after.state is State.Live:
         yield _event(version, EventReason.Resolved, "it answers again")
         return
-    if before.state in {State.Held, State.Paused} and after.state is State.Progressing:
-        kind = EventReason.Resolved if before.state is State.Held else EventReason.Resumed
-        yield _event(version, kind, after.message)
+    if before.state is State.Held and after.state in {State.Progressing, State.Paused}:
+        yield _event(version, EventReason.Resolved, after.message)
+    if before.reason is Reason.PausedByPerson and after.reason is not Reason.PausedByPerson:
+        yield _event(version, EventReason.Resumed, after.message)
     if before.state is State.Warming and after.state in {State.Progressing, State.Paused, State.Promoting}:
         yield _event(version, EventReason.WarmedUp, "it answered its examples as the artifact says")
     first = before.state in {None, State.Pending} and after.state is State.Standby
     told = ENTERED.get(after.state) if after.state and not first else None
-    if told:
-        reason = f"{after.reason}: " if after.reason else ""
+    if told and after.reason is not Reason.PausedByPlan:  # told as a step
+        reason = f"{after.reason}: " if after.reason and after.reason.value != told[0].value else ""
         yield _event(version, told[0], f"{reason}{after.message}", warning=told[1])
 
 

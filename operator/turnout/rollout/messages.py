@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from turnout.api.reasons import Reason, State
-from turnout.api.served import unserved_defaults
 from turnout.api.status import Status
 from turnout.rollout.capacity import needed
 from turnout.rollout.selection import Member, Selection
@@ -45,8 +44,7 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
         return f"{problem.message}; {gives_up}"
     if status.reason is Reason.AwaitingPods and version:
         return f"{member.ready_pods} of {needed(member, first_weight(version, status))} pods ready; {gives_up}"
-    notes = unserved_defaults(version.spec) if version else ()
-    return "; ".join((*notes, gives_up))
+    return f"{status.reason.sentence if status.reason else ''} It {gives_up}".strip()
 
 
 def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
