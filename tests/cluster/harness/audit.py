@@ -1,4 +1,4 @@
-"""The API server's audit log, read back: who asked what of it. The proof that an operator at rest writes nothing."""
+"""The API server's audit log, read back: who asked what. Proves that an operator at rest writes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AuditEvent:
     name: str
     code: int
     body: Any = None
-    """What was sent, for writes to turnout.dev, serving.kserve.io and serving.knative.dev; None for others."""
+    """What was sent, for writes to kinds of Turnout, KServe and Knative Serving; None for others."""
 
     @property
     def is_write(self) -> bool:
@@ -35,9 +35,7 @@ class AuditEvent:
 
     def __str__(self) -> str:
         kind = "/".join(part for part in (self.group, self.resource, self.subresource) if part)
-        return (
-            f"{self.at:%H:%M:%S.%f} {self.user} {self.verb} {kind} {self.namespace}/{self.name} → {self.code}"
-        )
+        return f"{self.at:%H:%M:%S.%f} {self.user} {self.verb} {kind} {self.namespace}/{self.name} → {self.code}"
 
 
 def parse(line: str) -> AuditEvent:
@@ -80,7 +78,7 @@ class AuditLog:
                     yield parse(line.decode())
 
     def writes(self, user: str, mark: int = 0, *, leases: bool = False) -> list[AuditEvent]:
-        """The writes of a user (a part of its name is enough) after a mark; a leader's lease only if asked for."""
+        """The writes of a user (a part of its name is enough) after a mark; leases only if asked for."""
         return [
             event
             for event in self.since(mark)

@@ -1,7 +1,8 @@
 """Compiles everything the cluster runs from Go modules, once per version, and keeps the manifests beside it.
 
-A component is complete when its folder `bin/<name>-<version>` exists: it is put there by one rename. An interrupted
-build goes on where it was, since Go keeps every package it compiled. Refuses to download any prebuilt binary.
+A component is complete when its folder `bin/<name>-<version>` exists: it is put there by one rename. An
+interrupted build goes on where it was, since Go keeps every package it compiled. Refuses to download any
+prebuilt binary.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import lifecycle
 from harness.binaries import build
+from harness.builder import Recipe
 from harness.cluster import Cluster
 from harness.errors import HarnessError
 from harness.layout import LOCK, Layout, here
@@ -45,10 +46,22 @@ def _parser() -> argparse.ArgumentParser:
         ("shell", _shell, "a shell with kubectl, helm and the gateway's address"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
-    image = commands.add_parser("image", help="give the cluster an image archive (docker save, buildah push)")
-    image.add_argument("archive", type=Path)
-    image.set_defaults(run=_image)
+    _add_image_commands(commands.add_parser("image", help="give the cluster an image"))
     return parser
+
+
+def _add_image_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    taken = commands.add_parser("import", help="an archive, as docker save or buildah push write it")
+    taken.add_argument("archive", type=Path)
+    taken.set_defaults(run=_image_import)
+    made = commands.add_parser("build", help="one built from a Dockerfile; prints the name it got")
+    made.add_argument("dockerfile", type=Path)
+    made.add_argument("name", help="without registry and tag, e.g. turnout-operator")
+    made.add_argument("--target", default="", help="the stage to build; default: the last")
+    made.add_argument("--context", type=Path, default=Path(), help="default: the current folder")
+    made.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a build argument")
+    made.set_defaults(run=_image_build)
 
 
 def _build(layout: Layout, _: argparse.Namespace) -> int:
@@ -99,6 +112,13 @@ def _shell(layout: Layout, _: argparse.Namespace) -> int:
         return os.spawnvpe(os.P_WAIT, shell, [shell], {**os.environ, **cluster.exports()})
 
 
-def _image(layout: Layout, options: argparse.Namespace) -> int:
+def _image_import(layout: Layout, options: argparse.Namespace) -> int:
     Cluster(layout).import_image(options.archive)
+    return 0
+
+
+def _image_build(layout: Layout, options: argparse.Namespace) -> int:
+    arguments = dict(word.split("=", 1) for word in options.arg)
+    recipe = Recipe(options.dockerfile, options.context.resolve(), options.name, options.target, arguments)
+    print(Cluster(layout).build_image(recipe))
     return 0

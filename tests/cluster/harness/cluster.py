@@ -1,6 +1,7 @@
-"""The running cluster as tests and benchmarks see it: kubectl, helm, gateway, audit log, and the processes of pods.
+"""The running cluster as tests and benchmarks see it: kubectl, helm, gateway, audit log, processes of pods.
 
-Knows nothing of Turnout. Every call is synchronous: run it in a thread where an event loop must not stand still.
+Knows nothing of Turnout. Every call is synchronous: run it in a thread where an event loop must not stand
+still.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import images
+from harness import builder, images
 from harness.audit import AuditLog
 from harness.binaries import binary
+from harness.builder import Recipe
 from harness.errors import HarnessError
 from harness.layout import GATEWAY_ADDRESS, INTERNAL_GATEWAY_ADDRESS, Layout, here
-from harness.shell import run, until
+from harness.shell import run, step, until
 
 
 class Cluster:
@@ -34,12 +36,12 @@ class Cluster:
 
     @property
     def gateway(self) -> str:
-        """Where requests from outside arrive; a model is chosen by the Host header `NAME.NAMESPACE.example.com`."""
+        """Where requests from outside arrive, with the Host header `MODEL.NAMESPACE.example.com`."""
         return f"http://{GATEWAY_ADDRESS}"
 
     @property
     def internal_gateway(self) -> str:
-        """Where requests from inside arrive; Host `NAME.NAMESPACE.svc.cluster.local`, cluster-local ones too."""
+        """Where requests from inside arrive, with the Host header `NAME.NAMESPACE.svc.cluster.local`."""
         return f"http://{INTERNAL_GATEWAY_ADDRESS}"
 
     @property
@@ -64,8 +66,8 @@ class Cluster:
     def instructions(self) -> str:
         """What a person does with it next."""
         return (
-            f"gateway   {self.gateway}   (curl -H 'Host: MODEL.NAMESPACE.example.com' {self.gateway}/v2/models/MODEL)\n"
-            f"inside    {self.internal_gateway}   (Host: NAME.NAMESPACE.svc.cluster.local)\n"
+            f"gateway   curl -H 'Host: MODEL.NAMESPACE.example.com' {self.gateway}/v2/models/MODEL\n"
+            f"inside    {self.internal_gateway}, with Host: NAME.NAMESPACE.svc.cluster.local\n"
             f"kubectl   export KUBECONFIG={self.kubeconfig}\n"
             f"          {self.program('kubectl')} get pods -A\n"
             f"logs      {self.logs}"
@@ -102,6 +104,14 @@ class Cluster:
         """Make an archive's images known to the node under the names they bear."""
         images.import_archive(self.layout, archive)
 
+    def build_image(self, recipe: Recipe) -> str:
+        """Build an image from its Dockerfile unless its inputs are old acquaintances; its name on the node."""
+        name, archive = builder.build(self.layout, recipe)
+        if not self.has_image(name):
+            with step(f"import {name}"):
+                self.import_image(archive)
+        return name
+
     def has_image(self, name: str) -> bool:
         return images.present(self.layout, name)
 
@@ -120,12 +130,10 @@ class Cluster:
     def signal_pod(
         self, number: signal.Signals, namespace: str, pod: str, container: str = "kserve-container"
     ) -> list[int]:
-        """Send a signal to every process of a container, past Kubernetes: SIGSTOP hangs it, SIGKILL crashes it."""
+        """Signal every process of a container, past Kubernetes: SIGSTOP hangs it, SIGKILL crashes it."""
         pids = self.pod_pids(namespace, pod, container)
         if not pids:
-            raise HarnessError(
-                f"container {container} of pod {namespace}/{pod} has no process to send {number.name}"
-            )
+            raise HarnessError(f"container {container} of pod {namespace}/{pod} has no process to send {number.name}")
         for pid in pids:
             os.kill(pid, number)
         return pids

@@ -1,4 +1,4 @@
-"""What the harness says when it cannot go on: one sentence with the fact and the next action, never a traceback."""
+"""What the harness says when it cannot go on: the fact and the next action, never a traceback."""
 
 from __future__ import annotations
 

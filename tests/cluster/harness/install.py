@@ -1,7 +1,8 @@
 """Knative Serving, Kourier and KServe on a node that is Ready, from the manifests of their own releases.
 
-What is changed in them (`adapt`, `SETTINGS`) is what one small machine without a registry and without cert-manager
-needs, and nothing that changes how they behave towards Turnout, but one: the grace before zero is 6 s, not 30 s.
+What is changed in them (`adapt`, `SETTINGS`) is what one small machine without a registry and without
+cert-manager needs, and nothing that changes how they behave towards Turnout, but one: the grace before zero
+is 6 s, not 30 s.
 """
 
 from __future__ import annotations
@@ -61,15 +62,13 @@ _WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguratio
 
 
 def install(layout: Layout) -> None:
-    """Everything, in the order that lets it start together; ends when a Knative Route and KServe's kinds can be written."""
+    """Everything, started together; ends when InferenceServices and Routes can be written."""
     with step("manifests read"):
         knative, kserve = _knative(layout), _kserve(layout)
         objects = [changed for document in [*knative, *kserve] if (changed := adapt(document))]
     early = ("Namespace", "CustomResourceDefinition")
     # KServe's own webhooks would refuse what comes before its controller serves them
-    late = [
-        one for one in kserve if one["kind"] in _WEBHOOK_KINDS or one["kind"] == "ClusterStorageContainer"
-    ]
+    late = [one for one in kserve if one["kind"] in _WEBHOOK_KINDS or one["kind"] == "ClusterStorageContainer"]
     with step("namespaces and definitions applied"):
         apply(layout, [one for one in objects if one["kind"] in early])
         kubectl(layout, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
@@ -85,7 +84,7 @@ def install(layout: Layout) -> None:
 def adapt(document: Document) -> Document | None:
     """An object of a release as this machine runs it; None if it is left out.
 
-    Images are ours; nothing asks for cpu or memory; probes do not dawdle; two gateway pods on a fixed address.
+    Images are ours, nothing asks for cpu or memory, probes do not dawdle, the gateway has a fixed address.
     """
     if document["kind"] in _LEFT_OUT_KINDS:
         return None
@@ -96,9 +95,7 @@ def adapt(document: Document) -> Document | None:
         address = GATEWAY_ADDRESS if name == "kourier" else INTERNAL_GATEWAY_ADDRESS
         return {**document, "spec": {**document["spec"], "type": "ClusterIP", "clusterIP": address}}
     if document["kind"] == "ConfigMap":
-        data = {
-            key: re.sub(r"ko://\S+", lambda found: image(found[0]), value) for key, value in _data(document)
-        }
+        data = {key: re.sub(r"ko://\S+", lambda found: image(found[0]), value) for key, value in _data(document)}
         return {**document, "data": {**data, **SETTINGS.get(name, {})}}
     return document
 
@@ -132,7 +129,7 @@ def _unconfined(context: Document | None) -> Document:
 
 
 def image(reference: str) -> str:
-    """Our image for one that a release names: `ko://knative.dev/serving/cmd/activator` → `dev.local/activator:1`."""
+    """Our image for a release's: `ko://knative.dev/serving/cmd/queue` → `dev.local/queue:1`."""
     name = re.split(r"[:@]", reference.rsplit("/", 1)[-1])[0]
     return f"{REGISTRY}/{'manager' if name.startswith('kserve-controller') else name}:1"
 
@@ -141,10 +138,7 @@ def with_authority(document: Document, authority: str) -> Document:
     """A webhook configuration that trusts our certificate authority instead of cert-manager's."""
     if "webhooks" not in document:
         return document
-    hooks = [
-        {**hook, "clientConfig": {**hook["clientConfig"], "caBundle": authority}}
-        for hook in document["webhooks"]
-    ]
+    hooks = [{**hook, "clientConfig": {**hook["clientConfig"], "caBundle": authority}} for hook in document["webhooks"]]
     return {**document, "webhooks": hooks}
 
 
@@ -158,9 +152,7 @@ def _knative(layout: Layout) -> list[Document]:
     folders = ("200-roles", "300-resources", "configmaps", "deployments", "webhooks")
     files = [core / "100-namespace.yaml", core / "200-serviceaccount.yaml"]
     files += [file for folder in folders for file in (core / folder).glob("*.yaml")]
-    files += [
-        file for module in ("networking", "caching") for file in _config(layout, f"knative.dev/{module}")
-    ]
+    files += [file for module in ("networking", "caching") for file in _config(layout, f"knative.dev/{module}")]
     return _read(files) + _read((manifests(layout, "kourier") / "config").glob("*.yaml"))
 
 

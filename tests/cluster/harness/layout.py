@@ -1,4 +1,4 @@
-"""Where things lie: what is dear and shared by all clones (the cache), and what one cluster leaves (the state).
+"""Where things lie: what is dear and shared by all clones (the cache), what one cluster makes (the state).
 
 The state has one fixed place per machine, because so have the bridge, the iptables rules and the mounts: a
 cluster whose starter was killed is found and cleared by whoever comes next, from any clone.

@@ -42,9 +42,7 @@ def start(layout: Layout) -> None:
             node.start(layout)
             install.install(layout)
         except HarnessError as fault:
-            raise HarnessError(
-                f"{fault}\nlast lines of {layout.logs}:\n{node.describe_logs(layout.logs)}"
-            ) from None
+            raise HarnessError(f"{fault}\nlast lines of {layout.logs}:\n{node.describe_logs(layout.logs)}") from None
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         birth = {"pid": os.getpid(), "folder": str(Path.cwd()), "since": now}
         layout.birth.write_text(json.dumps(birth))

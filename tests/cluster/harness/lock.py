@@ -1,7 +1,7 @@
-"""One cluster per machine: whoever changes it (`exclusive`) or counts on it (`shared`) holds a lock on one file.
+"""One cluster per machine: who changes it (`exclusive`) or counts on it (`shared`) locks one file.
 
-The lock is the kernel's (flock): it ends with its holder, however that ends, so it is never stale. Who holds it is
-asked of the kernel too, not read from a file that a killed process left.
+The lock is the kernel's (flock): it ends with its holder, however that ends, so it is never stale. Who
+holds it is asked of the kernel too, not read from a file that a killed process left.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def holders(path: Path) -> list[Holder]:
 
 
 def lock_pids(table: str, device: int, inode: int) -> list[int]:
-    """The pids that hold a flock on a file, from the text of /proc/locks (waiting ones have an arrow: left out)."""
+    """The pids that hold a flock on a file, from the text of /proc/locks; those that wait are left out."""
     wanted = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     rows = (line.split() for line in table.splitlines() if "->" not in line)
     return [int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == wanted]

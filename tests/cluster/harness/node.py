@@ -1,6 +1,7 @@
 """The node: containerd and the six programs of Kubernetes, as plain processes of this machine.
 
-Made for a test machine: no high availability, no upgrades, and a data store that is thrown away at every start.
+Made for a test machine: no high availability, no upgrades, and a data store that is thrown away at every
+start.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _start_containerd(layout: Layout) -> None:
 
 
 def containerd_configuration(layout: Layout) -> str:
-    """What differs from the defaults lets it run where there is no AppArmor, no hugetlb, no oom_score to lower."""
+    """What differs from the defaults lets it run without AppArmor, hugetlb and an oom_score to lower."""
     home = layout.containerd_socket.parent
     return f"""version = 2
 root = "{home}/root"
@@ -164,7 +165,7 @@ def _start_api_server(layout: Layout) -> None:
 
 
 def audit_policy() -> dict[str, object]:
-    """Every request of anybody but the cluster's own parts; writes to what Turnout serves with their bodies."""
+    """Every request of anybody but the cluster's own parts; writes to our and KServe's kinds with bodies."""
     served = [{"group": group} for group in ("turnout.dev", "serving.kserve.io", "serving.knative.dev")]
     writes = ["create", "update", "patch", "delete", "deletecollection"]
     return {
@@ -211,7 +212,7 @@ def _start_kubelet(layout: Layout) -> None:
 
 
 def kubelet_configuration(layout: Layout) -> dict[str, object]:
-    """A kubelet that starts where cgroups are version 1 and the root may set no limits (a sandboxed machine)."""
+    """A kubelet that starts where cgroups are version 1 and root may set no limits (a sandboxed machine)."""
     pressure = ("memory.available", "nodefs.available", "imagefs.available")
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

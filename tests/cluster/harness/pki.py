@@ -1,4 +1,4 @@
-"""A certificate authority of the cluster's own, and what it signs: API server, kubelet, people, KServe's webhook.
+"""A certificate authority of the cluster's own, and what it signs: API server, kubelet, people, a webhook.
 
 KServe's install leans on cert-manager; one certificate signed here replaces it.
 """
@@ -13,8 +13,8 @@ from harness.shell import run
 
 API_SERVER = "https://127.0.0.1:6443"
 
-# Kubeconfigs: who -> subject. `component` is apart from `admin`, so that the audit log tells the cluster's own
-# controllers from a person or a test.
+# Kubeconfigs: who -> subject. `component` is not `admin`: the audit log tells the cluster's own controllers from a
+# person or a test.
 PEOPLE = {
     "admin": "/O=system:masters/CN=admin",
     "component": "/O=system:masters/CN=component",
@@ -26,9 +26,7 @@ def create(folder: Path) -> None:
     """Everything the node needs, in a second; replaces what a former cluster left."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    _openssl(
-        "req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=cluster-ca -keyout ca.key -out ca.crt", folder
-    )
+    _openssl("req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=cluster-ca -keyout ca.key -out ca.crt", folder)
     local = f"IP:127.0.0.1,IP:{NODE_ADDRESS},IP:{API_SERVICE_ADDRESS}"
     names = ",".join(f"DNS:{name}" for name in ("localhost", "kubernetes.default", "kubernetes.default.svc"))
     _sign(folder, "apiserver", "/CN=kube-apiserver", f"{local},{names}")

@@ -1,7 +1,7 @@
 """The cluster's processes on this machine: started with a log each, and found again by what they are.
 
-Found by facts of /proc (executable, command line, root mount), never by pid files: those lie after a `kill -9`.
-Refuses to touch any process that is not the cluster's own.
+Found by facts of /proc (executable, command line, root mount), never by pid files: those lie after a `kill
+-9`. Refuses to touch any process that is not the cluster's own.
 """
 
 from __future__ import annotations
@@ -53,11 +53,7 @@ def _command_if_ours(process: Path, layout: Layout) -> str | None:
             return None  # a kernel thread or a zombie
         executable = os.readlink(process / "exe")
         root = next(
-            (
-                line
-                for line in process.joinpath("mountinfo").read_text().splitlines()
-                if line.split()[4] == "/"
-            ),
+            (line for line in process.joinpath("mountinfo").read_text().splitlines() if line.split()[4] == "/"),
             "",
         )
     except OSError:
@@ -68,8 +64,8 @@ def _command_if_ours(process: Path, layout: Layout) -> str | None:
 def is_ours(executable: str, command: str, root_mount: str, layout: Layout) -> bool:
     """Whether these facts are those of a process of the cluster.
 
-    Its daemons, and containerd's shims, name the state folder in their arguments; a process in a container has a
-    root whose layers lie there.
+    Its daemons, and containerd's shims, name the state folder in their arguments; the root of a process in a
+    container has its layers there.
     """
     state = f"{layout.state}/"
     name = executable.removesuffix(" (deleted)").rsplit("/", 1)[-1]
@@ -88,11 +84,7 @@ def end(pids: dict[int, str], seconds: float) -> dict[int, str]:
 
 def end_by_name(layout: Layout, *names: str, seconds: float = 10) -> None:
     """End the daemons with these program names, politely."""
-    wanted = {
-        pid: command
-        for pid, command in ours(layout).items()
-        if command.split()[0].rsplit("/", 1)[-1] in names
-    }
+    wanted = {pid: command for pid, command in ours(layout).items() if command.split()[0].rsplit("/", 1)[-1] in names}
     kill(end(wanted, seconds))
 
 

@@ -1,7 +1,7 @@
 """Takes a cluster off this machine, whether it runs, was stopped half way or was killed: nothing of it stays.
 
-Works from what is there (processes, mounts, rules, cgroups), so it is right after any kind of death, and harmless
-where there is nothing. Keeps the cache, and the logs of the last cluster.
+Works from what is there (processes, mounts, rules, cgroups), so it is right after any kind of death, and
+harmless where there is nothing. Keeps the cache, and the logs of the last cluster.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def sweep(layout: Layout) -> None:
     """End and remove everything but logs. Idempotent."""
-    # The kubelet first, or it starts again what is killed; then containerd, which would report and clean up as well.
+    # The kubelet first, or it starts again what is killed; then containerd, or it meddles with the clean-up
     processes.end_by_name(layout, "kubelet", seconds=5)
     processes.end_by_name(layout, "containerd", seconds=5)
     processes.clear(layout)
@@ -43,17 +43,15 @@ def mount_points(table: str, state: Path) -> list[str]:
 
 
 def _remove_cgroups() -> None:
-    """Empty cgroups of pods, in each hierarchy (cgroup v1) or the one (v2); rmdir refuses any that is in use."""
+    """Empty cgroups of pods, in each hierarchy (v1) or the one (v2); rmdir refuses any that is in use."""
     for top in [*CGROUPS.glob("kubepods"), *CGROUPS.glob("*/kubepods")]:
-        for folder in sorted(
-            (path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)
-        ):
+        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)):
             _try_rmdir(folder)
         _try_rmdir(top)
 
 
 def _remove_run_files(layout: Layout) -> None:
-    """Sockets of dead shims, and kubelet's links to logs of pods: both lie outside the state folder, unasked."""
+    """Sockets of dead shims, and kubelet's links to logs of pods: both lie outside the state folder."""
     if not succeeds("pgrep", "-x", "containerd") and not succeeds("pgrep", "-f", "containerd-shim"):
         shutil.rmtree("/run/containerd", ignore_errors=True)
     links = Path("/var/log/containers")

@@ -1,8 +1,8 @@
 """What is built, in which version, from which Go modules: the whole bill of materials of the cluster.
 
-Knative Serving 0.48.1 is its release 1.21.1, 0.49.0 is 1.22.0; KServe below 0.20 cannot run in Knative mode.
-`go install` refuses modules whose go.mod has `replace` lines, so each component is built by a wrapper module that
-repeats them (`repeats`).
+Knative Serving 0.48.1 is its release 1.21.1, 0.49.0 is 1.22.0; KServe below 0.20 cannot run in Knative
+mode. `go install` refuses modules whose go.mod has `replace` lines, so each component is built by a wrapper
+module that repeats them (`repeats`).
 """
 
 from __future__ import annotations
