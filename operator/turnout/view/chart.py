@@ -228,8 +228,7 @@ def _greatest_rate(model: ModelStory, span: Span) -> float:
 
 def _greatest_error_rate(model: ModelStory, span: Span) -> float:
     totals = (
-        model.rate(lambda sample: sum(sample.errors.values()) + sample.failed, at, at + span.bin)
-        for at in span.bins
+        model.rate(lambda sample: sum(sample.errors.values()) + sample.failed, at, at + span.bin) for at in span.bins
     )
     return nice_ceiling(max(totals, default=1))
 

@@ -17,9 +17,7 @@ from turnout.view.text import RED_STATES, state_sign
 
 def render_page(story: Story) -> str:
     """The whole page."""
-    style, script = (
-        files("turnout.view").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")
-    )
+    style, script = (files("turnout.view").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     sections = "\n".join(_section(number, model, story.seconds) for number, model in enumerate(story.models))
     return f"""<!doctype html>
 <html lang="en">

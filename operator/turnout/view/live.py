@@ -24,9 +24,7 @@ def terminal_size() -> tuple[int, int]:
 class Screen:
     """Where a person watches. Use it as a context: the cursor comes back however the watching ends."""
 
-    def __init__(
-        self, stream: TextIO, *, size: Callable[[], tuple[int, int]] = terminal_size, more: str = "…"
-    ) -> None:
+    def __init__(self, stream: TextIO, *, size: Callable[[], tuple[int, int]] = terminal_size, more: str = "…") -> None:
         self.stream = stream
         self.is_live = stream.isatty()
         self._size = size

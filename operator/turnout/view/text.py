@@ -157,8 +157,7 @@ class _Pen:
         """The line of facts, then reason and message wrapped below it."""
         lead, trunk = (self.glyphs.last, "   ") if is_last else (self.glyphs.branch, self.glyphs.trunk)
         cells = [
-            self.ink(column.ink(version), column.fit(column.cell(version, self.glyphs)))
-            for column in self.columns
+            self.ink(column.ink(version), column.fit(column.cell(version, self.glyphs))) for column in self.columns
         ]
         full, track = self.glyphs.bar(version.weight, self.bar_width)
         bar = self.ink(state_ink(version.state), full) + self.ink(Ink.DIM, track)

@@ -105,9 +105,7 @@ def _model_view(namespace: str, model: str, versions: list[ModelVersion], counts
         namespace=namespace,
         model=model,
         url=next((each.status.url for each in newest_first if each.status.url), ""),
-        versions=tuple(
-            _version_view(each, counts.get((namespace, each.metadata.name))) for each in newest_first
-        ),
+        versions=tuple(_version_view(each, counts.get((namespace, each.metadata.name))) for each in newest_first),
     )
 
 

@@ -1,0 +1,38 @@
+"""`turnout lint`: what is wrong with ModelVersion files, by file, line and field, before anybody applies them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from turnout.cli.command import Commands, add_command
+
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "lint",
+        summary="check ModelVersion files",
+        text="Checks files, or the YAML files right inside folders, as the API server would.\n"
+        "Problems go to stderr as file:line: field: sentence; the exit code is 1 if there is one.",
+        examples="  turnout lint examples/digits\n  turnout lint signals-7.yaml signals-8.yaml\n",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a YAML file, or a folder of them")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from turnout.api.loading import load
+
+    loaded = load(args.paths)
+    for note in loaded.notes:
+        print(note)
+    for problem in loaded.problems:
+        print(problem, file=sys.stderr)
+    wrong = len(loaded.problems)
+    if not wrong:
+        print(f"{_count(len(loaded.versions), 'ModelVersion')}, nothing wrong")
+    return 1 if wrong else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
