@@ -90,4 +90,4 @@ class Engine(Protocol):
 
 def as_array(value: Any) -> Array:
     """What models return (lists, scalars, other array types) as a C-contiguous array."""
-    return np.ascontiguousarray(value) if getattr(value, "ndim", 1) else np.asarray(value)
+    return np.asarray(value, order="C")

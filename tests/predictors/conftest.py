@@ -1,0 +1,234 @@
+"""Fixtures of the data side: a published digits model, an application in process, and real predictor processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0  # a shared machine may compile beside us
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """One keep-alive connection, so that tests see whether it survives."""
+
+    def __init__(self, port: int, timeout: float = 30.0) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def send(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+        raw = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        self.connection.request(method, path, raw, dict(headers or {}))
+        response = self.connection.getresponse()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    def get(self, path: str) -> Answer:
+        return self.send("GET", path)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A predictor process in a session of its own."""
+
+    def __init__(self, folder: Path, flags: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.termination = folder / "termination"
+        self.log = folder / "log"
+        paths = os.pathsep.join([str(ROOT / "predictors"), str(folder), os.environ.get("PYTHONPATH", "")])
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "turnout_predictors", f"--http_port={self.port}", *flags],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": paths,
+                    "TURNOUT_TERMINATION_LOG": str(self.termination),
+                    **environment,
+                },
+                start_new_session=True,
+            )
+
+    def client(self, timeout: float = 30.0) -> Client:
+        return Client(self.port, timeout)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        with self.client() as client:
+            return client.send(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Waits for a fact about the process; fails with its log."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if holds():
+                    return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        pytest.fail(f"not {what}; exit {self.process.poll()}\n{self.log.read_text()[-3000:]}")
+
+    def ready(self) -> Running:
+        self.until("ready", lambda: self.ask("GET", "/v2/health/ready").status == 200)
+        return self
+
+    def ended(self, seconds: float = START_SECONDS) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts predictor processes: start("--flag=…", …, ENVIRONMENT="…"). All are gone after the test."""
+    running: list[Running] = []
+
+    def begin(*flags: str, **environment: str) -> Running:
+        folder = tmp_path / f"process-{len(running)}" if running else tmp_path
+        folder.mkdir(exist_ok=True)
+        running.append(Running(folder, flags, environment))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Any, Any]:
+    """Real handwritten digits and a classifier trained on them: (pipeline, rows)."""
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows, labels = load_digits(return_X_y=True)
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(rows, labels), rows
+
+
+@pytest.fixture(scope="session")
+def published(digits: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The digits model as an artifact."""
+    from turnout_predictors import publish
+
+    model, rows = digits
+    return publish(model, to=tmp_path_factory.mktemp("models") / "digits", example=rows[:3])
+
+
+@dataclass
+class InProcess:
+    """The application without a socket."""
+
+    app: Any
+    lifecycle: Any
+    metrics: Any
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        chunks: int = 1,
+    ) -> Answer:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        sent: list[Any] = []
+        size = max(1, -(-len(raw) // chunks))
+        parts = [raw[at : at + size] for at in range(0, len(raw), size)] or [b""]
+        messages = [
+            {"type": "http.request", "body": part, "more_body": index + 1 < len(parts)}
+            for index, part in enumerate(parts)
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+        from urllib.parse import unquote
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "headers": given,
+        }
+        await self.app(scope, receive, send)
+        if not sent:
+            return Answer(0, {}, b"")
+        names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], names, b"".join(part["body"] for part in sent[1:]))
+
+
+@pytest.fixture
+async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
+    """in_process(model=…, timeout_seconds=…): an App around a model on a real model thread; None: still loading."""
+    from turnout_predictors.batching import ModelThread, SerialEngine
+    from turnout_predictors.server.app import App, Limits
+    from turnout_predictors.server.contract import Contract, metadata
+    from turnout_predictors.server.lifecycle import Lifecycle, Serving
+    from turnout_predictors.telemetry.metrics import Metrics
+
+    threads: list[ModelThread] = []
+
+    def make(model: Any = None, *, timeout_seconds: float = 5.0, queue_limit: int = 8) -> InProcess:
+        lifecycle = Lifecycle(queue_limit)
+        metrics = Metrics("m", "7", "rev-1")
+        app = App("m", "7", lifecycle, metrics, Limits(timeout_seconds))
+        if model is not None:
+            thread = ModelThread(asyncio.get_running_loop())
+            thread.start()
+            threads.append(thread)
+            engine = SerialEngine(model, thread, timeout_seconds=timeout_seconds, queue_limit=queue_limit)
+            contract = Contract.of(model.signature, model.settings)
+            described = json.dumps(metadata("m", "7", "test", model.signature)).encode()
+            lifecycle.serve(Serving(contract, engine, described, b'{"examples":[]}'))
+        return InProcess(app, lifecycle, metrics)
+
+    yield make
+    for thread in threads:
+        thread.stop()

@@ -1,0 +1,436 @@
+"""The application in process: every route's answers, every error's code, and what deadlines and queues do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from turnout_predictors.batching import Work
+from turnout_predictors.errors import InvalidInput
+from turnout_predictors.settings import Settings, compute, load, post
+from turnout_predictors.signature import Signature, TensorSpec
+
+SIGNATURE = Signature(
+    (TensorSpec("x", "FP32", ("N", 2)),),
+    (TensorSpec("y", "FP32", ("N", 2)), TensorSpec("rows", "INT64", ()), TensorSpec("note", "BYTES", ("N",))),
+    {"y": ("left", "right")},
+    "space-1",
+)
+INFER = "/v2/models/m/infer"
+
+
+def ask(*rows: float, **more: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "x", "datatype": "FP32", "shape": [len(rows) // 2, 2], "data": list(rows)}], **more}
+
+
+class Echo:
+    """Doubles its rows; what else it does is given."""
+
+    class Bounds(Settings):
+        scale: float = compute(2.0, ge=0, le=10)
+        top: int = post(1)
+        path: str = load("")
+
+    signature: Signature | None = SIGNATURE
+    platform = "test"
+    settings: Any = Bounds()
+
+    def __init__(self, act: Callable[[Work], Any] | None = None) -> None:
+        self.act = act
+        self.calls = 0
+
+    def forward(self, work: Work) -> Any:
+        self.calls += 1
+        if self.act is not None:
+            answer = self.act(work)
+            if answer is not None:
+                return answer
+        x = work.inputs["x"]
+        notes = np.array([b"a"] * len(x), dtype=object)
+        return {"y": x * work.settings.scale, "rows": len(x), "note": notes}
+
+
+async def test_answers_with_names_types_shapes_and_version(in_process: Any) -> None:
+    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2, 3, 4, id="ünïq/7"))
+    assert answer.status == 200
+    assert answer.headers["x-model-version"] == "7"
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json == {
+        "model_name": "m",
+        "model_version": "7",
+        "id": "ünïq/7",
+        "outputs": [
+            {"name": "y", "shape": [2, 2], "datatype": "FP32", "data": [2, 4, 6, 8]},
+            {"name": "rows", "shape": [], "datatype": "INT64", "data": [2]},
+            {"name": "note", "shape": [2], "datatype": "BYTES", "data": ["a", "a"]},
+        ],
+    }
+
+
+async def test_invents_no_id_and_never_writes_a_null_key(in_process: Any) -> None:
+    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2))
+    assert "id" not in answer.json
+    assert "parameters" not in answer.json
+
+
+async def test_not_a_number_in_outputs_is_null(in_process: Any) -> None:
+    odd = Echo(lambda work: {"y": np.array([[np.nan, np.inf]]), "rows": 1, "note": ["x"]})
+    answer = await in_process(odd).ask("POST", INFER, ask(1, 2))
+    assert answer.json["outputs"][0]["data"] == [None, None]
+
+
+async def test_a_wanted_output_is_the_only_one(in_process: Any) -> None:
+    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2, outputs=[{"name": "rows"}]))
+    assert [output["name"] for output in answer.json["outputs"]] == ["rows"]
+
+
+async def test_bytes_that_are_no_text_travel_as_base64(in_process: Any) -> None:
+    odd = Echo(lambda work: {"y": work.inputs["x"], "rows": 1, "note": np.array([b"\xff"], dtype=object)})
+    answer = await in_process(odd).ask("POST", INFER, ask(1, 2, outputs=[{"name": "note"}]))
+    (note,) = answer.json["outputs"]
+    assert (note["data"], note["parameters"]) == (["/w=="], {"content_type": "base64"})
+
+
+async def test_a_body_in_many_chunks_is_one_body(in_process: Any) -> None:
+    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2), chunks=5)
+    assert answer.status == 200
+
+
+ROUTES = {
+    "the server": ("/v2", lambda json: json["name"] == "turnout-predictor"),
+    "the server with a slash": ("/v2/", lambda json: json["extensions"] == ["turnout_examples"]),
+    "liveness": ("/v2/health/live", lambda json: json == {"live": True}),
+    "readiness": ("/v2/health/ready", lambda json: json == {"ready": True}),
+    "the models": ("/v2/models", lambda json: json == {"models": ["m"]}),
+    "a model": ("/v2/models/m", lambda json: json["versions"] == ["7"]),
+    "a model's version": ("/v2/models/m/versions/7", lambda json: json["name"] == "m"),
+    "a model, percent-encoded": ("/v2/models/%6d", lambda json: json["name"] == "m"),
+    "a model's readiness": ("/v2/models/m/ready", lambda json: json == {"name": "m", "ready": True}),
+    "a version's readiness": ("/v2/models/m/versions/7/ready", lambda json: json["ready"] is True),
+    "the examples": ("/v2/models/m/examples", lambda json: json == {"examples": []}),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(("path", "holds"), ROUTES.values(), ids=ROUTES.keys())
+async def test_tells(in_process: Any, method: str, path: str, holds: Callable[[Any], bool]) -> None:
+    answer = await in_process(Echo()).ask(method, path)
+    assert answer.status == 200
+    assert holds(answer.json)  # the server leaves a HEAD's body unsent
+
+
+async def test_metadata_shows_variable_sizes_labels_and_space(in_process: Any) -> None:
+    described = (await in_process(Echo()).ask("GET", "/v2/models/m")).json
+    assert described["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]
+    assert described["properties"] == {"embedding_space": "space-1", "labels.y": '["left", "right"]'}
+
+
+ERRORS = {
+    "an unknown route": ("GET", "/v3", 404, "unknown_route"),
+    "the root": ("GET", "/", 404, "unknown_route"),
+    "a route of Triton's": ("GET", "/v2/models/m/stats", 404, "unknown_route"),
+    "a generate route": ("POST", "/v2/models/m/generate", 404, "unknown_route"),
+    "another model": ("GET", "/v2/models/other", 404, "unknown_model"),
+    "another model's infer": ("POST", "/v2/models/other/infer", 404, "unknown_model"),
+    "a model name with a slash inside": ("GET", "/v2/models/a%2Fb", 404, "unknown_model"),
+    "another version": ("GET", "/v2/models/m/versions/8", 404, "unknown_version"),
+    "another version's infer": ("POST", "/v2/models/m/versions/8/infer", 404, "unknown_version"),
+    "GET on infer": ("GET", INFER, 405, "method_not_allowed"),
+    "POST on metadata": ("POST", "/v2/models/m", 405, "method_not_allowed"),
+    "DELETE on the server": ("DELETE", "/v2", 405, "method_not_allowed"),
+    "POST on metrics": ("POST", "/metrics", 405, "method_not_allowed"),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status", "code"), ERRORS.values(), ids=ERRORS.keys())
+async def test_refuses(in_process: Any, method: str, path: str, status: int, code: str) -> None:
+    answer = await in_process(Echo()).ask(method, path, headers={"X-Request-Id": "r-1"})
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.json["request_id"] == "r-1"
+    assert set(answer.json) == {"error", "code", "request_id"}
+    assert answer.headers["content-type"] == "application/json"
+
+
+BAD = {
+    "no JSON": (b"{", {}, 400, "invalid_input", None),
+    "a wrong element": (ask(1, "2"), {}, 400, "invalid_input", "inputs[0].data[1]"),
+    "a binary frame": (
+        ask(1, 2),
+        {"Inference-Header-Content-Length": "5"},
+        400,
+        "invalid_input",
+        "headers.Inference-Header-Content-Length",
+    ),
+    "gzip": (b"x", {"Content-Encoding": "gzip"}, 415, "unsupported_encoding", "headers.Content-Encoding"),
+    "a declared body beyond the limit": (b"x", {"Content-Length": "9000000"}, 413, "too_large", None),
+    "an absurd length": (b"x", {"Content-Length": "9" * 40}, 413, "too_large", None),
+    "a body beyond the limit": (b"x" * (8 << 20) + b"x", {}, 413, "too_large", None),
+    "a deadline that is no number": (
+        ask(1, 2),
+        {"X-Request-Deadline-Ms": "soon"},
+        400,
+        "invalid_input",
+        "headers.X-Request-Deadline-Ms",
+    ),
+    "a timeout that is no integer": (
+        ask(1, 2, parameters={"timeout": "1"}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.timeout",
+    ),
+    "settings that are no JSON": (
+        ask(1, 2, parameters={"settings": "{"}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.settings",
+    ),
+    "settings that are a number": (
+        ask(1, 2, parameters={"settings": 3}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.settings",
+    ),
+    "an unknown setting": (
+        ask(1, 2, parameters={"settings": '{"colour": 1}'}),
+        {},
+        400,
+        "unknown_setting",
+        "parameters.settings.colour",
+    ),
+    "a load setting": (
+        ask(1, 2, parameters={"settings": '{"path": "/"}'}),
+        {},
+        400,
+        "unknown_setting",
+        "parameters.settings.path",
+    ),
+    "a setting out of bounds": (
+        ask(1, 2, parameters={"settings": '{"scale": 11}'}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.settings",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "code", "field"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("chunks", [1, 3])
+async def test_refuses_a_request(
+    in_process: Any, body: Any, headers: Any, status: int, code: str, field: str | None, chunks: int
+) -> None:
+    model = Echo()
+    answer = await in_process(model).ask("POST", INFER, body, headers, chunks)
+    assert (answer.status, answer.json["code"], answer.json.get("field")) == (status, code, field)
+    assert answer.json["error"]
+    assert model.calls == 0
+
+
+async def test_names_the_allowed_settings(in_process: Any) -> None:
+    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2, parameters={"settings": '{"colour": 1}'}))
+    assert answer.json["error"] == "setting 'colour' cannot be given in a request; allowed: scale, top"
+
+
+async def test_a_requests_settings_are_its_own(in_process: Any) -> None:
+    server = in_process(Echo())
+    mine = await server.ask("POST", INFER, ask(1, 2, parameters={"settings": '{"scale": 10}'}))
+    other = await server.ask("POST", INFER, ask(1, 2))
+    assert mine.json["outputs"][0]["data"] == [10, 20]
+    assert other.json["outputs"][0]["data"] == [2, 4]
+
+
+def raising(fault: BaseException) -> Echo:
+    def act(_: Work) -> None:
+        raise fault
+
+    return Echo(act)
+
+
+def lying(**outputs: Any) -> Echo:
+    whole = {"y": np.zeros((1, 2)), "rows": 1, "note": ["x"], **outputs}
+    return Echo(lambda _: {name: value for name, value in whole.items() if value is not None})
+
+
+FAULTS = {
+    "the model raises": (raising(ValueError("secret")), 500, "model_error", "ValueError"),
+    "the model stops the iteration": (raising(StopIteration()), 500, "model_error", "StopIteration"),
+    "the model exits": (raising(SystemExit(3)), 500, "model_error", "SystemExit|RuntimeError"),
+    "the model refuses the input": (raising(InvalidInput("too sad", "x")), 400, "invalid_input", "too sad"),
+    "an output is missing": (lying(y=None), 500, "model_error", "'y' is missing"),
+    "an output has other rows": (lying(y=np.zeros((2, 2))), 500, "model_error", r"shape \[2, 2\]"),
+    "an output has another rank": (lying(y=np.zeros(2)), 500, "model_error", "shape"),
+    "an output has another fixed size": (lying(y=np.zeros((1, 3))), 500, "model_error", "shape"),
+    "a number output holds strings": (lying(y=np.array([["a", "b"]])), 500, "model_error", "type"),
+    "a text output holds numbers": (lying(note=np.zeros(1)), 500, "model_error", "type"),
+}
+
+
+@pytest.mark.parametrize(("model", "status", "code", "said"), FAULTS.values(), ids=FAULTS.keys())
+async def test_answers_when(in_process: Any, model: Echo, status: int, code: str, said: str) -> None:
+    server = in_process(model)
+    answer = await server.ask("POST", INFER, ask(1, 2))
+    assert (answer.status, answer.json["code"]) == (status, code)
+    import re
+
+    assert re.search(said, answer.json["error"])
+    assert "secret" not in answer.json["error"]
+    model.act = None
+    assert (await server.ask("POST", INFER, ask(1, 2))).status == 200, "the next request is served"
+
+
+async def test_outputs_are_cast_to_their_declared_type(in_process: Any) -> None:
+    answer = await in_process(lying(y=np.array([[1, 2]], np.int8))).ask("POST", INFER, ask(1, 2))
+    assert answer.json["outputs"][0]["datatype"] == "FP32"
+
+
+async def test_while_loading_probes_say_no_and_a_request_waits_within_its_deadline(in_process: Any) -> None:
+    server = in_process(None)
+    assert (await server.ask("GET", "/v2/health/live")).status == 200
+    assert (await server.ask("GET", "/v2/health/ready")).status == 503
+    for path in ("/v2/models/m/ready", "/v2/models/m", "/v2/models/m/examples"):
+        answer = await server.ask("GET", path)
+        assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "not_ready", "1")
+    answer = await server.ask("POST", INFER, ask(1, 2), {"X-Request-Deadline-Ms": "30"})
+    assert (answer.status, answer.json["code"]) == (503, "not_ready")
+
+
+async def test_a_request_that_met_a_cold_model_is_answered_once_it_is_loaded(in_process: Any) -> None:
+    server, warm = in_process(None), in_process(Echo())
+    waiting = asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2)))
+    await asyncio.sleep(0)
+    server.lifecycle.serve(warm.lifecycle.serving)
+    assert (await waiting).status == 200
+    assert 'start="cold"' in server.metrics.exposition().decode()
+
+
+async def test_no_more_requests_than_the_queue_takes_wait_for_a_cold_model(in_process: Any) -> None:
+    server = in_process(None, queue_limit=1)
+    waiting = asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2), {"X-Request-Deadline-Ms": "200"}))
+    await asyncio.sleep(0)
+    assert (await server.ask("POST", INFER, ask(1, 2))).status == 503
+    await waiting
+
+
+class Gate:
+    """A model whose forward waits until the test says go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.entered = threading.Event()
+        self.model = Echo(self.wait)
+
+    def wait(self, _: Work) -> None:
+        self.entered.set()
+        assert self.go.wait(20)
+
+
+async def entered(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 10)
+
+
+async def test_a_full_queue_is_429_and_nothing_that_was_accepted_is_lost(in_process: Any) -> None:
+    gate = Gate()
+    server = in_process(gate.model, queue_limit=3)
+    accepted = [asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2))) for _ in range(3)]
+    await entered(gate)
+    refused = await server.ask("POST", INFER, ask(1, 2))
+    assert (refused.status, refused.json["code"]) == (429, "queue_full")
+    assert int(refused.headers["retry-after"]) >= 1
+    gate.go.set()
+    assert [answer.status for answer in await asyncio.gather(*accepted)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "parameters"),
+    [({"X-Request-Deadline-Ms": "50"}, {}), ({}, {"timeout": 50_000})],
+    ids=["by header", "by parameter, in microseconds"],
+)
+async def test_a_deadline_that_passes_in_the_queue_is_504_and_costs_no_forward(
+    in_process: Any, headers: Any, parameters: Any
+) -> None:
+    gate = Gate()
+    server = in_process(gate.model)
+    first = asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2)))
+    await entered(gate)
+    late = await server.ask("POST", INFER, ask(1, 2, parameters=parameters), headers)
+    assert (late.status, late.json["code"]) == (504, "deadline")
+    gate.go.set()
+    assert (await first).status == 200
+    assert (await server.ask("POST", INFER, ask(1, 2))).status == 200
+    assert gate.model.calls == 2, "the expired request reached the model"
+
+
+async def test_a_forward_beyond_the_timeout_is_504_unready_and_live(in_process: Any) -> None:
+    gate = Gate()
+    server = in_process(gate.model, timeout_seconds=0.1)
+    assert (await server.ask("POST", INFER, ask(1, 2))).status == 504
+    async with asyncio.timeout(5):
+        while (await server.ask("GET", "/v2/models/m/ready")).status == 200:
+            await asyncio.sleep(0.01)
+    assert "outlived" in (await server.ask("GET", "/v2/models/m/ready")).json["error"]
+    assert (await server.ask("GET", "/v2/health/live")).status == 200
+    gate.go.set()
+    async with asyncio.timeout(5):
+        while (await server.ask("GET", "/v2/health/ready")).status == 503:
+            await asyncio.sleep(0.01)
+    assert (await server.ask("POST", INFER, ask(1, 2), {"X-Request-Deadline-Ms": "5000"})).status == 200
+
+
+async def test_while_draining_requests_are_served_and_told_to_close(in_process: Any) -> None:
+    server = in_process(Echo())
+    server.lifecycle.drain()
+    assert (await server.ask("GET", "/v2/health/ready")).status == 503
+    assert (await server.ask("GET", "/v2/models/m/ready")).json["code"] == "draining"
+    answer = await server.ask("POST", INFER, ask(1, 2))
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+async def test_a_fault_of_the_servers_own_is_still_json(in_process: Any) -> None:
+    server = in_process(lying(y=np.array([[1, 2]])))
+    server.lifecycle.serving.contract.output_types.update(y="BYTES")
+    server.lifecycle.serving.engine.submit = None
+    answer = await server.ask("POST", INFER, ask(1, 2))
+    assert (answer.status, answer.json["code"]) == (500, "model_error")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_gets_nothing(in_process: Any) -> None:
+    server = in_process(Echo())
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": INFER, "raw_path": INFER.encode(), "headers": []}
+    await server.app(scope, receive, send)
+    assert sent == []
+    assert "inflight{" in server.metrics.exposition().decode()
+
+
+async def test_counts_by_code_attempt_and_outcome(in_process: Any) -> None:
+    server = in_process(Echo())
+    await server.ask("POST", INFER, ask(1, 2))
+    await server.ask("POST", INFER, ask(1, 2), {"X-Turnout-Attempt": "repeat"})
+    await server.ask("POST", INFER, b"{")
+    text = (await server.ask("GET", "/metrics")).body.decode()
+    identity = 'model="m",protocol="http",revision="rev-1",start="warm",version="7"'
+    for attempt, code in (("first", 200), ("repeat", 200), ("first", 400)):
+        assert f'turnout_predictor_requests_total{{attempt="{attempt}",code="{code}",{identity}}} 1.0' in text
+    seconds = 'turnout_predictor_request_seconds_count{attempt="first",model="m",outcome="client"'
+    assert seconds in text
+    assert 'turnout_predictor_inflight{model="m",revision="rev-1",version="7"} 0.0' in text
+
+
+async def test_only_http_is_served(in_process: Any) -> None:
+    with pytest.raises(RuntimeError, match="websocket is not served"):
+        await in_process(Echo()).app({"type": "websocket"}, None, None)
