@@ -74,9 +74,7 @@ def defaulted(value: Any, schema: dict[str, Any]) -> Any:
     """`value` with the defaults that the API server fills in, before it asks the rules."""
     if isinstance(value, dict) and "properties" in schema:
         named = {key: inner["default"] for key, inner in schema["properties"].items() if "default" in inner}
-        return {
-            key: defaulted(inner, schema["properties"].get(key, {})) for key, inner in {**named, **value}.items()
-        }
+        return {key: defaulted(inner, schema["properties"].get(key, {})) for key, inner in {**named, **value}.items()}
     if isinstance(value, list):
         return [defaulted(item, schema.get("items", {})) for item in value]
     return value

@@ -41,8 +41,8 @@ class Document:
 
 def documents(text: str) -> Iterator[Document]:
     """Every document of `text` that is not empty. Raises DocumentError at the first that cannot be read."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         while loader.check_node():
             lines: dict[FieldPath, int] = {}
             node = loader.get_node()
@@ -54,9 +54,7 @@ def documents(text: str) -> Iterator[Document]:
         said = " ".join(part for part in (fault.context, fault.problem) if part)
         raise DocumentError(mark.line + 1 if mark else 1, f"this is no YAML: {said}") from fault
     except yaml.YAMLError as fault:
-        raise DocumentError(1, f"this is no YAML: {fault}") from fault
-    finally:
-        loader.dispose()
+        raise DocumentError(1, f"this is no YAML: {' '.join(str(fault).split())}") from fault
 
 
 def _value(

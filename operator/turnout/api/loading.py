@@ -125,7 +125,7 @@ class _Reading:
         self.versions.append(version)
 
     def _complain_of(self, wrong: Iterable[Fault], document: Document, file: Path) -> None:
-        for fault in wrong:
+        for fault in sorted(wrong, key=lambda fault: document.line(fault.path)):
             self.complain(file, document.line(fault.path), fault.field, fault.sentence)
 
 

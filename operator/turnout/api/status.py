@@ -194,7 +194,9 @@ class Verdict(Observed):
         description="outcome is the state that the attempt is on its way to.",
         examples=["RolledBack"],
     )
-    reason: KnownReason = Field(default=None, description="reason is why.", examples=["Crashed"])
+    reason: KnownReason = Field(
+        default=None, description="reason is why it goes there, one word of the closed list.", examples=["Crashed"]
+    )
     message: LongText = Field(
         default="", description="message is the finding in one sentence.", examples=["exit code 1"]
     )

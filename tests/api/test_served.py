@@ -1,0 +1,108 @@
+"""What is not served yet: refused by name where it is asked for, told where it is a default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from turnout.api.served import (
+    DEFAULT_PLAN_LINE,
+    LIMITS,
+    PLAN_CHANGE_LINE,
+    STABLE_UNHEALTHY_LINE,
+    unserved,
+    unserved_defaults,
+)
+from turnout.api.version import ModelVersion, Spec
+
+FLOOR = {"schedule": "0 8 * * 1-5", "until": "0 18 * * 1-5", "minReplicas": 1}
+METRIC = {"name": "depth", "query": "q", "max": "1"}
+
+REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("spec.predictor.runtime", {"predictor": {"runtime": "torch"}}),
+    ("spec.predictor.artifact.authRef", {"predictor": {"artifact": {"authRef": "key"}}}),
+    ("spec.predictor.artifact.uri", {"predictor": {"artifact": {"uri": "s3://models/7"}}}),
+    ("spec.predictor.protocol", {"predictor": {"protocol": "grpc"}}),
+    ("spec.scaling.floors", {"scaling": {"floors": [FLOOR]}}),
+    ("spec.rollout.strategy", {"rollout": {"strategy": "Shadow"}}),
+    ("spec.rollout.steps[1].pause", {"rollout": {"steps": [{"setWeight": 5}, {"pause": {}}]}}),
+    ("spec.rollout.steps[1].analysis", {"rollout": {"steps": [{"setWeight": 5}, {"analysis": {}}]}}),
+    ("spec.rollout.steps[0].approval", {"rollout": {"steps": [{"approval": {}}]}}),
+    ("spec.rollout.steps[0].shadow", {"rollout": {"steps": [{"shadow": {"percent": 5, "duration": "1m"}}]}}),
+    ("spec.rollout.onSupersede", {"rollout": {"onSupersede": "Queue"}}),
+    ("spec.rollout.onFailure", {"rollout": {"onFailure": "Freeze"}}),
+    ("spec.rollout.rollbackWindow.keepWarm", {"rollout": {"rollbackWindow": {"keepWarm": True}}}),
+    ("spec.rollout.retryLimit", {"rollout": {"retryLimit": 1}}),
+    ("spec.control.abort", {"control": {"abort": True}}),
+    ("spec.control.promote.mode", {"control": {"promote": {"mode": "Full"}}}),
+    ("spec.control.promote.token", {"control": {"promote": {"token": "t1"}}}),
+    ("spec.control.retryToken", {"control": {"retryToken": "r1"}}),
+    ("spec.analysis.alpha", {"analysis": {"alpha": "0.001"}}),
+    ("spec.analysis.source.prometheus", {"analysis": {"source": {"prometheus": "main"}}}),
+    ("spec.analysis.source.pods", {"analysis": {"source": {"pods": {}}}}),
+    ("spec.analysis.errors.weight", {"analysis": {"errors": {"weight": 2}}}),
+    ("spec.analysis.custom", {"analysis": {"custom": [METRIC]}}),
+)
+
+SERVED: tuple[dict[str, Any], ...] = (
+    {},
+    {"predictor": {"runtime": "sentence-transformers", "artifact": {"uri": "pvc://models/7"}}},
+    {"predictor": {"runtime": "custom", "artifact": None, "entrypoint": "acme:Scorer"}},
+    {"rollout": {"strategy": "AllAtOnce"}},
+    {"rollout": {"steps": [{"warmup": {}}, {"setWeight": 5}, {"pause": {"duration": "1m"}}]}},
+    {"rollout": {"onPlanChange": "NextRollout", "onStableUnhealthy": "Hold", "repeatOnStable": False}},
+    {"rollout": {"rollbackWindow": {"versions": 5, "maxAge": "1h"}, "progressDeadline": "1m", "deadline": "1h"}},
+    {"scaling": {"minReplicas": 1, "latencyCritical": True, "containerConcurrency": 4, "target": {"value": 4}}},
+    {"control": {"paused": True}},
+    {"deletionPolicy": "Orphan", "desired": "Standby"},
+)
+
+
+def spec_of(version: Any, fragment: dict[str, Any]) -> Spec:
+    return ModelVersion.model_validate(version(**fragment)).spec
+
+
+@pytest.mark.parametrize(("field", "fragment"), REFUSED, ids=[field for field, _ in REFUSED])
+def test_what_no_code_serves_is_refused_by_name(version: Any, field: str, fragment: dict[str, Any]) -> None:
+    (refused,) = unserved(spec_of(version, fragment))
+    assert refused.field == field
+    assert str(refused).startswith(f"{field}: ")
+    assert "is not served by this release: " in str(refused)
+
+
+@pytest.mark.parametrize("fragment", SERVED, ids=str)
+def test_what_is_served_is_not_refused(version: Any, fragment: dict[str, Any]) -> None:
+    assert unserved(spec_of(version, fragment)) == ()
+
+
+def test_every_line_of_the_table_is_tried() -> None:
+    tried = [field for field, _ in REFUSED]
+    assert [limit.field for limit in LIMITS if not any(field.startswith(limit.field) for field in tried)] == []
+
+
+def test_several_wishes_are_all_named(version: Any) -> None:
+    fragment = {"rollout": {"retryLimit": 1, "onFailure": "Freeze"}, "control": {"abort": True}}
+    named = [refused.field for refused in unserved(spec_of(version, fragment))]
+    assert named == ["spec.rollout.onFailure", "spec.rollout.retryLimit", "spec.control.abort"]
+
+
+def test_a_long_value_is_shown_in_short(version: Any) -> None:
+    (refused,) = unserved(spec_of(version, {"scaling": {"floors": [FLOOR, FLOOR, FLOOR]}}))
+    assert "… is not served" in str(refused)
+    assert len(str(refused)) < 250
+
+
+@pytest.mark.parametrize(
+    ("rollout", "lines"),
+    [
+        pytest.param({}, (DEFAULT_PLAN_LINE, PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="nothing written"),
+        pytest.param({"steps": []}, (PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="a plan of one's own"),
+        pytest.param({"strategy": "AllAtOnce"}, (PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="all at once"),
+        pytest.param(
+            {"steps": [], "onPlanChange": "NextRollout", "onStableUnhealthy": "Hold"}, (), id="all said as it is"
+        ),
+    ],
+)
+def test_a_default_that_is_not_served_is_told(version: Any, rollout: Any, lines: tuple[str, ...]) -> None:
+    assert unserved_defaults(spec_of(version, {"rollout": rollout})) == lines
