@@ -1,0 +1,179 @@
+"""Turnout installed on the real cluster, and a namespace to play in: the words in which the tests speak."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from benchmarks.stream import Stream, rows
+from harness import Cluster
+
+MODEL = "signals"
+OPERATOR_NAMESPACE = "turnout"
+CRASH, HANG = 666.0, 667.0  # see tests/cluster/models/faulty.py
+
+
+def body(number: int = 0) -> Mapping[str, Any]:
+    """A harmless request."""
+    return rows([[1.0]])
+
+
+def mver(
+    number: int, *, model: str = MODEL, name: str = "", runtime: Mapping[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """A ModelVersion of the predictor that misbehaves on command, answering with its version."""
+    predictor = {
+        "runtime": "custom",
+        "entrypoint": "faulty:Faulty",
+        "settings": {"answer": number},
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+        "timeoutSeconds": 10,
+    }
+    return {
+        "apiVersion": "turnout.dev/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": name or f"{model}-{number}"},
+        "spec": {"model": model, "version": number, "predictor": dict(runtime or predictor), **spec},
+    }
+
+
+def steps(*weights: int, pause: str = "5s", **rollout: Any) -> dict[str, Any]:
+    """`rollout` that holds each weight for `pause`; scale-down delays short enough for a test."""
+    held = [step for weight in weights for step in ({"setWeight": weight}, {"pause": {"duration": pause}})]
+    delays = {"promotedScaleDownDelay": "20s", "abortScaleDownDelay": "5s"}
+    return {"steps": [{"warmup": {"requests": 5}}, *held], **delays, **rollout}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One namespace of the cluster, watched by the installed operator."""
+
+    cluster: Cluster
+    namespace: str
+
+    # -- what people do
+
+    def apply(self, *manifests: Mapping[str, Any]) -> None:
+        for manifest in manifests:
+            self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def patch(self, name: str, **spec: Any) -> None:
+        """Merge into a ModelVersion's spec."""
+        self.kubectl("patch", "mver", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
+
+    # -- what they read
+
+    def object(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.object("mver", name).get("status", {})
+        return found
+
+    def state(self, name: str) -> str:
+        return str(self.status(name).get("state", ""))
+
+    def split(self, model: str = MODEL) -> dict[str, int]:
+        """The observed split by ModelVersion name."""
+        traffic = self.object("route.serving.knative.dev", model).get("status", {}).get("traffic", [])
+        return {entry["revisionName"].removesuffix("-predictor-00001"): entry.get("percent", 0) for entry in traffic}
+
+    def wait(self, what: str, true: Callable[[], bool], seconds: float = 60) -> None:
+        """Until it is true; the error says what every version is up to."""
+        try:
+            self.cluster.wait(what, true, seconds)
+        except Exception as fault:
+            raise AssertionError(f"{what}: not within {seconds} s\n{self.story()}") from fault
+
+    def wait_state(self, name: str, state: str, seconds: float = 60) -> None:
+        self.wait(f"{name} is {state}", lambda: self.state(name) == state, seconds)
+
+    def wait_weight(self, name: str, percent: int, seconds: float = 60) -> None:
+        self.wait(
+            f"{name} has {percent} %",
+            lambda: self.status(name).get("weight", {}).get("observed", 0) == percent,
+            seconds,
+        )
+
+    def story(self) -> str:
+        """What a person would look at first."""
+        events = self.kubectl(
+            "get",
+            "events",
+            "--sort-by=.lastTimestamp",
+            "-o",
+            "custom-columns=O:.involvedObject.name,R:.reason,M:.message",
+        )
+        return self.kubectl("get", "mver", "-o", "wide") + "\n" + "\n".join(events.splitlines()[-25:])
+
+    # -- requests
+
+    def stream(self, model: str = MODEL, **options: Any) -> Stream:
+        """A caller of the model's Route, from outside."""
+        url = f"{self.cluster.gateway}/v2/models/{model}/infer"
+        return Stream(url, options.pop("body", body), host=f"{model}.{self.namespace}.example.com", **options)
+
+    def call(self, model: str = MODEL, timeout: float = 30) -> tuple[int, str]:
+        """One request through the Route: HTTP status and the version that answered."""
+        return self._post(self.cluster.gateway, f"{model}.{self.namespace}.example.com", model, 1.0, timeout)
+
+    def poison(self, name: str, feature: float, model: str = MODEL) -> float:
+        """Make a version crash or hang through its own address; the moment at which it was told to."""
+        host = f"{name}-predictor.{self.namespace}.svc.cluster.local"
+        moment = time.time()
+        with contextlib.suppress(OSError):  # that it does not answer is the point
+            self._post(self.cluster.internal_gateway, host, model, feature, timeout=1)
+        return moment
+
+    def _post(self, gateway: str, host: str, model: str, feature: float, timeout: float) -> tuple[int, str]:
+        request = urllib.request.Request(
+            f"{gateway}/v2/models/{model}/infer",
+            data=json.dumps(rows([[feature]])).encode(),
+            headers={"Host": host, "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                response.read()
+                return response.status, response.headers.get("X-Model-Version", "")
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+    # -- what happens to it
+
+    def pods(self, name: str) -> list[str]:
+        return self.cluster.pods(self.namespace, f"serving.knative.dev/service={name}-predictor")
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Signal every process of every pod of a version, past Kubernetes."""
+        for pod in self.pods(name):
+            self.cluster.signal_pod(number, self.namespace, pod)
+
+    def kill_operator(self) -> None:
+        """kill -9, as an out-of-memory kill would; the kubelet starts it again."""
+        (pod,) = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
+        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, pod, container="operator")
+
+
+def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:
+    """Apply the first version of the model and wait until it serves; its name."""
+    manifest = mver(number, **{"scaling": {"minReplicas": 1}, **spec})
+    stage.apply(manifest)
+    name = str(manifest["metadata"]["name"])
+    stage.wait_state(name, "Live", 90)
+    return name
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(text).timestamp()

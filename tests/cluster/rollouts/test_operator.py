@@ -1,0 +1,104 @@
+"""The operator itself: killed at any moment it goes on; at rest it writes nothing; gone, everything serves on."""
+
+import time
+
+import pytest
+
+from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
+
+
+@pytest.mark.parametrize("state", ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "RollingBack"])
+def test_killed_in_the_middle_of_a_state_it_goes_on(stage: Stage, state: str) -> None:
+    first_version(stage)
+    canary = mver(2, rollout=steps(20, pause="6s"))
+    canary["spec"]["predictor"]["settings"]["load_seconds"] = 3
+    with stage.stream(rate=20) as caller:
+        stage.apply(canary)
+        if state == "RollingBack":
+            stage.wait_weight(f"{MODEL}-2", 20, 90)
+            stage.patch(f"{MODEL}-2", desired="Standby")
+            stage.kill_operator()
+            stage.wait_state(f"{MODEL}-2", "Standby", 120)
+        else:
+            catch(stage, state)
+            stage.kill_operator()
+            stage.wait_state(f"{MODEL}-2", "Live", 120)
+        time.sleep(1)
+    assert not caller.failures, caller.explain()
+
+
+def catch(stage: Stage, state: str) -> None:
+    """Wait for a state, or for the next one where it is too short to be seen from outside."""
+    order = ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live"]
+    late = order[order.index(state) :]
+    stage.wait(f"{MODEL}-2 has come to {state}", lambda: stage.state(f"{MODEL}-2") in late, 90)
+
+
+def test_at_rest_it_writes_nothing_for_two_minutes(stage: Stage) -> None:
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(50, pause="1s")))
+    stage.wait_state(f"{MODEL}-2", "Live", 90)
+    time.sleep(45)  # promotedScaleDownDelay is 20 s, and pods take a moment to go
+    began = stage.cluster.audit.mark()
+    time.sleep(120)
+    written = [event for event in stage.cluster.audit.writes(OPERATOR, began) if event.namespace == stage.namespace]
+    assert not written, "\n".join(map(str, written))
+
+
+def test_two_versions_of_one_number_the_later_is_rejected_by_name(stage: Stage) -> None:
+    first_version(stage)
+    stage.apply(mver(1, name="signals-again"))
+    stage.wait_state("signals-again", "Rejected", 30)
+    status = stage.status("signals-again")
+    assert status["reason"] == "DuplicateVersion"
+    assert "signals-1" in status["message"]
+    assert stage.call() == (200, "1")
+
+
+def test_a_name_taken_by_something_foreign_is_left_alone(stage: Stage) -> None:
+    stage.kubectl("create", "service", "clusterip", MODEL, "--tcp=80:80")
+    stage.apply(mver(1))
+    stage.wait_state(f"{MODEL}-1", "Rejected", 30)
+    assert stage.status(f"{MODEL}-1")["reason"] == "NameTaken"
+    stage.kubectl("delete", "service", MODEL)
+    stage.wait_state(f"{MODEL}-1", "Live", 90)
+
+
+def test_what_is_not_served_yet_is_rejected_with_the_field(stage: Stage) -> None:
+    stage.apply(mver(1, rollout={"steps": [{"setWeight": 10}, {"analysis": {}}]}))
+    stage.wait_state(f"{MODEL}-1", "Rejected", 30)
+    assert "spec.rollout.steps[1].analysis" in stage.status(f"{MODEL}-1")["message"]
+
+
+def test_an_image_that_cannot_be_pulled_fails_with_its_reason(stage: Stage) -> None:
+    broken = mver(1, rollout=steps(10, progressDeadline="20s"))
+    broken["spec"]["predictor"]["image"] = "dev.local/nowhere:1"
+    stage.apply(broken)
+    stage.wait("it says why", lambda: stage.status(f"{MODEL}-1").get("reason") == "ImagePullFailed", 30)
+    stage.wait_state(f"{MODEL}-1", "Failed", 60)
+
+
+def test_uninstalling_the_chart_leaves_models_serving(stage: Stage) -> None:
+    first_version(stage)
+    values = stage.cluster.helm("-n", OPERATOR_NAMESPACE, "get", "values", "turnout", "-o", "yaml")
+    with stage.stream(rate=20) as caller:
+        stage.cluster.helm("-n", OPERATOR_NAMESPACE, "uninstall", "turnout", "--wait")
+        time.sleep(5)
+    assert not caller.failures, caller.explain()
+    assert stage.state(f"{MODEL}-1") == "Live"
+    reinstall(stage, values)
+    stage.apply(mver(2, rollout=steps(50, pause="1s")))
+    stage.wait_state(f"{MODEL}-2", "Live", 120)
+
+
+def reinstall(stage: Stage, values: str) -> None:
+    from tests.cluster.rollouts.conftest import ROOT
+
+    path = stage.cluster.layout.cache / "values.yaml"
+    path.write_text(values)
+    chart = str(ROOT / "charts/turnout")
+    stage.cluster.helm("install", "turnout", chart, "-n", OPERATOR_NAMESPACE, "-f", str(path), "--wait")

@@ -1,0 +1,89 @@
+"""A canary that dies is out of the traffic at once, by the operator alone, whatever Knative's conditions say."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster.rollouts.stage import CRASH, HANG, MODEL, Stage, first_version, mver, steps
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+CANARY = f"{MODEL}-2"
+
+
+@pytest.fixture
+def canary(stage: Stage) -> Stage:
+    """Version 2 has 30 % beside version 1, and would keep it for ever."""
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(30, pause="10m")))
+    stage.wait_weight(CANARY, 30, 90)
+    return stage
+
+
+def seconds_until_out(stage: Stage, fault: Callable[[], object], limit: float) -> float:
+    """From the fault to the moment at which the observed split is stable's alone."""
+    began = time.time()
+    fault()
+    stage.wait("the canary is out of the split", lambda: stage.split() == {f"{MODEL}-1": 100}, limit)
+    return time.time() - began
+
+
+def wait_rolled_back(stage: Stage, reason: str) -> None:
+    stage.wait_state(CANARY, "RolledBack", 60)
+    assert stage.status(CANARY)["verdict"]["reason"] == reason
+    assert stage.state(f"{MODEL}-1") == "Live"
+
+
+def test_a_crash_loop_at_30_percent_is_out_within_two_seconds(canary: Stage) -> None:
+    took = seconds_until_out(canary, lambda: canary.poison(CANARY, CRASH), 20)
+    after = time.time()
+    wait_rolled_back(canary, "Crashed")
+    with canary.stream(rate=30) as caller:
+        time.sleep(3)
+    assert took < 2 + 1, f"out after {took:.2f} s (1 s of it may be the poisoned request's own)"
+    assert not [a for a in caller.since(after) if a.failed], caller.explain()
+
+
+def test_a_crash_loop_is_out_though_knatives_controller_restarts_and_freezes_the_route(canary: Stage) -> None:
+    canary.cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
+    seconds_until_out(canary, lambda: canary.poison(CANARY, CRASH), 60)
+    wait_rolled_back(canary, "Crashed")
+    assert canary.call() == (200, "1")
+
+
+def test_a_stopped_process_is_out_within_five_seconds_of_its_lost_readiness(canary: Stage) -> None:
+    def is_ready() -> bool:
+        return canary.status(CANARY)["replicas"]["ready"] > 0
+
+    canary.signal(CANARY, signal.SIGSTOP)
+    canary.wait("its readiness has failed", lambda: not is_ready(), 30)
+    took = seconds_until_out(canary, lambda: None, 20)
+    assert took < 5
+    wait_rolled_back(canary, "ReadinessLost")
+
+
+def test_a_forward_that_never_returns_is_seen_and_thrown_out(canary: Stage) -> None:
+    seconds_until_out(canary, lambda: canary.poison(CANARY, HANG), 40)
+    wait_rolled_back(canary, "ReadinessLost")
+
+
+def test_a_version_that_cannot_load_gets_no_request_and_disturbs_nobody(stage: Stage) -> None:
+    first_version(stage)
+    broken = mver(2, rollout=steps(30, progressDeadline="25s"))
+    broken["spec"]["predictor"]["settings"] = {"no_such_setting": 1}
+    with stage.stream(rate=20) as caller:
+        stage.apply(broken)
+        stage.wait_state(CANARY, "Failed", 60)
+    assert stage.status(CANARY)["reason"] == "SettingsInvalid"
+    assert "no_such_setting" in stage.status(CANARY)["message"]
+    assert not caller.failures, caller.explain()
+    assert set(caller.shares()) == {"1"}
+
+
+def test_an_evicted_canary_is_held_and_returns_to_its_step(canary: Stage) -> None:
+    for pod in canary.pods(CANARY):
+        canary.kubectl("delete", "pod", pod, "--wait=false", "--grace-period=1")
+    canary.wait("it is back at 30 %", lambda: canary.state(CANARY) == "Paused" and canary.split().get(CANARY) == 30, 60)
+    assert canary.status(CANARY)["attempt"] == 1

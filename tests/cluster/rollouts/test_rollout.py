@@ -1,0 +1,141 @@
+"""The main road: apply, serve, take traffic step by step, return. A caller sends all the time and loses nothing."""
+
+import time
+
+import pytest
+
+from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+def test_a_first_version_serves_and_kubectl_tells_its_story(stage: Stage) -> None:
+    name = first_version(stage)
+    assert stage.call() == (200, "1")
+    shown = stage.kubectl("get", "mver").splitlines()
+    assert shown[0].split() == [
+        "NAME",
+        "MODEL",
+        "VERSION",
+        "ROLE",
+        "STATE",
+        "WEIGHT",
+        "STEP",
+        "VERDICT",
+        "REASON",
+        "AGE",
+    ]
+    for word in (name, MODEL, "Stable", "Live", "100", "Promoted"):
+        assert word in shown[1]
+    stage.kubectl("wait", f"mver/{name}", "--for=condition=Ready", "--timeout=5s")
+
+
+def test_a_canary_goes_10_50_100_and_no_caller_loses_a_request(stage: Stage) -> None:
+    first_version(stage)
+    with stage.stream(rate=30) as caller:
+        time.sleep(2)
+        stage.apply(mver(2, rollout=steps(10, 50, pause="8s")))
+        seen = []
+        for percent in (10, 50):
+            stage.wait_weight(f"{MODEL}-2", percent, 90)
+            seen.append(stage.split())
+        stage.wait_state(f"{MODEL}-2", "Live", 90)
+        after = time.time()
+        time.sleep(3)
+    assert seen == [{f"{MODEL}-1": 90, f"{MODEL}-2": 10}, {f"{MODEL}-1": 50, f"{MODEL}-2": 50}]
+    assert not caller.failures, caller.explain()
+    assert set(caller.shares(after)) == {"2"}
+    assert stage.state(f"{MODEL}-1") == "Standby"
+
+
+def test_returning_to_an_older_version_is_one_edit_and_loses_nothing(stage: Stage) -> None:
+    first_version(stage)
+    for number in (2, 3):
+        stage.apply(mver(number, rollout=steps(50, pause="1s")))
+        stage.wait_state(f"{MODEL}-{number}", "Live", 90)
+    with stage.stream(rate=30) as caller:
+        stage.patch(f"{MODEL}-3", desired="Standby")
+        stage.patch(f"{MODEL}-2", desired="Standby")
+        stage.wait_state(f"{MODEL}-1", "Live", 90)
+        after = time.time()
+        time.sleep(2)
+    assert not caller.failures, caller.explain()
+    assert set(caller.shares(after)) == {"1"}
+    assert stage.state(f"{MODEL}-3") == "Standby"
+
+
+def test_an_idle_version_goes_to_zero_and_the_next_request_wakes_it(stage: Stage) -> None:
+    name = first_version(stage, scaling={"minReplicas": 0, "scaleToZeroRetention": "1s"})
+    stage.wait("no pod is left", lambda: not stage.pods(name), 150)
+    assert stage.state(name) == "Live"
+    assert stage.call(timeout=60) == (200, "1")
+
+
+def test_deleting_the_serving_modelversion_cuts_nothing(stage: Stage) -> None:
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(50, pause="1s")))
+    stage.wait_state(f"{MODEL}-2", "Live", 90)
+    with stage.stream(rate=30) as caller:
+        time.sleep(1)
+        stage.kubectl("delete", "mver", f"{MODEL}-2", "--wait=true")
+        stage.wait_state(f"{MODEL}-1", "Live", 90)
+        stage.wait(
+            "its InferenceService is gone", lambda: f"{MODEL}-2" not in stage.kubectl("get", "isvc", "-o", "name"), 60
+        )
+        time.sleep(1)
+    assert not caller.failures, caller.explain()
+    assert stage.call() == (200, "1")
+
+
+def test_with_the_last_modelversion_everything_of_the_model_goes(stage: Stage) -> None:
+    name = first_version(stage)
+    stage.kubectl("delete", "mver", name)
+    stage.wait(
+        "nothing is left", lambda: not stage.kubectl("get", "isvc,routes.serving.knative.dev", "-o", "name").strip(), 60
+    )
+
+
+def test_an_orphan_serves_on_when_its_modelversion_is_deleted(stage: Stage) -> None:
+    name = first_version(stage, deletionPolicy="Orphan")
+    stage.kubectl("delete", "mver", name)
+    time.sleep(5)
+    assert stage.call() == (200, "1")
+
+
+def test_a_label_put_on_an_inferenceservice_by_hand_moves_no_traffic(stage: Stage) -> None:
+    name = first_version(stage)
+    with stage.stream(rate=30) as caller:
+        stage.kubectl("label", "isvc", name, "team=intruders")
+        stage.wait(
+            "the intruders' revision exists", lambda: "-00002" in stage.kubectl("get", "revisions", "-o", "name"), 60
+        )
+        pinned = lambda: next(c for c in stage.status(name)["conditions"] if c["type"] == "RevisionPinned")  # noqa: E731
+        stage.wait("the version says so", lambda: pinned()["status"] == "False", 30)
+        time.sleep(5)
+    assert not caller.failures, caller.explain()
+    assert stage.split() == {name: 100}
+    assert pinned()["reason"] == "UnplannedRevision"
+
+
+def test_a_newer_version_supersedes_a_running_rollout(stage: Stage) -> None:
+    first_version(stage)
+    with stage.stream(rate=20) as caller:
+        stage.apply(mver(2, rollout=steps(30, pause="10m")))
+        stage.wait_weight(f"{MODEL}-2", 30, 90)
+        stage.apply(mver(3, rollout=steps(50, pause="1s")))
+        stage.wait_state(f"{MODEL}-3", "Live", 120)
+        time.sleep(1)
+    assert stage.state(f"{MODEL}-2") == "Superseded"
+    assert not caller.failures, caller.explain()
+
+
+def test_a_persons_pause_keeps_the_weight_until_it_is_lifted(stage: Stage) -> None:
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(20, pause="4s")))
+    stage.wait_weight(f"{MODEL}-2", 20, 90)
+    stage.patch(f"{MODEL}-2", control={"paused": True})
+    stage.wait("it says so", lambda: stage.status(f"{MODEL}-2").get("reason") == "PausedByPerson", 20)
+    time.sleep(8)
+    assert stage.split()[f"{MODEL}-2"] == 20
+    stage.patch(f"{MODEL}-2", control={"paused": False})
+    stage.wait_state(f"{MODEL}-2", "Live", 60)
