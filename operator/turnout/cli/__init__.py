@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from turnout import __version__
-from turnout.cli import crd, lint, operator, status, version
+from turnout.cli import crd, lint, operator, status, up, version
 from turnout.cli.command import UserError
 
-COMMANDS = (status, lint, crd, operator, version)
+COMMANDS = (up, status, lint, crd, operator, version)
 
 
 def parser() -> argparse.ArgumentParser:
