@@ -5,22 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
-from kubernetes_validate.utils import all_versions, major_minor  # type: ignore[import-untyped]
 
-Json = dict[str, object]
-Render = Callable[..., list[Json]]
+from tests.deploying import CHART, CRD, ROOT, HelmError, Object, assert_valid, find_helm, of_kind, render
 
-ROOT = Path(__file__).parent.parent.parent
-CHART = ROOT / "charts" / "turnout"
 VALUE_SETS = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
-KUBERNETES = sorted({major_minor(version) for version in all_versions()})[-3:]
 
 
 def at(tree: object, *path: str | int) -> object:
@@ -35,33 +29,25 @@ def at(tree: object, *path: str | int) -> object:
     return tree
 
 
-def of_kind(objects: list[Json], kind: str) -> list[Json]:
-    return [each for each in objects if each["kind"] == kind]
-
-
 def values_file(name: str) -> tuple[str, str]:
     return "--values", str(CHART / "ci" / name)
 
 
 @pytest.mark.parametrize("value_set", VALUE_SETS)
-def test_lint_finds_nothing(helm: str, value_set: str) -> None:
-    command = [helm, "lint", "--strict", "--kube-version", "1.34.0", *values_file(value_set), str(CHART)]
+def test_lint_finds_nothing(value_set: str) -> None:
+    command = [find_helm(), "lint", "--strict", "--kube-version", "1.34.0", *values_file(value_set), str(CHART)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("value_set", VALUE_SETS)
-def test_every_object_is_valid_on_three_versions_of_kubernetes(render: Render, value_set: str) -> None:
-    objects = render(*values_file(value_set))
-    assert objects
-    for version in KUBERNETES:
-        for each in objects:
-            kubernetes_validate.validate(each, version, strict=True)
+def test_every_object_is_valid_on_three_versions_of_kubernetes(value_set: str) -> None:
+    assert_valid(render(*values_file(value_set)))
 
 
 @pytest.mark.parametrize("value_set", VALUE_SETS)
-def test_names_are_unique_and_namespaced_objects_name_their_namespace(render: Render, value_set: str) -> None:
+def test_names_are_unique_and_namespaced_objects_name_their_namespace(value_set: str) -> None:
     objects = render(*values_file(value_set))
     keys = [(o["kind"], at(o, "metadata", "namespace"), at(o, "metadata", "name")) for o in objects]
     assert len(set(keys)) == len(keys)
@@ -70,7 +56,7 @@ def test_names_are_unique_and_namespaced_objects_name_their_namespace(render: Re
 
 
 @pytest.mark.parametrize("value_set", VALUE_SETS)
-def test_uninstalling_can_cut_nothing(render: Render, value_set: str) -> None:
+def test_uninstalling_can_cut_nothing(value_set: str) -> None:
     objects = render(*values_file(value_set))
     for each in objects:
         assert at(each, "metadata", "finalizers") is None
@@ -79,21 +65,21 @@ def test_uninstalling_can_cut_nothing(render: Render, value_set: str) -> None:
         assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
 
 
-def test_the_crd_goes_with_the_release_only_if_asked_to(render: Render) -> None:
+def test_the_crd_goes_with_the_release_only_if_asked_to() -> None:
     (crd,) = of_kind(render("--set", "crds.keep=false"), "CustomResourceDefinition")
     assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") is None
     assert of_kind(render("--set", "crds.enabled=false"), "CustomResourceDefinition") == []
 
 
-def test_the_crd_is_the_generated_one(render: Render) -> None:
-    generated = (ROOT / "manifests" / "crd" / "modelversions.turnout.dev.yaml").read_bytes()
+def test_the_crd_is_the_generated_one() -> None:
+    generated = CRD.read_bytes()
     assert (CHART / "files" / "modelversions.yaml").read_bytes() == generated, "copy it: make generate"
     (rendered,) = of_kind(render(), "CustomResourceDefinition")
     assert rendered["spec"] == yaml.safe_load(generated)["spec"]
 
 
 @pytest.mark.parametrize("value_set", VALUE_SETS)
-def test_the_operator_runs_with_the_least_that_a_process_needs(render: Render, value_set: str) -> None:
+def test_the_operator_runs_with_the_least_that_a_process_needs(value_set: str) -> None:
     (deployment,) = of_kind(render(*values_file(value_set)), "Deployment")
     pod = at(deployment, "spec", "template", "spec")
     container = at(pod, "containers", 0)
@@ -109,7 +95,7 @@ def test_the_operator_runs_with_the_least_that_a_process_needs(render: Render, v
     assert at(pod, "hostNetwork") is at(pod, "volumes") is at(container, "env") is None
 
 
-def test_user_and_seccomp_can_be_left_to_the_platform(render: Render) -> None:
+def test_user_and_seccomp_can_be_left_to_the_platform() -> None:
     pod_security = ("spec", "template", "spec", "securityContext")
     (by_default,) = of_kind(render(), "Deployment")
     user = {"runAsUser": 65532, "runAsGroup": 65532}
@@ -119,7 +105,7 @@ def test_user_and_seccomp_can_be_left_to_the_platform(render: Render) -> None:
     assert at(bare, *pod_security) == {"runAsNonRoot": True}
 
 
-def arguments(objects: list[Json]) -> object:
+def arguments(objects: list[Object]) -> object:
     (deployment,) = of_kind(objects, "Deployment")
     return at(deployment, "spec", "template", "spec", "containers", 0, "args")
 
@@ -151,7 +137,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)
-def test_the_operator_is_started_with(render: Render, case: str) -> None:
+def test_the_operator_is_started_with(case: str) -> None:
     given, expected = ARGUMENTS[case]
     assert arguments(render(*given)) == expected
 
@@ -173,9 +159,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_helm_refuses(render: Render, case: str) -> None:
+def test_helm_refuses(case: str) -> None:
     setting, says = REFUSED[case]
-    with pytest.raises(ValueError, match=re.escape(says)):
+    with pytest.raises(HelmError, match=re.escape(says)):
         render("--set", setting)
 
 
@@ -187,7 +173,7 @@ def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
         yield path
 
 
-def schema_objects(node: object, path: str = "") -> Iterator[tuple[str, Json]]:
+def schema_objects(node: object, path: str = "") -> Iterator[tuple[str, Object]]:
     if isinstance(node, dict):
         if node.get("type") == "object":
             yield path, node
@@ -255,13 +241,11 @@ NOTES = {
 
 
 @pytest.mark.parametrize("value_set", NOTES)
-def test_the_notes_name_the_next_commands(helm: str, tmp_path: Path, value_set: str) -> None:
+def test_the_notes_name_the_next_commands(tmp_path: Path, value_set: str) -> None:
     chart = tmp_path / "turnout"
     shutil.copytree(CHART, chart)
     written = (chart / "templates" / "NOTES.txt").read_text()  # an object, as helm shows notes only at an install
     (chart / "templates" / "notes.yaml").write_text("kind: Notes\ntext: |\n" + indent(written, "  "))
-    command = [helm, "template", "turnout", str(chart), "--namespace", "turnout-system", "--kube-version", "1.34.0"]
-    done = subprocess.run([*command, *values_file(value_set)], capture_output=True, text=True, check=True)
-    (notes,) = (str(each["text"]) for each in yaml.safe_load_all(done.stdout) if each["kind"] == "Notes")
+    (notes,) = (each["text"] for each in of_kind(render(*values_file(value_set), chart=chart), "Notes"))
     assert [line for line in NOTES[value_set] if line not in notes] == []
     assert notes.count("kubectl ") == 3
