@@ -65,15 +65,11 @@ class Arguments:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise StartError(
-            SETTINGS_INVALID, f"{message}; `python -m turnout_predictors --help` lists the flags"
-        )
+        raise StartError(SETTINGS_INVALID, f"{message}; `python -m turnout_predictors --help` lists the flags")
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    ours = _Parser(
-        prog="python -m turnout_predictors", description="Serves one version of one model over V2."
-    )
+    ours = _Parser(prog="python -m turnout_predictors", description="Serves one version of one model over V2.")
     add = ours.add_argument
     add("--model_name", required=True, help="the model's V2 name")
     add(
@@ -88,9 +84,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--settings", default="{}", help="a JSON object, checked against the runtime's own settings")
     add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")
     add("--http_host", default="0.0.0.0", help="default 0.0.0.0")
-    add(
-        "--http_port", type=int, default=int(environment.get("PORT", "8080")), help="default $PORT, else 8080"
-    )
+    add("--http_port", type=int, default=int(environment.get("PORT", "8080")), help="default $PORT, else 8080")
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
     for name in _OF_KSERVE:

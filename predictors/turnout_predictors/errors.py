@@ -62,9 +62,7 @@ class PredictorError(Exception):
 class RequestError(PredictorError):
     """One request cannot be answered. `code` is one of STATUS_OF_CODE; `field` is a path into the request."""
 
-    def __init__(
-        self, code: str, message: str, *, field: str | None = None, retry_after: int | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, field: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

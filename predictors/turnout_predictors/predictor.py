@@ -42,9 +42,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
         for side in ("Inputs", "Outputs"):
             declared = getattr(cls, side, None)
             if not (isinstance(declared, type) and issubclass(declared, Tensors) and declared.specs()):
-                raise TypeError(
-                    f"{cls.__qualname__}.{side} must be a class of Tensors with at least one tensor"
-                )
+                raise TypeError(f"{cls.__qualname__}.{side} must be a class of Tensors with at least one tensor")
         return Signature(cls.Inputs.specs(), cls.Outputs.specs())
 
     def load(self) -> bool:

@@ -119,9 +119,7 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "shape": list(document["shape"]), "data": getattr(data, "tolist", lambda: data)()}
 
 
-def _record(
-    served: Any, request: dict[str, Any], signature: Signature, name: str, tolerance: float = 1e-5
-) -> Example:
+def _record(served: Any, request: dict[str, Any], signature: Signature, name: str, tolerance: float = 1e-5) -> Example:
     """Asks the model exactly as the server will, so the recorded answer is one that the server can give."""
     contract = Contract.of(signature, served.settings)
     checked = check(request, contract)

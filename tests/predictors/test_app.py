@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from turnout_predictors.batching import Work
 from turnout_predictors.errors import InvalidInput
 from turnout_predictors.settings import Settings, compute, load, post

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from turnout_predictors.datatypes import DATATYPES
 from turnout_predictors.errors import InvalidInput
 from turnout_predictors.server.json_data import decode, decode_strings

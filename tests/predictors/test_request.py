@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from turnout_predictors.errors import InvalidInput
 from turnout_predictors.server.contract import Contract
 from turnout_predictors.server.request import MAX_TENSORS, parse

@@ -43,9 +43,7 @@ def open_artifact(uri: str, digest: str | None) -> Artifact:
     """Fetches, verifies every byte, reads signature and examples; StartError otherwise."""
     folder = fetch(uri)
     verify(folder, digest)
-    return Artifact(
-        folder, digest or digest_of(folder), digest is not None, _signature(folder), read_examples(folder)
-    )
+    return Artifact(folder, digest or digest_of(folder), digest is not None, _signature(folder), read_examples(folder))
 
 
 def _signature(folder: Path) -> Signature | None:

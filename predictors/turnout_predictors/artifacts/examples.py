@@ -45,10 +45,6 @@ def _read(path: Path) -> Example:
         request, response = document["request"], document["response"]
         if not isinstance(request, dict) or not isinstance(response["outputs"], list):
             raise ValueError("request or response has the wrong form")
-        return Example(
-            str(document.get("name", path.stem)), request, response, float(document.get("tolerance", 1e-5))
-        )
+        return Example(str(document.get("name", path.stem)), request, response, float(document.get("tolerance", 1e-5)))
     except (ValueError, KeyError, TypeError) as fault:
-        raise StartError(
-            ARTIFACT_INVALID, f"example {path} cannot be read: {fault}; publish it again"
-        ) from None
+        raise StartError(ARTIFACT_INVALID, f"example {path} cannot be read: {fault}; publish it again") from None

@@ -25,8 +25,7 @@ def fetch(uri: str, fetchers: Mapping[str, Fetcher] | None = None) -> Path:
     if fetcher is None:
         raise StartError(
             ARTIFACT_INVALID,
-            f"artifact.uri {uri!r} has scheme {parts.scheme or 'none'!r}; "
-            f"served: {', '.join(sorted(fetchers))}",
+            f"artifact.uri {uri!r} has scheme {parts.scheme or 'none'!r}; served: {', '.join(sorted(fetchers))}",
         )
     folder = fetcher(parts)
     if not folder.is_dir():

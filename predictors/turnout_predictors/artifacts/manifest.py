@@ -71,9 +71,7 @@ def _raise(fault: OSError) -> None:
 
 def compute(folder: Path) -> bytes:
     """The manifest of the folder as it is now: sorted, so equal content has an equal digest."""
-    files = {
-        name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in files_of(folder)
-    }
+    files = {name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in files_of(folder)}
     return json.dumps({"schema": 1, "files": files}, indent=1, sort_keys=True).encode() + b"\n"
 
 
@@ -86,15 +84,12 @@ def verify(folder: Path, digest: str | None) -> None:
     if digest is not None and found != digest:
         raise StartError(
             ARTIFACT_DIGEST_MISMATCH,
-            f"artifact {folder} has digest {found}, wanted {digest}; "
-            "set artifact.digest to what was published",
+            f"artifact {folder} has digest {found}, wanted {digest}; set artifact.digest to what was published",
         )
     entries = _parse(raw, folder)
     present = dict(files_of(folder))
     for name in present.keys() - entries.keys():
-        raise StartError(
-            ARTIFACT_INVALID, f"artifact {folder}: {name} is not in its manifest; publish it again"
-        )
+        raise StartError(ARTIFACT_INVALID, f"artifact {folder}: {name} is not in its manifest; publish it again")
     for name, entry in entries.items():
         _verify_file(folder, name, entry, present.get(name))
 
@@ -110,9 +105,7 @@ def _verify_file(folder: Path, name: str, entry: Entry, path: Path | None) -> No
             f"{where} has {size} bytes, its manifest says {entry.size}; publish or copy it again",
         )
     if sha256_of(path) != entry.sha256:
-        raise StartError(
-            ARTIFACT_DIGEST_MISMATCH, f"{where} differs from its manifest; publish or copy it again"
-        )
+        raise StartError(ARTIFACT_DIGEST_MISMATCH, f"{where} differs from its manifest; publish or copy it again")
 
 
 def _read(folder: Path) -> bytes:
@@ -135,9 +128,7 @@ def _parse(raw: bytes, folder: Path) -> Mapping[str, Entry]:
         document = json.loads(raw)
         return {safe_name(name): Entry(**entry) for name, entry in document["files"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise StartError(
-            ARTIFACT_INVALID, f"{folder / NAME} is no manifest ({fault}); publish it again"
-        ) from None
+        raise StartError(ARTIFACT_INVALID, f"{folder / NAME} is no manifest ({fault}); publish it again") from None
 
 
 def safe_name(name: str) -> str:

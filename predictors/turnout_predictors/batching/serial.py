@@ -146,9 +146,7 @@ def _check_shape(spec: TensorSpec, array: Array, dims: dict[str, int]) -> None:
     )
     if not fits:
         bound = {name: size for name, size in dims.items() if name in spec.shape}
-        raise _lie(
-            f"output {spec.name!r} has shape {list(array.shape)}, declared {list(spec.shape)} with {bound}"
-        )
+        raise _lie(f"output {spec.name!r} has shape {list(array.shape)}, declared {list(spec.shape)} with {bound}")
 
 
 def _cast(spec: TensorSpec, array: Array) -> Array:

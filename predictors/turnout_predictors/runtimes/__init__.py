@@ -36,9 +36,7 @@ class Start:
 
     def require_artifact(self) -> Artifact:
         if self.artifact is None:
-            raise StartError(
-                ARTIFACT_INVALID, "this runtime needs an artifact; set artifact.uri and its digest"
-            )
+            raise StartError(ARTIFACT_INVALID, "this runtime needs an artifact; set artifact.uri and its digest")
         return self.artifact
 
 

@@ -50,9 +50,7 @@ def load(start: Start) -> Model | AsyncModel:
     from .foreign import load_foreign
 
     if start.settings:
-        raise StartError(
-            SETTINGS_INVALID, f"{start.entrypoint} is a plain kserve.Model and takes no settings"
-        )
+        raise StartError(SETTINGS_INVALID, f"{start.entrypoint} is a plain kserve.Model and takes no settings")
     return load_foreign(kind, start)
 
 

@@ -45,14 +45,10 @@ def load(start: Start) -> Model:
     settings = bind(EncoderSettings, dict(start.settings))
     artifact = start.require_artifact()
     if artifact.file(MODULES) is None:
-        raise StartError(
-            ARTIFACT_INVALID, f"artifact {artifact.path} has no {MODULES}; publish a SentenceTransformer"
-        )
+        raise StartError(ARTIFACT_INVALID, f"artifact {artifact.path} has no {MODULES}; publish a SentenceTransformer")
     unsafe = sorted(path.name for path in artifact.path.rglob("*.bin"))
     if unsafe and not any(artifact.path.rglob("*.safetensors")):
-        raise StartError(
-            ARTIFACT_INVALID, f"{artifact.path} holds pickled weights ({unsafe[0]}); save safetensors"
-        )
+        raise StartError(ARTIFACT_INVALID, f"{artifact.path} holds pickled weights ({unsafe[0]}); save safetensors")
     torch.set_num_threads(start.threads)
     encoder = open_encoder(str(artifact.path))
     return EncoderModel(encoder, artifact.signature or signature_of(encoder), settings)

@@ -27,6 +27,32 @@ METHODS: Final = ("predict", "predict_proba", "decision_function", "transform")
 SKOPS: Final = "model.skops"
 PICKLES: Final = ("model.joblib", "model.pkl", "model.pickle")
 
+# Parts of scikit-learn's own estimators that skops leaves to its reader: their types are harmless, but crafted
+# contents could crash the process. Trusted once the digest is named, since then nobody crafted them on the way.
+INNARDS: Final = frozenset(
+    {
+        "numpy.dtype",
+        "numpy.mean",
+        "scipy.interpolate._bsplines.BSpline",
+        "scipy.sparse._csr.csr_matrix",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.cluster._bisect_k_means._BisectingTree",
+        "sklearn.cluster._kmeans._kmeans_single_lloyd",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.gaussian_process.kernels.ConstantKernel",
+        "sklearn.gaussian_process.kernels.Product",
+        "sklearn.gaussian_process.kernels.RBF",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
 
 class SklearnSettings(Settings):
     allow_pickle: bool = load_setting(False, description="load joblib or pickle, which can run any code")
@@ -52,10 +78,21 @@ def load(start: Start) -> Model:
         if spec.name not in METHODS or not hasattr(estimator, spec.name):
             raise StartError(
                 ARTIFACT_INVALID,
-                f"output {spec.name!r} is no method of {type(estimator).__name__}; "
-                f"use one of {', '.join(METHODS)}",
+                f"output {spec.name!r} is no method of {type(estimator).__name__}; use one of {', '.join(METHODS)}",
             )
+    _spare_checks(signature)
     return SklearnModel(estimator, signature, settings)
+
+
+def _spare_checks(signature: Signature) -> None:
+    """Turns off what the server has checked already: requests cannot carry NaN or infinity unless declared.
+
+    The configuration is thread-local in scikit-learn, and this is the model thread.
+    """
+    import sklearn
+
+    finite = not any(spec.missing for spec in signature.inputs)
+    sklearn.set_config(assume_finite=finite, skip_parameter_validation=True)
 
 
 class SklearnModel:
@@ -64,12 +101,6 @@ class SklearnModel:
     platform = PLATFORM
 
     def __init__(self, estimator: Any, signature: Signature, settings: SklearnSettings) -> None:
-        import sklearn
-
-        # Thread-local in scikit-learn, and this is the model thread. Requests cannot carry NaN or infinity
-        # unless an input is declared `missing`, so the estimator's own search for them finds nothing.
-        finite = not any(spec.missing for spec in signature.inputs)
-        sklearn.set_config(assume_finite=finite, skip_parameter_validation=True)
         self.signature = signature
         self.settings = settings
         self._methods = {spec.name: getattr(estimator, spec.name) for spec in signature.outputs}
@@ -89,12 +120,10 @@ class SklearnModel:
 def _read(artifact: Artifact, settings: SklearnSettings) -> Any:
     path = artifact.file(SKOPS)
     if path is not None:
-        return _read_skops(path, settings)
+        return _read_skops(path, frozenset(settings.trusted) | (INNARDS if artifact.pinned else frozenset()))
     pickled = artifact.file(*PICKLES)
     if pickled is None:
-        raise StartError(
-            ARTIFACT_INVALID, f"artifact {artifact.path} holds no {SKOPS}; publish the model as skops"
-        )
+        raise StartError(ARTIFACT_INVALID, f"artifact {artifact.path} holds no {SKOPS}; publish the model as skops")
     if not (settings.allow_pickle and artifact.pinned):
         raise StartError(
             ARTIFACT_INVALID,
@@ -106,14 +135,16 @@ def _read(artifact: Artifact, settings: SklearnSettings) -> Any:
     return joblib.load(pickled)
 
 
-def _read_skops(path: Path, settings: SklearnSettings) -> Any:
+def _read_skops(path: Path, trusted: frozenset[str]) -> Any:
     from skops.io import get_untrusted_types
     from skops.io import load as read
 
-    unknown = sorted(set(get_untrusted_types(file=path)) - set(settings.trusted))
+    wanted = get_untrusted_types(file=path)
+    unknown = sorted(set(wanted) - trusted)
     if unknown:
         raise StartError(
             ARTIFACT_INVALID,
-            f"{path} builds types that are not trusted: {', '.join(unknown)}; name them in settings.trusted",
+            f"{path} builds types that are not trusted: {', '.join(unknown)}; name the artifact's digest, "
+            "and in settings.trusted what is not scikit-learn's own",
         )
-    return read(path, trusted=list(settings.trusted))
+    return read(path, trusted=wanted)

@@ -214,9 +214,7 @@ class App:
 
 def _check_framing(headers: dict[bytes, bytes]) -> None:
     if b"inference-header-content-length" in headers:
-        raise InvalidInput(
-            "binary tensors are not served; send JSON data", "headers.Inference-Header-Content-Length"
-        )
+        raise InvalidInput("binary tensors are not served; send JSON data", "headers.Inference-Header-Content-Length")
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.lower() != b"identity":
         raise RequestError(

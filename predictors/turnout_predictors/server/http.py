@@ -70,9 +70,7 @@ def _refuse(limit: int) -> bytes:
     raise too_large(limit)
 
 
-async def reply(
-    send: Send, status: int, body: bytes, headers: list[Header], content_type: bytes = JSON
-) -> None:
+async def reply(send: Send, status: int, body: bytes, headers: list[Header], content_type: bytes = JSON) -> None:
     await send(
         {
             "type": "http.response.start",

@@ -93,9 +93,7 @@ def _misfit(value: object, datatype: Datatype, field: str, null: bool) -> Invali
     return InvalidInput(f"{shown} does not fit {datatype.name}, which takes {allowed}", field)
 
 
-def decode_strings(
-    data: object, shape: tuple[int, ...], field: str, *, text: bool, encoded: bool = False
-) -> Array:
+def decode_strings(data: object, shape: tuple[int, ...], field: str, *, text: bool, encoded: bool = False) -> Array:
     """BYTES: an object array of str (`text`) or bytes. `encoded`: the strings are base64."""
     flat = flatten(data, shape, field)
     if flat and set(map(type, flat)) != {str}:

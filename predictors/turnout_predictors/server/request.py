@@ -100,9 +100,7 @@ def _inputs(items: object, contract: Contract, dims: dict[str, int], booleans: b
     return arrays
 
 
-def _declared(
-    name: str, datatype: object, contract: Contract, field: str
-) -> tuple[TensorSpec | None, Datatype]:
+def _declared(name: str, datatype: object, contract: Contract, field: str) -> tuple[TensorSpec | None, Datatype]:
     declared = contract.inputs.get(name)
     if declared is None and contract.signature is not None:
         known = ", ".join(contract.inputs)
@@ -110,9 +108,7 @@ def _declared(
     if declared is not None and datatype == declared[1].name:
         return declared
     if type(datatype) is str and datatype in BINARY_ONLY:
-        raise InvalidInput(
-            f"{datatype} travels in binary tensors only, which are not served", f"{field}.datatype"
-        )
+        raise InvalidInput(f"{datatype} travels in binary tensors only, which are not served", f"{field}.datatype")
     if type(datatype) is not str or datatype not in DATATYPES:
         raise InvalidInput(f"datatype must be one of {', '.join(DATATYPES)}", f"{field}.datatype")
     if declared is not None:
@@ -153,9 +149,7 @@ def _shape(value: object, field: str) -> tuple[int, ...]:
     if type(value) is not list:
         raise InvalidInput("shape must be an array of integers", f"{field}.shape")
     if len(value) > MAX_DEPTH - 4:
-        raise InvalidInput(
-            f"shape has {len(value)} dimensions, at most {MAX_DEPTH - 4} are taken", f"{field}.shape"
-        )
+        raise InvalidInput(f"shape has {len(value)} dimensions, at most {MAX_DEPTH - 4} are taken", f"{field}.shape")
     for axis, size in enumerate(value):
         if type(size) is not int or not 0 <= size <= MAX_DIMENSION:
             raise InvalidInput("a dimension must be a non-negative integer", f"{field}.shape[{axis}]")

@@ -66,6 +66,4 @@ class Routes:
         return name
 
     def _unknown(self, raw_path: bytes) -> RequestError:
-        return RequestError(
-            "unknown_route", f"nothing is served at {raw_path.decode('latin-1')}; GET /v2 says what is"
-        )
+        return RequestError("unknown_route", f"nothing is served at {raw_path.decode('latin-1')}; GET /v2 says what is")

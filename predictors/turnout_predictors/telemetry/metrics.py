@@ -46,9 +46,7 @@ class Metrics:
         self.inflight: Gauge = self._inflight.labels(*self._identity)
         self._start_seconds = self._gauge("start_seconds", "Seconds each phase of the start took.", "phase")
         self._threads = self._gauge("threads", "Threads planned for a pool of the numeric libraries.", "pool")
-        self._info = self._gauge(
-            "info", "1; what is served.", "digest", "space", "runtime", "backend", "package"
-        )
+        self._info = self._gauge("info", "1; what is served.", "digest", "space", "runtime", "backend", "package")
         self._bound_requests: dict[tuple[str, str, int], Counter] = {}
         self._bound_seconds: dict[tuple[str, str, str], Histogram] = {}
 
