@@ -1,0 +1,60 @@
+"""`turnout up FILE…`: run ModelVersion files on this machine, keep running, follow the files."""
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+
+from turnout.cli.command import Commands, UserError, add_command
+
+TEXT = """Runs the ModelVersions of the files as processes behind one address, without a cluster: rolls out what
+is new, takes back what fails, puts idle models to sleep. Edit or add a file, and it follows. Ctrl-C ends all of
+it; started again in the same folder, it goes on where it was."""
+
+EXAMPLES = """  turnout up digits-1.yaml
+  turnout up models/ --port 9000
+  curl localhost:8080/v2/models/digits
+"""
+
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(commands, "up", summary="run ModelVersion files on this machine", text=TEXT, examples=EXAMPLES)
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE", help="a YAML file, or a folder of them")
+    add("--port", type=int, default=8080, help="where models answer; default 8080")
+    add("--state", type=Path, default=Path(".turnout"), metavar="DIR", help="what it remembers; default .turnout")
+    add("--namespace", default="default", help="of versions that name none; default: default")
+    add("--idle", type=_duration, default="30s", metavar="TIME", help=IDLE)
+    add("--quiet", action="store_true", help="print problems only")
+    add("--plain", action="store_true", help="lines instead of the live tree")
+    parser.set_defaults(run=run)
+
+
+IDLE = "how long a version is kept after its last request, before its scaleToZeroRetention; default 30s"
+
+
+def _duration(text: str) -> timedelta:
+    import re
+
+    from turnout.api.scalars import DURATION_PATTERN, Duration
+
+    if not re.match(DURATION_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a length of time such as 30s, 5m or 1h30m")
+    return Duration(text).delta
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal."""
+    import asyncio
+
+    try:
+        from turnout.cli.serving import serve
+    except ModuleNotFoundError as missing:
+        raise UserError(f"the local engine needs the package {missing.name}: pip install 'turnout[local]'") from None
+    from turnout.platform.local import HeldError, Settings
+
+    settings = Settings(folder=args.state, port=args.port, namespace=args.namespace, idle_window=args.idle)
+    try:
+        asyncio.run(serve(settings, args.files, quiet=args.quiet, plain=args.plain))
+    except HeldError as fault:
+        raise UserError(str(fault)) from None
+    return 0

@@ -1,0 +1,143 @@
+"""Clusters and endpoints: each revision once for first tries, once for repeats, and relays between two.
+
+A relay is Envoy's composite cluster: its nth try goes to its nth member. It marks the second one
+(`x-turnout-attempt: repeat`), so that predictors count repeats apart; a mark from outside is stripped by the
+routes.
+"""
+
+from turnout.gateway.topology import (
+    Backend,
+    Endpoint,
+    Resource,
+    Topology,
+    cluster_name,
+    relay_name,
+    repeat_name,
+)
+
+ATTEMPT_HEADER = "x-turnout-attempt"
+UNBOUNDED = 1_000_000  # the predictor's own queue is the limit, not a circuit breaker in front of it
+IDLE_SECONDS = 30  # less than the predictors keep a connection, so that Envoy never writes into a closing one
+
+_CONFIG = "type.googleapis.com/envoy.config"
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_LIMITS = {f"max_{what}": UNBOUNDED for what in ("connections", "pending_requests", "requests", "retries")}
+
+
+def render_clusters(topology: Topology, endpoint_dir: str) -> tuple[Resource, ...]:
+    """Every cluster, by name; the endpoints of each come from a file of its own in `endpoint_dir`."""
+    plain = [_plain(name, endpoint_dir) for backend in topology.backends for name in _names(backend)]
+    relays = [_relay(*relay) for relay in sorted(_relays(topology))]
+    return tuple(sorted(plain + relays, key=lambda cluster: str(cluster["name"])))
+
+
+def render_endpoints(topology: Topology) -> dict[str, Resource]:
+    """The endpoints of every cluster that has some, by cluster name."""
+    return {name: _assignment(name, backend) for backend in topology.backends for name in _names(backend)}
+
+
+def endpoint_file(cluster: str) -> str:
+    """The file name for a cluster's endpoints."""
+    return cluster.replace("/", "--") + ".json"
+
+
+def repeats_elsewhere(topology: Topology, namespace: str, revision: str) -> bool:
+    """Whether first tries on `revision` are repeated on another one."""
+    return any((namespace, revision) == relay[:2] for relay in _relays(topology))
+
+
+def _names(backend: Backend) -> tuple[str, str]:
+    return backend.cluster, repeat_name(backend.namespace, backend.revision)
+
+
+def _relays(topology: Topology) -> set[tuple[str, str, str]]:
+    return {
+        (fork.key.namespace, share.revision, fork.fallback)
+        for fork in topology.forks
+        for share in fork.split
+        if fork.fallback and share.revision != fork.fallback
+    }
+
+
+def _plain(name: str, endpoint_dir: str) -> Resource:
+    path = f"{endpoint_dir}/{endpoint_file(name)}"
+    return {
+        "@type": f"{_CONFIG}.cluster.v3.Cluster",
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {
+            "eds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"},
+            "service_name": name,
+        },
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "close_connections_on_host_health_failure": True,
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},  # never an ill one
+        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
+            }
+        },
+    }
+
+
+def _relay(namespace: str, revision: str, fallback: str) -> Resource:
+    members = (cluster_name(namespace, revision), repeat_name(namespace, fallback))
+    return {
+        "@type": f"{_CONFIG}.cluster.v3.Cluster",
+        "name": relay_name(namespace, revision, fallback),
+        "connect_timeout": "1s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {
+            "name": "envoy.clusters.composite",
+            "typed_config": {
+                "@type": f"{_EXTENSIONS}.clusters.composite.v3.ClusterConfig",
+                "clusters": [{"name": member} for member in members],
+            },
+        },
+        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: _marking_repeats()},
+    }
+
+
+def _marking_repeats() -> Resource:
+    """Filters that run once per try. Envoy takes them from the relay, not from the member that it picks."""
+    count = "request.headers['x-envoy-attempt-count']"
+    mark = {"key": ATTEMPT_HEADER, "value": f"%CEL({count} == '1' ? 'first' : 'repeat')%"}
+    mutation = {"append": {"header": mark, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    filters = "filters.http"
+    return {
+        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": [
+            {
+                "name": f"envoy.{filters}.header_mutation",
+                "typed_config": {
+                    "@type": f"{_EXTENSIONS}.{filters}.header_mutation.v3.HeaderMutation",
+                    "mutations": {"request_mutations": [mutation]},
+                },
+            },
+            {
+                "name": f"envoy.{filters}.upstream_codec",
+                "typed_config": {"@type": f"{_EXTENSIONS}.{filters}.upstream_codec.v3.UpstreamCodec"},
+            },
+        ],
+    }
+
+
+def _assignment(name: str, backend: Backend) -> Resource:
+    members = [_endpoint(endpoint) for endpoint in sorted(backend.endpoints)]
+    return {
+        "@type": f"{_CONFIG}.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": members}],
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> Resource:
+    address = {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
+    return {"endpoint": {"address": address}, "health_status": "UNHEALTHY" if endpoint.ill else "HEALTHY"}

@@ -1,0 +1,109 @@
+"""What Envoy says of itself: the configuration it has really taken, and what it has counted.
+
+Everything here reads the JSON of the admin interface; nothing trusts what was written.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from turnout.gateway.routes import OWN
+from turnout.gateway.topology import Resource
+from turnout.rollout.snapshot import ModelKey, Share, Split
+
+STATS_FILTER = (
+    r"^(vhost\..*\.route\..*\.upstream_rq_(completed|retry|5xx)"
+    r"|cluster\..*\.upstream_rq_(total|active)"
+    r"|.*\.(cds|rds\.[^.]*)\.(version_text|update_rejected))$"
+)
+"""What to ask `/stats?format=json&filter=` for, so that the answer stays small."""
+
+_ROUTE = re.compile(r"vhost\.[^.]*\.route\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>completed|retry|5xx)")
+_CLUSTER = re.compile(r"cluster\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>total|active)")
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCount:
+    """Of one revision's share: answers given, first tries repeated elsewhere, answers that were 5xx."""
+
+    completed: int = 0
+    repeated: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters by cluster name, since Envoy started; and which configuration it took."""
+
+    shares: Mapping[str, ShareCount]
+    tries: Mapping[str, int]
+    active: Mapping[str, int]
+    clusters_version: str
+    routes_version: str
+    rejected: int
+
+
+def read_stats(answer: object) -> Stats:
+    """Read `/stats?format=json`."""
+    shares: dict[str, dict[str, int]] = {}
+    clusters: dict[str, dict[str, int]] = {"total": {}, "active": {}}
+    texts: dict[str, str] = {}
+    rejected = 0
+    for name, value in _values(answer):
+        if (found := _ROUTE.fullmatch(name)) and found["cluster"] != OWN:
+            counts = shares.setdefault(found["cluster"], {})
+            counts[found["what"]] = counts.get(found["what"], 0) + int(cast("int", value))
+        elif found := _CLUSTER.fullmatch(name):
+            clusters[found["what"]][found["cluster"]] = int(cast("int", value))
+        elif name.endswith("version_text"):
+            texts["routes" if ".rds." in name else "clusters"] = str(value)
+        elif name.endswith("update_rejected"):
+            rejected += int(cast("int", value))
+    return Stats(
+        shares={
+            cluster: ShareCount(counts.get("completed", 0), counts.get("retry", 0), counts.get("5xx", 0))
+            for cluster, counts in shares.items()
+        },
+        tries=clusters["total"],
+        active=clusters["active"],
+        clusters_version=texts.get("clusters", ""),
+        routes_version=texts.get("routes", ""),
+        rejected=rejected,
+    )
+
+
+def _values(answer: object) -> Iterator[tuple[str, object]]:
+    for entry in _objects(_get(answer, "stats")):
+        if "name" in entry and "value" in entry:
+            yield str(entry["name"]), entry["value"]
+
+
+def read_splits(answer: object) -> dict[ModelKey, Split]:
+    """The split of every model, from `/config_dump?resource=dynamic_route_configs`."""
+    return {
+        ModelKey(*str(host["name"]).split("/")): _split(_objects(host.get("routes")))
+        for config in _objects(_get(answer, "configs"))
+        for host in _objects(_get(config.get("route_config"), "virtual_hosts"))
+        if str(host.get("name")).count("/") == 1
+    }
+
+
+def _split(routes: Iterable[Resource]) -> Split:
+    """Cumulative thresholds back to shares; the last rung has none and takes the rest."""
+    shares = []
+    below = 0
+    for route in routes:
+        fraction = _get(_get(route.get("match"), "runtime_fraction"), "default_value")
+        threshold = int(cast("int", _get(fraction, "numerator"))) if fraction is not None else 100
+        shares.append(Share(str(route.get("name")), threshold - below))
+        below = threshold
+    return tuple(shares)
+
+
+def _get(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _objects(value: object) -> list[Resource]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

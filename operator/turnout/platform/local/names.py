@@ -1,0 +1,34 @@
+"""Which names of a namespace are reserved: each version takes its own, its address's and its model's.
+
+Nothing foreign lives in this engine, so that only ModelVersions of other models stand in the way; the elder wins.
+"""
+
+from collections.abc import Iterable
+
+from turnout.api.version import ModelVersion
+from turnout.rollout.snapshot import ModelKey
+
+
+def taken_names(versions: Iterable[ModelVersion], key: ModelKey) -> dict[str, str]:
+    """Names that versions of `key` need and an elder version of another model reserves, each with a sentence."""
+    here = [version for version in versions if version.namespace == key.namespace]
+    needed = _by_name(version for version in here if version.model == key.model)
+    reserved = _by_name(version for version in here if version.model != key.model)
+    return {
+        name: f"the name {name} is reserved by {reserved[name].name} of model {reserved[name].model}"
+        for name in needed.keys() & reserved.keys()
+        if _age(reserved[name]) < _age(needed[name])
+    }
+
+
+def _by_name(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:
+    """The eldest claimant of each name."""
+    claims: dict[str, ModelVersion] = {}
+    for version in sorted(versions, key=_age):
+        for name in (version.name, f"{version.name}-predictor", version.model):
+            claims.setdefault(name, version)
+    return claims
+
+
+def _age(version: ModelVersion) -> tuple[str, str]:
+    return str(version.metadata.creation_timestamp), version.uid
