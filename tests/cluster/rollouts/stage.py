@@ -136,6 +136,12 @@ class Stage:
             self._post(self.cluster.internal_gateway, host, model, feature, timeout=1)
         return moment
 
+    def poison_pod(self, pod: str, feature: float, model: str = MODEL) -> None:
+        """The same, past gateway and queue-proxy, at one pod."""
+        address = self.object("pod", pod)["status"]["podIP"]
+        with contextlib.suppress(OSError):
+            self._post(f"http://{address}:8080", address, model, feature, timeout=1)
+
     def _post(self, gateway: str, host: str, model: str, feature: float, timeout: float) -> tuple[int, str]:
         request = urllib.request.Request(
             f"{gateway}/v2/models/{model}/infer",

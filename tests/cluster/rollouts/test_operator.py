@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.cluster.rollouts.installation import install
 from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -84,21 +85,11 @@ def test_an_image_that_cannot_be_pulled_fails_with_its_reason(stage: Stage) -> N
 
 def test_uninstalling_the_chart_leaves_models_serving(stage: Stage) -> None:
     first_version(stage)
-    values = stage.cluster.helm("-n", OPERATOR_NAMESPACE, "get", "values", "turnout", "-o", "yaml")
     with stage.stream(rate=20) as caller:
         stage.cluster.helm("-n", OPERATOR_NAMESPACE, "uninstall", "turnout", "--wait")
         time.sleep(5)
     assert not caller.failures, caller.explain()
     assert stage.state(f"{MODEL}-1") == "Live"
-    reinstall(stage, values)
+    install(stage.cluster)
     stage.apply(mver(2, rollout=steps(50, pause="1s")))
     stage.wait_state(f"{MODEL}-2", "Live", 120)
-
-
-def reinstall(stage: Stage, values: str) -> None:
-    from tests.cluster.rollouts.conftest import ROOT
-
-    path = stage.cluster.layout.cache / "values.yaml"
-    path.write_text(values)
-    chart = str(ROOT / "charts/turnout")
-    stage.cluster.helm("install", "turnout", chart, "-n", OPERATOR_NAMESPACE, "-f", str(path), "--wait")

@@ -1,0 +1,1 @@
+"""What callers lose when a canary breaks: Turnout beside KServe's canaryTrafficPercent, on one real cluster."""

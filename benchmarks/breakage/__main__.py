@@ -1,0 +1,177 @@
+"""Break a canary at 30 % in three ways, twice each: under Turnout, and under `canaryTrafficPercent`.
+
+KServe's side gets all the help there is: a script sets the percent to 0 after exactly as long as Turnout took to act
+on the same fault. Counted from the break: requests that failed or were given up by their caller, and the seconds
+until the last such request was sent. Needs root and `make cluster`'s parts; `make bench-breakage`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.cluster import Cluster, cluster_for
+from benchmarks.report import median, publish, quick
+from benchmarks.stream import Stream
+from tests.cluster.rollouts.installation import install, predictor_image, stage
+from tests.cluster.rollouts.stage import CRASH, HANG, MODEL, Stage, body, first_version, moment, mver, steps
+
+RATE = 20.0
+"""Requests a second."""
+PATIENCE = 10.0
+"""Seconds a caller waits for an answer."""
+WATCH = 60.0
+"""Seconds that are watched from the break on."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to break the pods of one revision, alike on both sides. `bound`: what probes allow at best."""
+
+    name: str
+    bound: str
+    strike: Callable[[Stage, str], object]
+
+
+def _poison(feature: float) -> Callable[[Stage, str], object]:
+    def strike(ours: Stage, revision: str) -> None:
+        for pod in _pods(ours, revision):
+            ours.poison_pod(pod, feature)
+
+    return strike
+
+
+def _stop(ours: Stage, revision: str) -> None:
+    for pod in _pods(ours, revision):
+        ours.cluster.signal_pod(signal.SIGSTOP, ours.namespace, pod)
+
+
+def _pods(ours: Stage, revision: str) -> list[str]:
+    return ours.cluster.pods(ours.namespace, f"serving.knative.dev/revision={revision}")
+
+
+FAULTS = (
+    Fault("crash loop", "the crash itself", _poison(CRASH)),
+    Fault("stopped process", "readiness probe", _stop),
+    Fault("forward never returns", "timeoutSeconds (10 s), then the probe", _poison(HANG)),
+)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What callers lost after a break, and how long it went on; `acted` seconds after the break the split changed."""
+
+    requests: int
+    failed: int
+    seconds: float
+    acted: float
+
+
+def loss(caller: Stream, broken: float, acted: float) -> Loss:
+    asked = caller.since(broken)
+    failed = [answer for answer in asked if answer.failed]
+    last = max((answer.sent for answer in failed), default=broken)
+    return Loss(len(asked), len(failed), last - broken, acted - broken)
+
+
+def under_turnout(ours: Stage, fault: Fault) -> Loss:
+    """The operator acts alone; the moment of its verdict is on record."""
+    first_version(ours)
+    ours.apply(mver(2, rollout=steps(30, pause="30m")))
+    ours.wait_weight(f"{MODEL}-2", 30, 120)
+    with ours.stream(rate=RATE, timeout=PATIENCE) as caller:
+        time.sleep(3)
+        broken = time.time()
+        fault.strike(ours, f"{MODEL}-2-predictor-00001")
+        time.sleep(max(0.0, WATCH - (time.time() - broken)))
+    acted = moment(ours.status(f"{MODEL}-2")["verdict"]["at"])
+    return loss(caller, broken, acted)
+
+
+def under_percent(ours: Stage, fault: Fault, delay: float, image: str) -> Loss:
+    """One InferenceService, its second revision at 30 %; the percent is set to 0 `delay` seconds after the break."""
+    ours.apply(inference_service(image, 1))
+    ours.kubectl("wait", f"isvc/{MODEL}", "--for=condition=Ready", "--timeout=120s")
+    ours.apply(inference_service(image, 2, percent=30))
+    ours.wait("the canary has 30 %", lambda: _percent_of(ours, f"{MODEL}-predictor-00002") == 30, 120)
+    url, host = f"{ours.cluster.gateway}/v2/models/{MODEL}/infer", f"{MODEL}-predictor.{ours.namespace}.example.com"
+    with Stream(url, body, host=host, rate=RATE, timeout=PATIENCE) as caller:
+        time.sleep(3)
+        broken = time.time()
+        fault.strike(ours, f"{MODEL}-predictor-00002")
+        time.sleep(max(0.0, broken + delay - time.time()))
+        acted = time.time()
+        ours.apply(inference_service(image, 2, percent=0))
+        time.sleep(max(0.0, WATCH - (time.time() - broken)))
+    return loss(caller, broken, acted)
+
+
+def _percent_of(ours: Stage, revision: str) -> int:
+    traffic = ours.object("route.serving.knative.dev", f"{MODEL}-predictor").get("status", {}).get("traffic", [])
+    return sum(entry.get("percent", 0) for entry in traffic if entry.get("revisionName") == revision)
+
+
+def inference_service(image: str, number: int, percent: int | None = None) -> dict[str, Any]:
+    """The same predictor and probe as Turnout renders, as a person writes an InferenceService."""
+    container = {
+        "name": "kserve-container",
+        "image": image,
+        "args": [
+            f"--model_name={MODEL}", f"--model_version={number}", "--runtime=custom", "--entrypoint=faulty:Faulty",
+            f'--settings={{"answer": {number}}}', "--timeout_seconds=10", "--http_port=8080",
+        ],
+        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+        "readinessProbe": {"httpGet": {"path": f"/v2/models/{MODEL}/ready"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+    }  # fmt: skip
+    predictor: dict[str, Any] = {"minReplicas": 1, "timeout": 10, "containers": [container]}
+    if percent is not None:
+        predictor["canaryTrafficPercent"] = percent
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": MODEL, "annotations": {"serving.kserve.io/deploymentMode": "Knative"}},
+        "spec": {"predictor": predictor},
+    }
+
+
+def compare(cluster: Cluster, fault: Fault, image: str) -> tuple[Loss, Loss]:
+    """Both sides, one after the other, in fresh namespaces."""
+    with stage(cluster) as ours:
+        turnout = under_turnout(ours, fault)
+    with stage(cluster) as theirs:
+        percent = under_percent(theirs, fault, turnout.acted, image)
+    return turnout, percent
+
+
+def row(fault: Fault, side: str, losses: Sequence[Loss]) -> dict[str, str | float | int]:
+    return {
+        "fault": fault.name,
+        "seen by": fault.bound,
+        "side": side,
+        "acted after s": median([one.acted for one in losses]),
+        "failed": int(median([one.failed for one in losses])),
+        "of": int(median([one.requests for one in losses])),
+        "last failure s": median([one.seconds for one in losses]),
+    }
+
+
+def main() -> None:
+    rounds = 1 if quick() else 3
+    with cluster_for("benchmark breakage") as cluster:
+        install(cluster)
+        image, rows = predictor_image(cluster), []
+        for fault in FAULTS:
+            print(f"{fault.name}: {rounds} rounds of both sides", file=sys.stderr, flush=True)
+            pairs = [compare(cluster, fault, image) for _ in range(rounds)]
+            rows.append(row(fault, "Turnout", [ours for ours, _ in pairs]))
+            rows.append(row(fault, "canaryTrafficPercent", [theirs for _, theirs in pairs]))
+        publish("breakage", rows, rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Turnout on the cluster as a person installs it: images from the Dockerfiles, the chart by real helm."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import Cluster, Recipe
+from tests.cluster.rollouts.stage import OPERATOR_NAMESPACE, Stage
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts" / "turnout"
+
+
+def operator_image(cluster: Cluster) -> str:
+    return cluster.build_image(Recipe(ROOT / "Dockerfile.operator", ROOT, "turnout-operator"))
+
+
+def predictor_image(cluster: Cluster) -> str:
+    """The scikit-learn image with the predictor baked in that misbehaves on command; it runs `custom` as well."""
+    arguments = {"MODEL_DIR": "tests/cluster/models"}
+    recipe = Recipe(ROOT / "Dockerfile.predictor", ROOT, "turnout-predictor-sklearn", "sklearn", arguments)
+    return cluster.build_image(recipe)
+
+
+def install(cluster: Cluster) -> None:
+    """Install the chart, or upgrade it to the images of this working tree."""
+    operator, predictor = operator_image(cluster), predictor_image(cluster)
+    cluster.helm(
+        "upgrade", "--install", "turnout", str(CHART),
+        "--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s",
+        "--set", f"images.operator={operator}",
+        "--set", f"images.predictors.sklearn={predictor}",
+        "--set", f"images.predictors.custom={predictor}",
+        "--set", "security.seccomp=false",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def stage(cluster: Cluster) -> Iterator[Stage]:
+    """A namespace of its own, gone afterwards."""
+    namespace = f"t-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", namespace)
+    try:
+        yield Stage(cluster, namespace)
+    finally:
+        cluster.kubectl("delete", "namespace", namespace, "--wait=false")

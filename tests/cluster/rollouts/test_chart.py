@@ -1,0 +1,58 @@
+"""The installed chart: its rights as the API server sees them, and an uninstall that nobody's callers notice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import Cluster
+
+from tests.chart.test_rights import Right, operators, rights
+from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, mver
+
+pytestmark = pytest.mark.cluster
+
+CHART = Path(__file__).parents[3] / "charts" / "turnout"
+REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}}
+
+
+def granted(cluster: Cluster, account: str) -> set[Right]:
+    """What the API server lets a service account of the operator's namespace do in the namespace default."""
+    who = f"--as=system:serviceaccount:{OPERATOR_NAMESPACE}:{account}"
+    review = json.loads(cluster.kubectl("create", "-f", "-", "-o", "json", who, stdin=json.dumps(REVIEW)))
+    return rights({"rules": review["status"]["resourceRules"]})
+
+
+def test_the_operator_is_ready_and_the_crd_is_served(installed: Cluster) -> None:
+    installed.kubectl("wait", "--for=condition=Established", "crd/modelversions.turnout.dev", "--timeout=10s")
+    deployment = installed.get("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
+    assert deployment["status"]["readyReplicas"] == 1
+    columns = installed.kubectl("get", "mver", "-A", "-o", "wide")
+    assert "Error" not in columns
+
+
+def test_the_api_server_grants_the_account_exactly_its_role(installed: Cluster) -> None:
+    anybody = granted(installed, "default")
+    (role,) = operators()
+    assert granted(installed, "turnout") - anybody == rights(role)
+
+
+def test_an_uninstall_leaves_models_serving_and_an_install_takes_up_where_it_was(stage: Stage) -> None:
+    cluster = stage.cluster
+    release = ("turnout", "--namespace", OPERATOR_NAMESPACE)
+    stage.apply(mver(1))
+    stage.wait_state(f"{MODEL}-1", "Live")
+    before = {kind: stage.object(kind, name)["metadata"] for kind, name in served()}
+    values = cluster.helm("get", "values", *release, "--output", "json")
+    with stage.stream() as stream:
+        cluster.helm("uninstall", *release, "--wait")
+        cluster.kubectl("get", "crd", "modelversions.turnout.dev")
+        assert stage.call()[0] == 200
+        write_values(values)
+        cluster.helm("install", *release[:1], str(CHART), *release[1:], "--values", str(write_values(values)), "--wait")
+        stage.wait("the operator has looked again", lambda: stage.state(f"{MODEL}-1") == "Live")
+    assert stream.failed == 0
+    for kind, name in served():
+        now = stage.object(kind, name)["metadata"]
+        assert (now["uid"], now["generation"]) == (before[kind]["uid"], before[kind]["generation"])
