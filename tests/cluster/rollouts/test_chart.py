@@ -38,21 +38,31 @@ def test_the_api_server_grants_the_account_exactly_its_role(installed: Cluster) 
     assert granted(installed, "turnout") - anybody == rights(role)
 
 
-def test_an_uninstall_leaves_models_serving_and_an_install_takes_up_where_it_was(stage: Stage) -> None:
-    cluster = stage.cluster
-    release = ("turnout", "--namespace", OPERATOR_NAMESPACE)
+MADE = (("inferenceservice", f"{MODEL}-1"), ("route.serving.knative.dev", MODEL))
+
+
+def written(stage: Stage) -> list[tuple[str, int]]:
+    """What was made for the model, and how often its specs were written."""
+    objects = (stage.object(kind, name)["metadata"] for kind, name in MADE)
+    return [(each["uid"], each["generation"]) for each in objects]
+
+
+def test_an_uninstall_leaves_models_serving_and_an_install_takes_up_again(stage: Stage, tmp_path: Path) -> None:
+    helm, release = stage.cluster.helm, ("turnout", "--namespace", OPERATOR_NAMESPACE)
+    values = tmp_path / "values.json"
+    values.write_text(helm("get", "values", *release, "--output", "json"))
     stage.apply(mver(1))
     stage.wait_state(f"{MODEL}-1", "Live")
-    before = {kind: stage.object(kind, name)["metadata"] for kind, name in served()}
-    values = cluster.helm("get", "values", *release, "--output", "json")
+    before = written(stage)
     with stage.stream() as stream:
-        cluster.helm("uninstall", *release, "--wait")
-        cluster.kubectl("get", "crd", "modelversions.turnout.dev")
-        assert stage.call()[0] == 200
-        write_values(values)
-        cluster.helm("install", *release[:1], str(CHART), *release[1:], "--values", str(write_values(values)), "--wait")
-        stage.wait("the operator has looked again", lambda: stage.state(f"{MODEL}-1") == "Live")
-    assert stream.failed == 0
-    for kind, name in served():
-        now = stage.object(kind, name)["metadata"]
-        assert (now["uid"], now["generation"]) == (before[kind]["uid"], before[kind]["generation"])
+        helm("uninstall", *release, "--wait")
+        try:
+            stage.cluster.kubectl("get", "crd", "modelversions.turnout.dev")
+            assert stage.state(f"{MODEL}-1") == "Live"
+            assert stage.call()[0] == 200
+        finally:
+            helm("install", "turnout", str(CHART), *release[1:], "--values", str(values), "--wait", "--timeout", "120s")
+        stage.apply(mver(2))
+        stage.wait_state(f"{MODEL}-2", "Live", seconds=120)
+    assert [answer for answer in stream.answers if answer.failed] == []
+    assert written(stage)[0] == before[0]
