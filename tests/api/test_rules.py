@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import celpy
 import pytest
-import yaml
 from celpy import celtypes
 from pydantic import ValidationError
 
+from tests.api.fragments import BASE, RULES, overlay
 from turnout.api.crd import root_schema
 from turnout.api.problems import faults
 from turnout.api.version import ModelVersion, immutable_changes
-
-CASES = yaml.safe_load((Path(__file__).parent / "rules.yaml").read_text(encoding="utf-8"))
-RULES = CASES["rules"]
-
-
-def overlay(base: Any, fragment: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(fragment, dict):
-        return fragment
-    merged = base | {key: overlay(base.get(key), value) for key, value in fragment.items()}
-    return {key: value for key, value in merged.items() if value is not None}
 
 
 def cases(verdict: str) -> list[Any]:
@@ -35,8 +24,8 @@ def cases(verdict: str) -> list[Any]:
 def _cases(verdict: str) -> Iterator[Any]:
     for rule in RULES:
         for number, fragment in enumerate(rule[verdict]):
-            before = overlay(CASES["base"], rule["before"]) if "before" in rule else None
-            after = overlay(before or CASES["base"], fragment)
+            before = overlay(BASE, rule["before"]) if "before" in rule else None
+            after = overlay(before or BASE, fragment)
             yield pytest.param(rule["sentence"], before, after, id=f"{verdict}: {rule['sentence'][:60]} {number}")
 
 
@@ -134,8 +123,8 @@ def test_cel_lets_the_neighbour_pass(sentence: str, before: Any, after: Any) -> 
 
 def test_the_servers_defaults_are_the_models_defaults() -> None:
     schema: Any = root_schema()
-    served = defaulted(CASES["base"], schema)["spec"]
-    modelled = ModelVersion.model_validate(CASES["base"]).spec.body()
+    served = defaulted(BASE, schema)["spec"]
+    modelled = ModelVersion.model_validate(BASE).spec.body()
 
     def without_empty_maps(value: Any) -> Any:
         if not isinstance(value, dict):
