@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import Cluster
 
+from harness import Cluster
 from tests.chart.test_rights import Right, operators, rights
 from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, mver
 
