@@ -1,0 +1,98 @@
+"""The Kubernetes engine: KServe runs each version, Knative scales it, and its Route splits the traffic."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from turnout.api.status import Status
+from turnout.platform.kubernetes import observation
+from turnout.platform.kubernetes.calls import Calls
+from turnout.platform.kubernetes.feed import Feed
+from turnout.platform.kubernetes.names import taken
+from turnout.platform.kubernetes.telling import Teller
+from turnout.platform.kubernetes.warmups import Warmups
+from turnout.platform.kubernetes.writing import Writer
+from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.snapshot import ModelKey, Snapshot
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class KubernetesPlatform:
+    """Implements `Platform`. Observation costs no request; `feed` must be kept fed by watches and lists."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        dirty: Callable[[ModelKey], None],
+        *,
+        images: Mapping[str, str],
+        namespaces: tuple[str, ...] = (),
+        gateway: str = "",
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.feed = Feed(calls, dirty, now, namespaces)
+        self._writer = Writer(calls, self.feed)
+        self._warmups = Warmups(dirty, gateway)
+        self._teller = Teller(calls)
+        self._images = images
+        self._now = now
+
+    def keys(self) -> Iterable[ModelKey]:
+        return self.feed.cache.keys()
+
+    async def observe(self, key: ModelKey) -> Snapshot:
+        cache, memory, now = self.feed.cache, self.feed.memory, self._now()
+        deployed = observation.deployments(cache, memory, key, now)
+        names = {deployment.name for deployment in deployed}
+        refused = (each for each in self._writer.refused(key) if each.name not in names)
+        revisions = {revision.uid for revision in cache.revisions.of(key)}
+        return Snapshot(
+            key=key,
+            now=now,
+            versions=cache.versions.of(key),
+            deployments=(*deployed, *refused),
+            route=observation.route(cache, memory, key, self._writer.unwritable(key), now),
+            taken=taken(cache, key),
+            probes=self._warmups.of(revisions),
+            trouble=self.feed.trouble,
+            namespace_url=observation.url_pattern(cache, key),
+            version_url=observation.version_url_pattern(key.namespace),
+            images=self._images,
+        )
+
+    async def route(self, key: ModelKey, change: RouteChange) -> None:
+        await self._writer.route(key, change)
+
+    async def scale(self, key: ModelKey, scale: Scale) -> None:
+        await self._writer.scale(key, scale)
+
+    async def deploy(self, key: ModelKey, deploy: Deploy) -> None:
+        await self._writer.deploy(key, deploy)
+
+    async def retire(self, key: ModelKey, retire: Retire) -> None:
+        await self._writer.retire(key, retire)
+
+    async def own(self, key: ModelKey, own: Own) -> None:
+        await self._writer.own(key, own)
+
+    async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
+        address = observation.version_url_pattern(key.namespace).format(name=request.version)
+        self._warmups.begin(key, request, address)
+
+    async def record(self, key: ModelKey, version: str, status: Status) -> None:
+        await self._writer.record(key, version, status)
+
+    async def emit(self, key: ModelKey, event: Event) -> None:
+        version = self.feed.cache.versions.get(key.namespace, event.version)
+        if version is not None:
+            await self._teller.tell(version, event, self._now())
+
+    async def refresh(self) -> None:
+        """Full lists of everything: before the watches begin, and every few minutes."""
+        await self.feed.refresh()
+        self._warmups.forget_all_but({item.uid for item in self.feed.cache.revisions.everything()})
+
+    async def close(self) -> None:
+        await self._warmups.close()

@@ -1,0 +1,153 @@
+"""How the cache is fed: by watch events, by full lists, and by the answers to our own writes.
+
+Every change marks the models it concerns dirty, at once: nothing is collected, nothing waits. A full list every few
+minutes finds what a watch has lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from turnout.api.reasons import Reason
+from turnout.api.version import ModelVersion
+from turnout.platform.kubernetes import resources
+from turnout.platform.kubernetes.cache import Cache, key_of, needed_names
+from turnout.platform.kubernetes.calls import Calls, NotServed
+from turnout.platform.kubernetes.objects import AnyObject, Pod, Revision, Route, read
+from turnout.platform.kubernetes.observation import Memory
+from turnout.platform.kubernetes.resources import Resource
+from turnout.rollout.snapshot import ModelKey, Problem
+
+PARSED_AT_ONCE = 100  # objects of a list between two turns of the event loop
+
+log = logging.getLogger(__name__)
+
+_NAME_TAKERS = frozenset(
+    {resources.INFERENCE_SERVICES, resources.ROUTES, resources.KNATIVE_SERVICES, resources.SERVICES}
+)
+
+
+class Feed:
+    """Keeps `cache` and `memory` as the cluster is; `dirty` hears which models a change concerns."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        dirty: Callable[[ModelKey], None],
+        now: Callable[[], datetime],
+        namespaces: tuple[str, ...] = (),
+    ) -> None:
+        self.cache = Cache()
+        self.memory = Memory(self.cache)
+        self.missing: frozenset[Resource] = frozenset()
+        self._calls = calls
+        self._dirty = dirty
+        self._now = now
+        self._namespaces = namespaces
+
+    def observe(self, resource: Resource, event: str | None, raw: dict[str, Any]) -> None:
+        """Take in one event of a watch, or (event None or "MODIFIED") the answer to a write."""
+        item = self._read(resource, raw)
+        if item is not None:
+            self._take_in(resource, item, gone=event == "DELETED")
+
+    def gone(self, resource: Resource, namespace: str, name: str) -> None:
+        """Take in that nothing of this name exists any more."""
+        item = self.cache.store(resource).get(namespace, name)
+        if item is not None:
+            self._take_in(resource, item, gone=True)
+
+    async def refresh(self) -> None:
+        """Take in full lists of everything; raises `Unavailable` or `Refused` and then has changed nothing wrongly."""
+        missing: set[Resource] = set()
+        for resource in resources.WATCHED:
+            try:
+                await self._refresh(resource)
+            except NotServed:
+                missing.add(resource)
+        if self.missing != missing:
+            self.missing = frozenset(missing)
+            for key in self.cache.keys():  # noqa: SIM118 – a method, not a dict
+                self._dirty(key)
+        self.memory.forget_all_but(
+            {revision.uid for revision in self.cache.revisions.everything()},
+            {route.uid for route in self.cache.routes.everything()},
+        )
+
+    @property
+    def trouble(self) -> Problem | None:
+        """What the cluster lacks, in a sentence; None if nothing."""
+        lacking = sorted(str(resource) for resource in self.missing if resource is not resources.VERSIONS)
+        if not lacking:
+            return None
+        sentence = f"the cluster does not serve {', '.join(lacking)}; install KServe 0.20 or newer in Knative mode"
+        return Problem(Reason.KServeMissing, sentence)
+
+    async def _refresh(self, resource: Resource) -> None:
+        for namespace in self._namespaces or ("",):
+            page = await self._calls.list_all(resource, namespace)
+            items = []
+            for at, raw in enumerate(page.items):
+                if item := self._read(resource, raw):
+                    items.append(item)
+                if at % PARSED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            store = self.cache.store(resource)
+            primed = len(store) > 0
+            changed = store.replace(items, page.resource_version, frozenset({namespace} if namespace else ()))
+            for item in changed:
+                self._changed(resource, None, item)
+            if changed and primed:
+                log.info("the list of %s differs from what was known in %d objects", resource, len(changed))
+
+    def _read(self, resource: Resource, raw: dict[str, Any]) -> AnyObject | None:
+        try:
+            return read(resource, raw)
+        except ValidationError as fault:
+            metadata = raw.get("metadata", {})
+            place = f"{metadata.get('namespace')}/{metadata.get('name')}"
+            log.error("%s %s cannot be read and is left alone: %s", resource.kind, place, fault.errors()[0]["msg"])
+            return None
+
+    def _take_in(self, resource: Resource, item: AnyObject, *, gone: bool) -> None:
+        store = self.cache.store(resource)
+        before = store.get(item.namespace, item.name)
+        revision = self._revision_of(item)
+        if revision is not None:
+            self.memory.look(revision, self._now())  # until this very moment it stood as it was known
+        if store.drop(item) if gone else store.put(item):
+            self._changed(resource, before, item)
+
+    def _changed(self, resource: Resource, before: AnyObject | None, item: AnyObject) -> None:
+        revision = self._revision_of(item)
+        if revision is not None:
+            self.memory.look(revision, self._now())
+        if isinstance(item, Route) and item.metadata.is_ours:
+            self.memory.noticed(item)
+        for key in set(self._concerned(resource, before, item)):
+            self._dirty(key)
+
+    def _revision_of(self, item: AnyObject) -> Revision | None:
+        """The revision whose readiness an object has to do with, as the cache knows it."""
+        if isinstance(item, Pod):
+            return self.cache.revisions.get(item.namespace, item.revision)
+        if isinstance(item, ModelVersion):
+            return None
+        return self.cache.revisions.get(item.namespace, item.name)  # an autoscaler has its revision's name
+
+    def _concerned(self, resource: Resource, before: AnyObject | None, item: AnyObject) -> Iterator[ModelKey]:
+        for state in (before, item):
+            if state is not None and (key := key_of(state)):
+                yield key
+        if resource in _NAME_TAKERS:
+            yield from self.cache.needing(item.namespace, item.name)
+        if isinstance(item, ModelVersion) and (before is None or before.uid != item.uid or self._is_gone(item)):
+            for name in needed_names(item):  # what it reserves, others may be waiting for
+                yield from self.cache.needing(item.namespace, name)
+
+    def _is_gone(self, item: ModelVersion) -> bool:
+        return self.cache.versions.get(item.namespace, item.name) is None

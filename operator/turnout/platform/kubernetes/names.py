@@ -1,0 +1,57 @@
+"""Names that a model needs and cannot have, each with a sentence that says by whom it is taken.
+
+An object is ours by label and field manager together. A version also reserves its own names against other models'.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from turnout.api.version import ModelVersion
+from turnout.platform.kubernetes.cache import Cache, needed_names
+from turnout.platform.kubernetes.objects import Seen
+from turnout.rollout.snapshot import ModelKey
+
+_OWN_MAKERS = frozenset({"InferenceService", "Route", "Service", "Revision", "ModelVersion"})
+
+
+def taken(cache: Cache, key: ModelKey) -> Mapping[str, str]:
+    """Sentences by name, for the names that the versions of this model need."""
+    needed = {name for version in cache.versions.of(key) for name in needed_names(version)}
+    found = ((name, next(_holders(cache, key, name), "")) for name in sorted(needed))
+    return {name: sentence for name, sentence in found if sentence}
+
+
+def _holders(cache: Cache, key: ModelKey, name: str) -> Iterator[str]:
+    """Who holds a name; of a foreign object that made others of its name, the others are not told."""
+    for kind, store in (
+        ("InferenceService", cache.inference_services),
+        ("Knative Service", cache.knative_services),
+        ("Route", cache.routes),
+        ("Service", cache.services),
+    ):
+        item = store.get(key.namespace, name)
+        if item is not None and not _may_stand(item, key):
+            yield f"{kind} {name} exists and is not Turnout's; rename the one or the other"
+    yield from _reservations(cache, key, name)
+
+
+def _may_stand(item: Seen, key: ModelKey) -> bool:
+    """Ours, or made by Knative or KServe for what is ours."""
+    if item.metadata.is_ours:
+        return item.key == key
+    made_for = (owner for owner in item.metadata.owner_references if owner.controller)
+    return any(owner.kind in _OWN_MAKERS for owner in made_for) and item.key == key
+
+
+def _reservations(cache: Cache, key: ModelKey, name: str) -> Iterator[str]:
+    """An older ModelVersion of another model that needs the same name: the later creation gives way."""
+    ours = [version for version in cache.versions.of(key) if name in needed_names(version)]
+    for other in cache.versions.within(key.namespace):
+        if other.model == key.model or name not in needed_names(other):
+            continue
+        if all(_age(other) < _age(version) for version in ours):
+            yield f"the name {name} is reserved by ModelVersion {other.name} of model {other.model}; rename this one"
+
+
+def _age(version: ModelVersion) -> tuple[str, str]:
+    created = version.metadata.creation_timestamp
+    return (created.isoformat() if created else "", version.uid)

@@ -1,0 +1,175 @@
+"""From the cache to a frozen Snapshot: what runs, who is ready, which split holds. Pure but for what it remembers.
+
+It remembers only what no object carries: when a revision was last seen ready, which ends of containers came before
+that, and when others changed a Route. All of it may be lost with the process; the pods' own facts stand in.
+"""
+
+from datetime import datetime, timedelta
+
+from turnout.platform.kubernetes import pods as reading
+from turnout.platform.kubernetes.cache import Cache
+from turnout.platform.kubernetes.objects import InferenceService, Pod, Revision, Route, Terminated
+from turnout.platform.readiness import Readiness, ReadinessMemory
+from turnout.rollout import snapshot
+from turnout.rollout.rendering import HASH_LABEL, VERSION_LABEL, read_autoscaling
+from turnout.rollout.snapshot import Deployment, ModelKey, Problem
+
+FOREIGN_WINDOW = timedelta(minutes=5)
+ISVC_LABEL = "serving.kserve.io/inferenceservice"
+
+
+class Memory:
+    """Fed with each change of a pod or an autoscaler, before and after it."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._readiness = ReadinessMemory()
+        self._survived: dict[str, frozenset[str]] = {}
+        self._foreign: dict[str, tuple[datetime, ...]] = {}
+
+    def look(self, revision: Revision, now: datetime) -> Readiness:
+        """Take in how a revision stands now."""
+        pods = pods_of(self._cache, revision)
+        ready = sum(reading.is_ready(pod) for pod in pods)
+        if ready:
+            self._survived[revision.uid] = frozenset(ended.container_id for ended in _endings(pods))
+        return self._readiness.observe(
+            revision.uid,
+            wanted=wanted(self._cache, revision),
+            ready=ready,
+            was_ready=any(reading.was_ready(pod) for pod in pods),
+            now=now,
+        )
+
+    def noticed(self, route: Route) -> None:
+        """Take in a Route as it is: somebody else may have changed its split."""
+        edit = route.foreign_edit
+        known = self._foreign.get(route.uid, ())
+        if edit is not None and edit not in known:
+            self._foreign[route.uid] = (*known, edit)
+
+    def foreign_edits(self, route: Route, now: datetime) -> tuple[datetime, ...]:
+        recent = tuple(edit for edit in self._foreign.get(route.uid, ()) if now - edit < FOREIGN_WINDOW)
+        if recent:
+            self._foreign[route.uid] = recent
+        else:
+            self._foreign.pop(route.uid, None)
+        return recent
+
+    def revision(self, revision: Revision, now: datetime) -> snapshot.Revision:
+        """A revision as a decision sees it, with what is remembered of it."""
+        pods = pods_of(self._cache, revision)
+        readiness = self.look(revision, now)
+        return snapshot.Revision(
+            name=revision.name,
+            uid=revision.uid,
+            servable=revision.is_servable,
+            wanted=wanted(self._cache, revision),
+            autoscaling=read_autoscaling(revision.metadata.annotations),
+            pods=tuple(reading.as_pod(pod) for pod in pods),
+            starting=readiness.starting,
+            starting_since=readiness.since,
+            ready_at=readiness.ready_at,
+            crash=self._crash(revision, pods),
+        )
+
+    def _crash(self, revision: Revision, pods: tuple[Pod, ...]) -> snapshot.Crash | None:
+        """The last container that ended by itself since the revision was last ready.
+
+        By the containers' identities, not by clocks: those of a node and of this process may differ.
+        """
+        survived = self._survived.get(revision.uid, frozenset())
+        since = [ended for ended in _endings(pods) if ended.container_id not in survived]
+        crashes = [crash for ended in since if (crash := reading.crash(ended))]
+        return max(crashes, key=lambda crash: crash.at, default=None)
+
+    def forget_all_but(self, revisions: set[str], routes: set[str]) -> None:
+        """Drop what no longer exists."""
+        self._readiness.forget_all_but(revisions)
+        self._survived = {uid: ids for uid, ids in self._survived.items() if uid in revisions}
+        self._foreign = {uid: edits for uid, edits in self._foreign.items() if uid in routes}
+
+
+def _endings(pods: tuple[Pod, ...]) -> tuple[Terminated, ...]:
+    return tuple(ended for pod in pods for ended in reading.endings(pod))
+
+
+def pods_of(cache: Cache, revision: Revision) -> tuple[Pod, ...]:
+    key = revision.key
+    return tuple(pod for pod in cache.pods.of(key) if pod.revision == revision.name) if key else ()
+
+
+def wanted(cache: Cache, revision: Revision) -> int:
+    autoscaler = cache.autoscalers.get(revision.namespace, revision.name)
+    return autoscaler.wanted if autoscaler else 0
+
+
+def deployments(cache: Cache, memory: Memory, key: ModelKey, now: datetime) -> tuple[Deployment, ...]:
+    """Every InferenceService of the model that is ours, whether its ModelVersion still exists or not."""
+    ours = (item for item in cache.inference_services.of(key) if item.metadata.is_ours)
+    return tuple(_deployment(cache, memory, item, now) for item in ours)
+
+
+def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datetime) -> Deployment:
+    revisions = _revisions_of(cache, item)
+    chosen = _the_one(cache, item, revisions)
+    pods = pods_of(cache, chosen) if chosen else ()
+    labels = item.metadata.labels
+    version = labels.get(VERSION_LABEL, "")
+    return Deployment(
+        name=item.name,
+        uid=item.uid,
+        version=int(version) if version.isdigit() else 0,
+        spec_hash=labels.get(HASH_LABEL, ""),
+        owners=frozenset(owner.uid for owner in item.metadata.owner_references if owner.kind == "ModelVersion"),
+        revision=memory.revision(chosen, now) if chosen else None,
+        unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
+        problem=reading.problem(pods, chosen, item.status.condition("PredictorReady")),
+        leaving=item.metadata.deletion_timestamp is not None,
+    )
+
+
+def _revisions_of(cache: Cache, item: InferenceService) -> tuple[Revision, ...]:
+    key = item.key
+    all_of_model = cache.revisions.of(key) if key else ()
+    mine = (each for each in all_of_model if each.metadata.labels.get(ISVC_LABEL) == item.name)
+    return tuple(sorted(mine, key=lambda revision: (revision.ordinal, revision.name)))
+
+
+def _the_one(cache: Cache, item: InferenceService, revisions: tuple[Revision, ...]) -> Revision | None:
+    """The pinned revision, by name; of a version that has none yet the first that was made."""
+    version = cache.versions.get(item.namespace, item.name)
+    pinned = version.status.revision.name if version and version.status.revision else ""
+    if pinned:
+        return next((revision for revision in revisions if revision.name == pinned), None)
+    return revisions[0] if revisions else None
+
+
+def route(cache: Cache, memory: Memory, key: ModelKey, problem: Problem | None, now: datetime) -> snapshot.Route | None:
+    """The model's Route, if there is one and it is ours."""
+    item = cache.routes.get(key.namespace, key.model)
+    if item is None or not item.metadata.is_ours:
+        return None
+    return snapshot.Route(
+        uid=item.uid,
+        written=item.written,
+        observed=item.observed,
+        in_sync=item.in_sync,
+        unsynced_since=item.unsynced_since,
+        owners=frozenset(owner.uid for owner in item.metadata.owner_references),
+        problem=problem,
+        foreign_edits=memory.foreign_edits(item, now),
+    )
+
+
+def url_pattern(cache: Cache, key: ModelKey) -> str:
+    """Where the namespace's Routes answer, with {name} to fill; as Knative says it of this model's own."""
+    item = cache.routes.get(key.namespace, key.model)
+    url = item.status.url if item else ""
+    scheme, separator, host = url.partition("://")
+    return f"{scheme}{separator}{{name}}{host.removeprefix(key.model)}" if host.startswith(f"{key.model}.") else ""
+
+
+def version_url_pattern(namespace: str) -> str:
+    """A version's own address, inside the cluster."""
+    return f"http://{{name}}-predictor.{namespace}.svc.cluster.local"

@@ -1,0 +1,66 @@
+"""Kubernetes Events: one for each happening, with a closed reason, on the ModelVersion it happened to. Best effort."""
+
+import logging
+import secrets
+from collections import OrderedDict
+from datetime import datetime
+
+from turnout.api.base import JsonObject
+from turnout.api.version import ModelVersion
+from turnout.platform.kubernetes.calls import Calls
+from turnout.platform.kubernetes.resources import VERSIONS, Resource
+from turnout.platform.protocol import Conflict, Refused, Unavailable
+from turnout.rollout.plan import Event
+
+EVENTS = Resource("", "v1", "events", "Event")
+REMEMBERED = 2000  # happenings; a pass that is repeated must not tell them twice
+LONGEST_MESSAGE = 1024  # the API server's own limit
+
+log = logging.getLogger(__name__)
+
+
+class Teller:
+    """Writes Events, each happening once."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._told: OrderedDict[tuple[str, str, str, int], None] = OrderedDict()
+
+    async def tell(self, version: ModelVersion, event: Event, now: datetime) -> None:
+        """`event` of `version`; the same of the same attempt is told once, however often it is asked for."""
+        happening = (version.uid, event.reason.value, event.message, version.status.attempt)
+        if happening in self._told:
+            return
+        try:
+            await self._calls.create(EVENTS, version.namespace, _body(version, event, now))
+        except (Conflict, Refused, Unavailable) as fault:
+            log.warning("%s: event %s was not written: %s", version.name, event.reason, fault)
+            return
+        self._told[happening] = None
+        while len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+
+
+def _body(version: ModelVersion, event: Event, now: datetime) -> JsonObject:
+    moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{version.name}.{secrets.token_hex(8)}", "namespace": version.namespace},
+        "involvedObject": {
+            "apiVersion": VERSIONS.api_version,
+            "kind": VERSIONS.kind,
+            "name": version.name,
+            "namespace": version.namespace,
+            "uid": version.uid,
+        },
+        "reason": event.reason.value,
+        "message": event.message[:LONGEST_MESSAGE],
+        "type": "Warning" if event.warning else "Normal",
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+        "source": {"component": "turnout"},
+        "reportingComponent": "turnout.dev/operator",
+        "reportingInstance": "turnout",
+    }

@@ -1,0 +1,187 @@
+"""The engine's writes: each one whole, each one bound to what was observed, each answer taken into the cache at once.
+
+A refusal is remembered here, so that the next Snapshot tells it. Nothing here decides whether a write is due.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from turnout.api.base import JsonObject
+from turnout.api.reasons import Reason
+from turnout.api.status import Status
+from turnout.platform.kubernetes.calls import Calls, NotFound, Raw
+from turnout.platform.kubernetes.feed import Feed
+from turnout.platform.kubernetes.objects import InferenceService
+from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
+from turnout.platform.protocol import Conflict, Refused, Unavailable
+from turnout.rollout import rendering
+from turnout.rollout.plan import Deploy, Own, Retire, RouteChange, Scale
+from turnout.rollout.snapshot import Deployment, ModelKey, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    resource: Resource
+    namespace: str
+    name: str
+
+
+class Writer:
+    """Writes InferenceServices, Routes, floors and statuses, and nothing else in the serving path."""
+
+    def __init__(self, calls: Calls, feed: Feed) -> None:
+        self._calls = calls
+        self._feed = feed
+        self._refused: dict[tuple[ModelKey, str], Deployment] = {}
+        self._unwritable: dict[ModelKey, Problem] = {}
+
+    def refused(self, key: ModelKey) -> tuple[Deployment, ...]:
+        """Deployments that could not be made: without a uid, with a problem."""
+        return tuple(deployment for (owner, _), deployment in self._refused.items() if owner == key)
+
+    def unwritable(self, key: ModelKey) -> Problem | None:
+        """Why the last write of the Route failed; None if it did not."""
+        return self._unwritable.get(key)
+
+    async def route(self, key: ModelKey, change: RouteChange) -> None:
+        """Server-side apply onto what was read. Forced: who else holds the split is told by managedFields, and a
+        dead version must not stay in it for a conflict of managers; only a Route that should not exist yet is not
+        taken over.
+        """
+        live = self._feed.cache.routes.get(key.namespace, key.model)
+        if live is not None and not live.metadata.is_ours:
+            raise Refused(f"Route {key.model} exists and is not Turnout's; rename the model or remove the Route")
+        body = rendering.route(key, change, live.metadata.resource_version if live else "")
+        place = _Place(ROUTES, key.namespace, key.model)
+        try:
+            await self._write(place, lambda: self._calls.apply(ROUTES, body, force=live is not None))
+        except Refused as fault:
+            self._unwritable[key] = Problem(Reason.AdmissionDenied, str(fault), permanent=True)
+            raise
+        except Unavailable as fault:
+            self._unwritable[key] = Problem(Reason.TrafficUnwritable, str(fault))
+            raise
+        self._unwritable.pop(key, None)
+
+    async def scale(self, key: ModelKey, scale: Scale) -> None:
+        """All floors in one merge patch, bound to the revision's uid: another of its name is another version."""
+        revision = scale.deployment.revision
+        if revision is None:
+            raise Conflict(f"{scale.deployment.name} has no revision to set floors on")
+        annotations: JsonObject = {**rendering.autoscaling_annotations(scale.autoscaling)}
+        body: JsonObject = {"metadata": {"uid": revision.uid, "annotations": annotations}}
+        place = _Place(REVISIONS, key.namespace, revision.name)
+        await self._write(place, lambda: self._calls.merge(REVISIONS, key.namespace, revision.name, body))
+
+    async def deploy(self, key: ModelKey, deploy: Deploy) -> None:
+        """POST, never apply: what exists already is looked at again."""
+        name = deploy.version.name
+        place = _Place(INFERENCE_SERVICES, key.namespace, name)
+        try:
+            if not deploy.image:
+                runtime = deploy.version.spec.predictor.runtime.value
+                raise Refused(f"runtime {runtime} has no image; set spec.predictor.image or the operator's --image")
+            body = rendering.inference_service(key.namespace, deploy)
+            await self._write(place, lambda: self._calls.create(INFERENCE_SERVICES, key.namespace, body))
+        except Refused as fault:
+            self._refused[key, name] = _undeployed(deploy, fault)
+            raise
+        self._refused.pop((key, name), None)
+
+    async def retire(self, key: ModelKey, retire: Retire) -> None:
+        """Delete exactly this InferenceService; one that is gone, or another of its name, is let be."""
+        deployment = retire.deployment
+        if not deployment.uid:
+            self._refused.pop((key, deployment.name), None)
+            return
+        namespace, name = key.namespace, deployment.name
+        try:
+            await self._calls.delete(INFERENCE_SERVICES, namespace, name, deployment.uid)
+        except NotFound:
+            pass
+        except Conflict:
+            await self._look_again(_Place(INFERENCE_SERVICES, namespace, name))
+            raise
+        await self._look_again(_Place(INFERENCE_SERVICES, namespace, name))
+
+    async def own(self, key: ModelKey, own: Own) -> None:
+        """JSON patch of the references alone, onto what was read; references of other kinds stay."""
+        deployment = own.deployment
+        if not deployment.uid:
+            before = self._refused.get((key, deployment.name))
+            if before:
+                owners = frozenset(uid for _, uid in own.owners)
+                self._refused[key, deployment.name] = replace(before, owners=owners)
+            return
+        live = self._feed.cache.inference_services.get(key.namespace, deployment.name)
+        if live is None or live.uid != deployment.uid:
+            raise Conflict(f"InferenceService {deployment.name} was replaced")
+        body = _reference_patch(live, own)
+        place = _Place(INFERENCE_SERVICES, key.namespace, deployment.name)
+        await self._write(place, lambda: self._calls.patch(INFERENCE_SERVICES, key.namespace, live.name, body))
+
+    async def record(self, key: ModelKey, version: str, status: Status) -> None:
+        """Server-side apply of the whole status, onto the spec that was read."""
+        live = self._feed.cache.versions.get(key.namespace, version)
+        if live is None:
+            raise Conflict(f"ModelVersion {version} is gone")
+        body: JsonObject = {
+            "apiVersion": VERSIONS.api_version,
+            "kind": VERSIONS.kind,
+            "metadata": {
+                "name": version,
+                "namespace": key.namespace,
+                "uid": live.uid,
+                "resourceVersion": live.metadata.resource_version,
+            },
+            "status": status.body(),
+        }
+        place = _Place(VERSIONS, key.namespace, version)
+        await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
+
+    async def _write(self, place: _Place, call: Callable[[], Awaitable[Raw]]) -> None:
+        """Take the answer in at once; after a conflict, what is there now."""
+        try:
+            answer = await call()
+        except Conflict:
+            await self._look_again(place)
+            raise
+        self._feed.observe(place.resource, "MODIFIED", answer)
+
+    async def _look_again(self, place: _Place) -> None:
+        try:
+            raw = await self._calls.get(place.resource, place.namespace, place.name)
+        except NotFound:
+            self._feed.gone(place.resource, place.namespace, place.name)
+        else:
+            self._feed.observe(place.resource, "MODIFIED", raw)
+
+
+def _undeployed(deploy: Deploy, fault: Refused) -> Deployment:
+    return Deployment(
+        name=deploy.version.name,
+        uid="",
+        version=deploy.version.version,
+        spec_hash=deploy.spec_hash,
+        owners=frozenset(uid for _, uid in deploy.owners),
+        problem=Problem(_why(str(fault)), str(fault), permanent=True),
+    )
+
+
+def _why(sentence: str) -> Reason:
+    return Reason.QuotaExceeded if "exceeded quota" in sentence else Reason.AdmissionDenied
+
+
+def _reference_patch(live: InferenceService, own: Own) -> list[JsonObject]:
+    others = [owner.body() for owner in live.metadata.owner_references if owner.kind != VERSIONS.kind]
+    references = [*others, *rendering.owner_references(own.owners)]
+    path = "/metadata/ownerReferences"
+    change: JsonObject = {"op": "add", "path": path, "value": [*references]}
+    if not references:
+        change = {"op": "remove", "path": path}
+    version: JsonObject = {
+        "op": "replace",
+        "path": "/metadata/resourceVersion",
+        "value": live.metadata.resource_version,
+    }
+    return [version, change]

@@ -1,0 +1,62 @@
+"""What the operator can be told at its start: one flag each, no file, no environment."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Resolved flags. `namespaces`: empty means all. `images`: default image by runtime."""
+
+    namespaces: tuple[str, ...]
+    images: Mapping[str, str]
+    health_port: int
+    workers: int
+    version_gateway: str
+    verbose: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Read flags; ends the process with a sentence where one is wrong."""
+    flags = _parser().parse_args(arguments)
+    namespaces = {name.strip() for listed in flags.namespaces for name in listed.split(",")}
+    return Settings(
+        namespaces=tuple(sorted(name for name in namespaces if name)),
+        images=dict(flags.image),
+        health_port=flags.health_port,
+        workers=flags.workers,
+        version_gateway=flags.version_gateway.rstrip("/"),
+        verbose=flags.verbose,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="turnout operator", description=__doc__)
+    add = parser.add_argument
+    add("--namespaces", action="append", default=[], metavar="A,B", help="namespaces to serve; all if not given")
+    add("--image", action="append", default=[], type=_image, metavar="RUNTIME=IMAGE", help="default image of a runtime")
+    add("--health-port", type=int, default=8081, help="port of /livez, /readyz and /metrics (default: 8081)")
+    add("--workers", type=_positive, default=4, help="models that are worked on at once (default: 4)")
+    add(
+        "--version-gateway",
+        default="",
+        metavar="URL",
+        help="where versions' own addresses are reached, for an operator that runs outside of the cluster",
+    )
+    add("--verbose", action="store_true", help="log each pass")
+    return parser
+
+
+def _image(text: str) -> tuple[str, str]:
+    runtime, separator, image = text.partition("=")
+    if not (runtime and separator and image):
+        raise argparse.ArgumentTypeError(f"{text!r} is no RUNTIME=IMAGE, such as sklearn=example.com/predictor:1")
+    return runtime, image
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return number
