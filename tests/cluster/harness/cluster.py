@@ -55,7 +55,7 @@ class Cluster:
 
     def exports(self) -> dict[str, str]:
         """What a shell or a subprocess needs to talk to the cluster."""
-        folders = {str(self.program(name).parent) for name in ("kubectl", "helm")}
+        folders = {str(self.program(name).parent) for name in ("kubectl", "helm", "kubeconform")}
         return {
             "KUBECONFIG": str(self.kubeconfig),
             "PATH": os.pathsep.join([*sorted(folders), os.environ.get("PATH", "")]),

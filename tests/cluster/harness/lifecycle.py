@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -39,13 +40,24 @@ def start(layout: Layout) -> None:
         shutil.rmtree(layout.logs, ignore_errors=True)
         layout.state.mkdir(parents=True, exist_ok=True)
         try:
-            node.start(layout)
-            install.install(layout)
+            _assemble(layout)
         except HarnessError as fault:
             raise HarnessError(f"{fault}\nlast lines of {layout.logs}:\n{node.describe_logs(layout.logs)}") from None
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         birth = {"pid": os.getpid(), "folder": str(Path.cwd()), "since": now}
         layout.birth.write_text(json.dumps(birth))
+
+
+def _assemble(layout: Layout) -> None:
+    """The parts that need each other in order, the others beside them."""
+    with ThreadPoolExecutor(2) as aside:
+        reading = aside.submit(install.read, layout)
+        node.start(layout)
+        joining = aside.submit(node.join, layout)
+        release = reading.result()
+        install.define(layout, release)
+        joining.result()
+    install.install(layout, release)
 
 
 def down(layout: Layout) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.layout import BRIDGE, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, Layout
@@ -107,11 +108,21 @@ def _reaches(namespace: str, prefix: str) -> bool:
 def _forget_cni_results() -> None:
     """The CNI library keeps a file per pod under /var/lib/cni, whatever the configuration says."""
     home = Path("/var/lib/cni")
-    for result in home.glob("results/turnout-*"):
-        result.unlink(missing_ok=True)
+    for pod in sandboxes(path.name for path in home.glob("results/*")):
+        for result in home.glob(f"results/*-{pod}-*"):
+            result.unlink()
     for folder in (home / "results", home / "cache", home):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def sandboxes(names: Iterable[str]) -> set[str]:
+    """The ids of our pods' sandboxes among result files: `turnout-<id>-eth0`; `cni-loopback-<id>-lo` says less.
+
+    >>> sandboxes(["turnout-0a1b-eth0", "cni-loopback-0a1b-lo", "cni-loopback-9f-lo"])
+    {'0a1b'}
+    """
+    return {name.split("-")[1] for name in names if name.startswith("turnout-")}
 
 
 def _remember_settings(path: Path) -> None:

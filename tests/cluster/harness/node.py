@@ -7,7 +7,6 @@ start.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import images, network, pki, processes
@@ -20,15 +19,17 @@ ETCD = "http://127.0.0.1:2379"
 
 
 def start(layout: Layout) -> None:
-    """From a clean machine to a node that is Ready, with the images that the cluster itself runs."""
+    """A clean machine becomes a cluster that has an API server, and no node yet."""
     network.create(layout)
     pki.create(layout.pki)
+    _start_control_plane(layout)
+
+
+def join(layout: Layout) -> None:
+    """This machine becomes the cluster's node, with the images that the cluster itself runs."""
     _start_containerd(layout)
-    with ThreadPoolExecutor(1) as aside:
-        imported = aside.submit(images.import_all, layout)
-        _start_control_plane(layout)
-        with step("images imported (beyond the control plane's start)"):
-            imported.result()  # the kubelet needs the pause image at once
+    with step("images imported"):
+        images.import_all(layout)  # the pause is needed at once: the kubelet starts no pod without it
     _start_kubelet(layout)
     until("node ready", lambda: _node_is_ready(layout))
 

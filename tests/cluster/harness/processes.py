@@ -45,6 +45,19 @@ def ours(layout: Layout) -> dict[int, str]:
     return found
 
 
+def any_runs(program: str) -> bool:
+    """Whether any process of this machine, ours or not, runs a program whose name begins so."""
+    return any(_program(path).startswith(program) for path in Path("/proc").glob("[0-9]*"))
+
+
+def _program(process: Path) -> str:
+    """The name of the file it runs; "" for what is over (a zombie runs none) and for the kernel's own."""
+    try:
+        return os.readlink(process / "exe").removesuffix(" (deleted)").rsplit("/", 1)[-1]
+    except OSError:
+        return ""
+
+
 def _command_if_ours(process: Path, layout: Layout) -> str | None:
     try:
         words = process.joinpath("cmdline").read_bytes().split(b"\0")
