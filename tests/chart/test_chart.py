@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.deploying import CHART, CRD, ROOT, HelmError, Object, assert_valid, find_helm, of_kind, render
+from turnout.api.predictor import Runtime
+from turnout.settings import parse
 
 VALUE_SETS = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
 
 
-def at(tree: object, *path: str | int) -> object:
+def at(tree: Any, *path: str | int) -> Any:
     """What lies there, None where nothing does."""
     for key in path:
         if isinstance(tree, list) and isinstance(key, int) and key < len(tree):
@@ -140,6 +143,16 @@ ARGUMENTS = {
 def test_the_operator_is_started_with(case: str) -> None:
     given, expected = ARGUMENTS[case]
     assert arguments(render(*given)) == expected
+
+
+@pytest.mark.parametrize("value_set", VALUE_SETS)
+def test_the_operator_understands_what_it_is_told(value_set: str) -> None:
+    (container,) = at(
+        of_kind(render(*values_file(value_set)), "Deployment")[0], "spec", "template", "spec", "containers"
+    )
+    settings = parse(container["args"])
+    assert [port["containerPort"] for port in container["ports"]] == [settings.health_port]
+    assert set(settings.images) <= set(Runtime)
 
 
 REFUSED = {

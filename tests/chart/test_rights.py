@@ -1,26 +1,26 @@
 """The operator may do what its code does, and nothing else; people get their rights from Kubernetes' own roles."""
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.chart.test_chart import values_file
 from tests.deploying import ROOT, Object, of_kind, render
-from turnout.platform.kubernetes import resources
-from turnout.platform.kubernetes.resources import Resource
+from turnout.platform.kubernetes.resources import WATCHED, Resource
 
 Right = tuple[str, str, str]  # API group, resource, verb
 
 ENGINE = ROOT / "operator" / "turnout" / "platform" / "kubernetes"
-VERBS = {  # what a method of Calls needs; an apply may find nothing there
-    "get": {"get"},
-    "list": {"list"},
+VERBS = {  # what each call needs; an apply may find nothing there
     "create": {"create"},
     "apply": {"create", "patch"},
     "merge": {"patch"},
     "patch": {"patch"},
     "delete": {"delete"},
+    "_Place": {"get"},  # what was written is read again after a conflict
 }
 WATCHING = {"list", "watch"}
 
@@ -42,23 +42,24 @@ def operators(*arguments: str) -> list[Object]:
 
 
 def calls() -> Iterator[tuple[str, Resource, str]]:
-    """Each call of the engine to the API server: method, kind, subresource."""
-    for path in sorted(ENGINE.glob("*.py")):
+    """Each call of the engine that names a kind: its function, the kind, and the subresource."""
+    for path in sorted(ENGINE.glob("[a-z]*.py")):
+        module = importlib.import_module(f"turnout.platform.kubernetes.{path.stem}")
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                kind = node.args[0].attr if isinstance(node.args[0], ast.Attribute) else getattr(node.args[0], "id", "")
-                resource = getattr(resources, kind, None)
-                if node.func.attr in VERBS and isinstance(resource, Resource):
-                    subs = [word.value for word in node.keywords if word.arg == "sub"]
-                    yield node.func.attr, resource, str(ast.literal_eval(subs[0])) if subs else ""
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Name):
+                function = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+                resource = getattr(module, node.args[0].id, None)
+                if function in VERBS and isinstance(resource, Resource):
+                    subs = [ast.literal_eval(word.value) for word in node.keywords if word.arg == "sub"]
+                    yield function, resource, subs[0] if subs else ""
 
 
 def used() -> set[Right]:
-    watched = {(each.group, each.plural, verb) for each in resources.WATCHED for verb in WATCHING}
+    watched = {(each.group, each.plural, verb) for each in WATCHED for verb in WATCHING}
     called = {
         (resource.group, f"{resource.plural}/{sub}" if sub else resource.plural, verb)
-        for method, resource, sub in calls()
-        for verb in VERBS[method] - ({"create"} if sub else set())
+        for function, resource, sub in calls()
+        for verb in VERBS[function] - ({"create"} if sub else set())
     }
     return watched | called
 
@@ -103,3 +104,31 @@ def test_people_have_a_role_that_is_part_of_kubernetes_own(who: str) -> None:
     assert aggregated == parts
     assert {verb for group, resource, verb in rights(role) if (group, resource) == VERSIONS} == verbs
     assert {group for group, _, _ in rights(role)} == {"turnout.dev"}
+
+
+KINDS = {
+    "ModelVersions": ("turnout.dev", "modelversions"),
+    "their status": ("turnout.dev", "modelversions/status"),
+    "InferenceServices": ("serving.kserve.io", "inferenceservices"),
+    "Knative Routes": ("serving.knative.dev", "routes"),
+    "Knative Revisions": ("serving.knative.dev", "revisions"),
+    "Knative Services": ("serving.knative.dev", "services"),
+    "PodAutoscalers": ("autoscaling.internal.knative.dev", "podautoscalers"),
+    "pods": ("", "pods"),
+    "Services": ("", "services"),
+    "Events": ("", "events"),
+}
+
+
+def documented() -> Iterator[Right]:
+    """The table of docs/install.md, `; their status: patch` read as a row of its own."""
+    section = (ROOT / "docs" / "install.md").read_text().partition("## Rights")[2].partition("\n## ")[0]
+    for what, verbs in re.findall(r"^\| ([A-Zp][^|]+) \| ([a-z][^|]+) \|$", section, re.MULTILINE):
+        for kinds, granted in [(what, verbs.split(";")[0]), *(part.split(":") for part in verbs.split("; ")[1:])]:
+            for name in kinds.split(", "):
+                yield from ((*KINDS[name], verb) for verb in granted.strip().split(", "))
+
+
+def test_the_documented_rights_are_the_roles() -> None:
+    (role,) = operators()
+    assert set(documented()) == rights(role)
