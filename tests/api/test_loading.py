@@ -290,4 +290,31 @@ def test_too_many_entries_of_a_map_are_told() -> None:
 
 def test_where_the_schema_says_nothing_pydantic_speaks() -> None:
     (said,) = told(HEAD.replace("{name: digits-1}", "{name: digits-1, labels: {tier: 1}}"))
-    assert said == "a.yaml:3: metadata.labels.tier: found 1, Input should be a valid string"
+    assert said == 'a.yaml:3: metadata.labels.tier: found 1, Input should be a valid string; write it in quotes: "1"'
+
+
+@pytest.mark.parametrize(
+    ("predictor", "sentence"),
+    [
+        pytest.param(
+            "env: [{name: THREADS, value: 2}]",
+            "a.yaml:9: spec.predictor.env[0].value: found 2, must be text, 0 to 4096 characters; "
+            'write it in quotes: "2"',
+            id="a number for text",
+        ),
+        pytest.param(
+            "env: [{name: DEBUG, value: true}]",
+            "a.yaml:9: spec.predictor.env[0].value: found true, must be text, 0 to 4096 characters; "
+            'write it in quotes: "true"',
+            id="a switch for text",
+        ),
+        pytest.param(
+            "resources: {requests: {cpu: 0.5}}",
+            "a.yaml:9: spec.predictor.resources.requests.cpu: found 0.5, must be a whole number or a quantity in "
+            'quotes, such as "250m", "0.5" or "2Gi"',
+            id="a fraction for a quantity",
+        ),
+    ],
+)
+def test_what_is_missing_its_quotes_is_told_so(predictor: str, sentence: str) -> None:
+    assert told(HEAD.replace("runtime: sklearn", f"runtime: sklearn\n    {predictor}")) == [sentence]

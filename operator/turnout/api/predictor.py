@@ -18,8 +18,8 @@ URI_PATTERN = r"^(s3|gs|pvc|hf|https|oci|file)://[^ ]+$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 Quantity = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if type(value) is int else value),
     Field(pattern=QUANTITY_PATTERN, max_length=32, json_schema_extra={"x-kubernetes-int-or-string": True}),
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
 ]
 Quantities = Annotated[Mapping[Annotated[str, Field(max_length=128)], Quantity], Field(max_length=16)]
 

@@ -18,12 +18,14 @@ from pydantic_core import ErrorDetails
 from turnout.api.base import RULE_ERROR, JsonObject
 from turnout.api.crd import root_schema
 from turnout.api.documents import FieldPath
+from turnout.api.predictor import QUANTITY_PATTERN
 from turnout.api.scalars import DECIMAL_PATTERN, DIGEST_PATTERN, DURATION_PATTERN, NAME_PATTERN
 
 PATTERNS = {
     DURATION_PATTERN: "must be a length of time such as 30s, 5m or 1h30m",
     DECIMAL_PATTERN: 'must be a decimal number in quotes, such as "0.01"',
     DIGEST_PATTERN: "must be sha256: and 64 hexadecimal digits",
+    QUANTITY_PATTERN: 'must be a whole number or a quantity in quotes, such as "250m", "0.5" or "2Gi"',
     NAME_PATTERN: "must be a lower-case letter, then letters, digits and dashes, no dash at the end",
 }
 TYPES = {
@@ -83,8 +85,11 @@ def _fault(error: ErrorDetails) -> Fault:
 
 def _by_schema(path: FieldPath, error: ErrorDetails) -> str:
     """What the schema asks of the field; pydantic's own words only where the schema says nothing."""
-    asked = ", ".join(_demands(_schema_at(path)))
-    return f"found {shown(error['input'])}, {asked or error['msg']}"
+    schema, found = _schema_at(path), error["input"]
+    asked = ", ".join(_demands(schema)) or error["msg"]
+    unquoted = isinstance(found, int | float) and error["type"] == "string_type"
+    hint = f'; write it in quotes: "{shown(found)}"' if unquoted and schema.get("pattern") not in PATTERNS else ""
+    return f"found {shown(found)}, {asked}{hint}"
 
 
 def _demands(schema: JsonObject) -> Iterator[str]:
@@ -95,7 +100,7 @@ def _demands(schema: JsonObject) -> Iterator[str]:
         yield f"must be {TYPES[kind]}" + (f" of the form {pattern}" if pattern else "")
     if "minimum" in schema and "maximum" in schema:
         yield f"from {schema['minimum']} to {schema['maximum']}"
-    if "maxLength" in schema and pattern not in (DURATION_PATTERN, DECIMAL_PATTERN, DIGEST_PATTERN):
+    if "maxLength" in schema and (pattern == NAME_PATTERN or pattern not in PATTERNS):
         yield f"{schema.get('minLength', 0)} to {schema['maxLength']} characters"
     if "maxItems" in schema:
         yield f"{schema.get('minItems', 0)} to {schema['maxItems']} entries"

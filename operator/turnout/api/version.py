@@ -160,6 +160,13 @@ class ModelVersion(Authored):
             holds=_has_usable_name,
             field="metadata.name",
         ),
+        Rule(
+            cel="self.spec.model != self.metadata.name && self.spec.model != self.metadata.name + '-predictor'",
+            sentence="the model has another name than the version's own objects, which are called metadata.name and "
+            "metadata.name-predictor",
+            holds=lambda version: version.model not in (version.name, f"{version.name}-predictor"),
+            field="spec.model",
+        ),
     )
 
     api_version: Literal["turnout.dev/v1alpha1"] = API_VERSION
