@@ -27,9 +27,20 @@ def of_build(dockerfile: Path, context: Path, target: str, arguments: Mapping[st
     ignore = context / ".dockerignore"
     parts = [text, target, json.dumps(dict(sorted(arguments.items())))]
     parts.append(ignore.read_text() if ignore.exists() else "")
-    for source in sources(text):
+    for source in sources(filled_in(text, arguments)):
         parts += [f"{path.relative_to(context)} {_digest_of(path)}" for path in _files(context, source)]
     return digest(*parts)
+
+
+def filled_in(dockerfile: str, arguments: Mapping[str, str]) -> str:
+    """The text with ${NAME} replaced by its build argument, or by the default that ARG gives it.
+
+    >>> filled_in("ARG A=x\\nCOPY ${A} ${B} /", {"B": "y"})
+    'ARG A=x\\nCOPY x y /'
+    """
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
+    values = {**defaults, **arguments}
+    return re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), dockerfile)
 
 
 def sources(dockerfile: str) -> list[str]:
