@@ -3,8 +3,11 @@
 Looked at again in every pass, so that a version is accepted as soon as its cause has gone.
 """
 
+from datetime import datetime
+
 from turnout.api.reasons import Reason, State
 from turnout.api.served import unserved
+from turnout.api.status import EPOCH
 from turnout.api.version import ModelVersion
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.snapshot import Deployment, Problem, Snapshot
@@ -27,8 +30,8 @@ def _not_served(version: ModelVersion) -> Problem | None:
     return Problem(Reason.NotServed, "; ".join(map(str, fields)), permanent=True)
 
 
-def _seniority(version: ModelVersion) -> tuple[str, str]:
-    return str(version.metadata.creation_timestamp), version.uid
+def _seniority(version: ModelVersion) -> tuple[datetime, str]:
+    return version.metadata.creation_timestamp or EPOCH, version.uid
 
 
 def _duplicate(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Problem | None:

@@ -60,18 +60,20 @@ def floor(selection: Selection, member: Member, now: datetime) -> int:
 
 
 def _stable_floor(selection: Selection, stable: Member) -> int:
-    rollouts = [m for m in selection.occupants if m.state in STABLE_KEEPS]
+    rollouts = [m for m in selection.members.values() if m is not stable and m.state in STABLE_KEEPS]
     kept = max((m.status.capacity or 1 for m in rollouts), default=0)
+    if stable.is_down:
+        kept = max(kept, 1)  # it comes back with its pods, so it must go on trying
     ceiling = stable.version.spec.scaling.max_replicas if stable.version else kept
     return max(own_floor(stable), min(kept, ceiling))
 
 
 def _leaving_floor(member: Member, now: datetime) -> int:
-    """Pods stay until scaleDownAt, as the instant way back or for a look at what went wrong."""
+    """Pods stay until scaleDownAt, as the instant way back or for a look at what went wrong; and with a share."""
     stays = member.status.scale_down_at is not None and now < member.status.scale_down_at
-    if not stays and not (member.state is State.RollingBack or (member.is_ghost and member.observed_percent)):
-        return 0
-    return member.revision.autoscaling.min_pods if member.revision else 0
+    if stays or member.state is State.RollingBack or member.observed_percent:
+        return member.revision.autoscaling.min_pods if member.revision else 0
+    return 0
 
 
 def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscaling | None:

@@ -206,4 +206,4 @@ def _ready(version: ModelVersion, status: Status) -> Judgement:
             return UNKNOWN, reason, status.message
 
 
-_DEAD = frozenset({Reason.Crashed, Reason.ReadinessLost, Reason.Evicted, Reason.RevisionGone})
+_DEAD = frozenset({Reason.Crashed, Reason.ReadinessLost, Reason.Evicted, Reason.RevisionGone, Reason.TrafficStuck})

@@ -5,6 +5,7 @@ next one. See plan.py for why this survives a kill between any two writes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import State
@@ -13,13 +14,14 @@ from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
 from turnout.rollout.happenings import ghost_event, happenings, traffic_events
-from turnout.rollout.health import next_look
+from turnout.rollout.health import FROZEN_AFTER, next_look
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.launching import request
 from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire, RouteChange, Scale
-from turnout.rollout.selection import GHOST_START_DEADLINE, Member, Selection, is_stable_state, select
-from turnout.rollout.snapshot import Snapshot, Split
+from turnout.rollout.selection import Member, Selection, is_stable_state, select
+from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights
+from turnout.rollout.standing import window_of
 from turnout.rollout.traffic import PATIENCE
 from turnout.rollout.transitions import advance
 
@@ -75,22 +77,24 @@ def _route_change(selection: Selection, weights: Weights) -> tuple[RouteChange |
     route, split = selection.route, desired_split(selection, weights)
     if not split or sum(share.percent for share in split) != 100:
         return None, ()
+    if route is None and selection.snapshot.trouble:
+        return None, ()  # it may be there and unseen
     owners = selection.owners
     same_owners = route is not None and route.owners == {uid for _, uid in owners}
     if route is not None and route.written == split and same_owners:
         return None, ()
-    if _backs_off(selection):
+    if _backs_off(selection, weights):
         return None, ()
     change = RouteChange(split=split, owners=owners, fallback=_fallback(selection, split))
     if route is not None and route.written == split:
-        return change, ()
+        return change, tuple(_ghosts(selection, route))
     drifted = route is not None and bool(route.foreign_edits) and _wish_is_recorded(selection, weights)
-    events = [*traffic_events(selection, split, drifted), *_ghosts(selection)]
-    return change, tuple(events)
+    return change, tuple(traffic_events(selection, split, drifted))
 
 
-def _ghosts(selection: Selection) -> Iterator[Event]:
-    stable = selection.stable
+def _ghosts(selection: Selection, route: Route) -> Iterator[Event]:
+    """Told when its reference goes: that happens once."""
+    stable = selection.stable if route.owners - {uid for _, uid in selection.owners} else None
     teller = selection.target or next((m for m, _ in _versioned(selection)), None)
     if stable and stable.is_ghost and teller and teller.version:
         yield ghost_event(stable, teller.version)
@@ -101,9 +105,10 @@ def _wish_is_recorded(selection: Selection, weights: Weights) -> bool:
     return all(v.status.weight.desired == weights.get(v.name, 0) for _, v in _versioned(selection))
 
 
-def _backs_off(selection: Selection) -> bool:
+def _backs_off(selection: Selection, weights: Weights) -> bool:
+    """Only putting back can wait: whatever this pass itself wants, a dead version's drop above all, cannot."""
     route = selection.route
-    if route is None or not route.contended or any(m.observed_percent and m.death for m in selection.members.values()):
+    if route is None or not route.contended or not _wish_is_recorded(selection, weights):
         return False
     return selection.snapshot.now - route.foreign_edits[-1] < BACK_OFF
 
@@ -153,9 +158,14 @@ def _why_gone(member: Member, selection: Selection) -> str:
         return f"it is {member.state}"
     kept = member.version.spec.rollout.rollback_window.max_age.delta
     since = member.status.state_since
-    if member.state in ABANDONED and since and selection.snapshot.now - since >= kept:
+    if _is_abandoned(member.status) and since and selection.snapshot.now - since >= kept:
         return f"it is {member.state} since {since:%Y-%m-%d}"
     return ""
+
+
+def _is_abandoned(status: Status) -> bool:
+    """Not to return but by a whole rollout."""
+    return status.state in ABANDONED or (status.state is State.Standby and status.promoted_at is None)
 
 
 def _own(selection: Selection) -> Iterator[Own]:
@@ -168,15 +178,14 @@ def _own(selection: Selection) -> Iterator[Own]:
 
 def _probe(selection: Selection) -> Iterator[ProbeRequest]:
     """Ask the warming version for its examples' answers, and stable for its contract to compare."""
-    for member, version in _versioned(selection):
+    for member in selection.members.values():
         if member.state is not State.Warming or not _unprobed(member, selection):
             continue
-        yield request(member, version)
+        yield request(member, selection.snapshot.key.model)
     warming = any(m.state is State.Warming for m in selection.members.values())
     stable = selection.stable
-    if warming and stable and stable.version and stable.ready_pods and _unprobed(stable, selection):
-        asked = request(stable, stable.version)
-        yield ProbeRequest(asked.version, asked.revision, asked.revision_uid, asked.model, 0, asked.timeout)
+    if warming and stable and stable.ready_pods and _unprobed(stable, selection):
+        yield replace(request(stable, selection.snapshot.key.model), requests=0)
 
 
 def _unprobed(member: Member, selection: Selection) -> bool:
@@ -192,26 +201,22 @@ def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[dateti
     due = [
         moment
         for member in selection.members.values()
-        for moment in _moments_of(member, record.get(member.name, member.status))
+        for moment in _moments_of(member, record.get(member.name, member.status), selection)
     ]
     route = selection.route
-    if route is not None and not route.in_sync:
-        due.append((route.unsynced_since or now) + timedelta(seconds=STUCK))
+    if route is not None and route.unsynced_since:
+        due.extend(route.unsynced_since + wait for wait in (FROZEN_AFTER, timedelta(seconds=STUCK)))
     if route is not None and route.contended:
         due.append(route.foreign_edits[-1] + BACK_OFF)
-    looks = (next_look(m.revision, now, _deadline(m)) for m in selection.members.values() if _serves(m))
+    looks = (next_look(m.revision, now, m.start_deadline) for m in selection.members.values() if _serves(m))
     return (moment for moment in (*due, *looks) if moment is not None and moment > now)
-
-
-def _deadline(member: Member) -> timedelta:
-    return member.version.spec.rollout.progress_deadline.delta if member.version else GHOST_START_DEADLINE
 
 
 def _serves(member: Member) -> bool:
     return bool(member.observed_percent) or member.state in NEEDS_DEPLOYMENT
 
 
-def _moments_of(member: Member, status: Status) -> Iterator[datetime | None]:
+def _moments_of(member: Member, status: Status, selection: Selection) -> Iterator[datetime | None]:
     version = member.version
     if version is None:
         return
@@ -220,7 +225,7 @@ def _moments_of(member: Member, status: Status) -> Iterator[datetime | None]:
     if status.state is State.Deploying and status.progress_since:
         yield status.progress_since + rollout.progress_deadline.delta
     if status.state is State.Warming and status.state_since:
-        yield status.state_since + request(member, version).timeout
+        yield status.state_since + request(member, version.model).timeout
     if status.step and status.state is State.Paused:
         yield status.step.deadline
     if status.step and status.state is State.Progressing and status.step.started_at:
@@ -228,6 +233,6 @@ def _moments_of(member: Member, status: Status) -> Iterator[datetime | None]:
     if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
         yield status.rollout_started_at + rollout.deadline.delta
     if status.state is State.Standby and status.replaced_at:
-        yield status.replaced_at + rollout.rollback_window.max_age.delta
-    if status.state in ABANDONED and status.state_since:
+        yield status.replaced_at + window_of(selection, version).max_age.delta
+    if _is_abandoned(status) and status.state_since:
         yield status.state_since + rollout.rollback_window.max_age.delta

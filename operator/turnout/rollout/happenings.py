@@ -16,7 +16,6 @@ ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Queued: (EventReason.Queued, False),
     State.Deploying: (EventReason.RolloutStarted, False),
     State.Paused: (EventReason.Paused, False),
-    State.Held: (EventReason.Held, True),
     State.Live: (EventReason.Promoted, False),
     State.Standby: (EventReason.Standby, False),
     State.RollingBack: (EventReason.RollbackStarted, True),
@@ -28,6 +27,15 @@ ENTERED: Mapping[State, tuple[EventReason, bool]] = {
 }
 """The event of entering a state, and whether it is a warning. Other states are told by their steps."""
 
+SAID: Mapping[Reason, EventReason] = {
+    Reason.LastServing: EventReason.LastServing,
+    Reason.KServeMissing: EventReason.DependencyMissing,
+    Reason.EnvoyMissing: EventReason.DependencyMissing,
+    Reason.PortTaken: EventReason.DependencyMissing,
+    Reason.QuotaExceeded: EventReason.QuotaExceeded,
+}
+"""The warning of a reason that comes up."""
+
 BECAME: Mapping[tuple[ConditionType, ConditionStatus], tuple[EventReason, bool]] = {
     (ConditionType.RevisionPinned, ConditionStatus.FALSE): (EventReason.UnplannedRevision, True),
     (ConditionType.Contended, ConditionStatus.TRUE): (EventReason.Contended, True),
@@ -35,17 +43,28 @@ BECAME: Mapping[tuple[ConditionType, ConditionStatus], tuple[EventReason, bool]]
 """The event of a condition that turns."""
 
 
+SPOKE: Mapping[tuple[ConditionType, Reason], EventReason] = {
+    (ConditionType.Stalled, Reason.DeadlineExceeded): EventReason.DeadlineExceeded,
+    (ConditionType.TrafficInSync, Reason.TrafficStuck): EventReason.TrafficStuck,
+    (ConditionType.TrafficInSync, Reason.TrafficUnwritable): EventReason.TrafficUnwritable,
+}
+"""The warning of a condition that takes up a reason."""
+
+
 def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
     """Compare what was recorded with what is about to be."""
     before = version.status
     if after.state is not before.state and after.state is not None:
         yield from _entered(version, before, after)
+    elif after.hold is not None and after.hold != before.hold:
+        yield _held(version, after)
     if after.revision is not None and before.revision is None and after.state is State.Warming:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
         yield _event(version, EventReason.StepEntered, _step_text(after, after.step))
-    if after.reason is Reason.LastServing and before.reason is not Reason.LastServing:
-        yield _event(version, EventReason.LastServing, after.message, warning=True)
+    told = SAID.get(after.reason) if after.reason and after.reason is not before.reason else None
+    if told:
+        yield _event(version, told, after.message, warning=True)
     yield from _turned(version, before, after)
 
 
@@ -73,10 +92,20 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if before.state is State.Warming and after.state in {State.Progressing, State.Paused, State.Promoting}:
         yield _event(version, EventReason.WarmedUp, "it answered its examples as the artifact says")
     first = before.state in {None, State.Pending} and after.state is State.Standby
+    if after.state is State.Held:
+        yield _held(version, after)
+        return
     told = ENTERED.get(after.state) if after.state and not first else None
-    if told and after.reason is not Reason.PausedByPlan:  # told as a step
+    blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
+    if told and after.reason is not Reason.PausedByPlan and not blocked:  # told as a step
         reason = f"{after.reason}: " if after.reason and after.reason.value != told[0].value else ""
         yield _event(version, told[0], f"{reason}{after.message}", warning=told[1])
+
+
+def _held(version: ModelVersion, after: Status) -> Event:
+    blocked = after.hold is not None and after.hold.reason is Reason.RollbackBlocked
+    told = EventReason.RollbackBlocked if blocked else EventReason.Held
+    return _event(version, told, f"{after.reason}: {after.message}", warning=True)
 
 
 def _turned(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
@@ -85,9 +114,10 @@ def _turned(version: ModelVersion, before: Status, after: Status) -> Iterator[Ev
         told = BECAME.get((ConditionType(condition.type), condition.status))
         if told and (was is None or was.status is not condition.status):
             yield _event(version, told[0], condition.message, warning=told[1])
-    stalled, was = after.condition(ConditionType.Stalled), before.condition(ConditionType.Stalled)
-    if stalled and stalled.reason == Reason.DeadlineExceeded and (not was or was.reason != stalled.reason):
-        yield _event(version, EventReason.DeadlineExceeded, stalled.message, warning=True)
+    for (kind, reason), event in SPOKE.items():
+        now, was = after.condition(kind), before.condition(kind)
+        if now and now.reason == reason and (was is None or was.reason != reason):
+            yield _event(version, event, now.message, warning=True)
 
 
 def traffic_events(selection: Selection, split: Split, drifted: bool) -> Iterator[Event]:

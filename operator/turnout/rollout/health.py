@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason
-from turnout.rollout.snapshot import Revision
+from turnout.rollout.snapshot import Revision, Route
 
 GRACE = timedelta(seconds=3)
 """How long a revision may be without a ready pod when nothing of it has crashed."""
+
+
+FROZEN_AFTER = timedelta(seconds=10)
+"""How long a Route may fail to take a split before what freezes it is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,16 @@ def _only_replacements(revision: Revision) -> bool:
     return ready_at is not None and all(
         pod.leaving or (pod.created_at is not None and pod.created_at > ready_at) for pod in revision.pods
     )
+
+
+def freezes(revision: Revision, route: Route, now: datetime) -> Death | None:
+    """A target that is not Ready and has no pod keeps every split from taking effect, the one without it not."""
+    if revision.servable or revision.ready_pods or route.in_sync or route.unsynced_since is None:
+        return None
+    if now - route.unsynced_since < FROZEN_AFTER or not route.percent_written(revision.name):
+        return None
+    text = f"the Route takes no split since {route.unsynced_since:%H:%M:%S} because its revision is not Ready"
+    return Death(Reason.TrafficStuck, text, own_fault=False)
 
 
 def next_look(revision: Revision | None, now: datetime, start_deadline: timedelta) -> datetime | None:

@@ -2,14 +2,16 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
+from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import Strategy, Warmup
 from turnout.api.status import RevisionStatus, Status, Verdict
 from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, needed
 from turnout.rollout.plan import ProbeRequest
-from turnout.rollout.record import end_attempt, enter, go_on
+from turnout.rollout.record import end_attempt, enter, go_on, promote
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Probe
 from turnout.rollout.steps import first_step_in_traffic, first_weight, steps_of
@@ -18,10 +20,15 @@ from turnout.rollout.steps import first_step_in_traffic, first_weight, steps_of
 def deploying(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Pin the revision once it is Ready and has the pods that its first share needs; fail at the deadline."""
     now, status = selection.snapshot.now, member.status
-    problem = member.deployment.problem if member.deployment else selection.snapshot.trouble
-    if problem and problem.permanent and member.deployment:
+    trouble = selection.snapshot.trouble if member.deployment is None else None
+    if trouble:  # no fault of this version: its clock begins when the engine can work
+        return enter(status, State.Deploying, trouble.reason, now, progress_since=None)
+    problem = member.deployment.problem if member.deployment else None
+    if problem and problem.permanent:
         return fail(status, problem.reason, problem.message, now)
-    started = status.progress_since or now
+    if status.progress_since is None:
+        return enter(status, State.Deploying, Reason.AwaitingRevision, now, progress_since=now)
+    started = status.progress_since
     if now - started >= version.spec.rollout.progress_deadline.delta:
         text = f"not ready within {version.spec.rollout.progress_deadline}"
         last = f": {problem.message}" if problem else ""
@@ -40,19 +47,20 @@ def warming(member: Member, version: ModelVersion, selection: Selection) -> Stat
     """Wait for the examples' answers, compare the contract with stable's, then meet the first callers."""
     now, status = selection.snapshot.now, member.status
     if member.revision is None:
-        return redeploy(status, now)
+        return redeploy(status, version, Reason.RevisionReplaced, now)
     if member.death and member.death.own_fault:
         return fail(status, member.death.reason, member.death.message, now)
     probe = selection.snapshot.probes.get(member.revision.uid)
     if probe and probe.done and probe.problem:
         return fail(status, probe.problem.reason, probe.problem.message, now)
-    timeout = request(member, version).timeout
+    timeout = request(member, version.model).timeout
     if now - (status.state_since or now) >= timeout:
         text = f"its examples were not answered within {timeout.total_seconds():.0f} s"
         return fail(status, Reason.WarmupTimeout, text, now)
     if not probe or not probe.done:
         return status
-    difference = _contract_difference(probe, selection) if not version.spec.rollout.allow_contract_change else ""
+    known = version.spec.rollout.allow_contract_change or status.promoted_at
+    difference = "" if known else _contract_difference(probe, selection)
     if difference is None:
         return status  # stable is still waking up, to be asked for its contract
     if difference:
@@ -64,10 +72,12 @@ def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -
     now = selection.snapshot.now
     size = capacity(selection, version)
     if selection.stable is None:
-        return enter(status, State.Promoting, Reason.FirstVersion, now, capacity=size)
+        return promote(status, Reason.FirstVersion, size, now)
+    if status.promoted_at:
+        return promote(status, Reason.FastReturn, size, now)
     if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE:
-        return enter(status, State.Promoting, Reason.PlanCompleted, now, capacity=size)
-    return go_on(status, first_step_in_traffic(status), Reason.StepInProgress, now, capacity=size)
+        return promote(status, Reason.PlanCompleted, size, now)
+    return go_on(status, first_step_in_traffic(status), size, now)
 
 
 def fail(status: Status, reason: Reason, message: str, now: datetime) -> Status:
@@ -76,12 +86,13 @@ def fail(status: Status, reason: Reason, message: str, now: datetime) -> Status:
     return end_attempt(status, State.Failed, reason, now, verdict=verdict, scale_down_at=None)
 
 
-def redeploy(status: Status, now: datetime) -> Status:
-    """What ran it was taken away or replaced: another version under the same name, to be looked at anew."""
-    return enter(status, State.Deploying, Reason.RevisionReplaced, now, revision=None, step=None, progress_since=now)
+def redeploy(status: Status, version: ModelVersion, reason: Reason, now: datetime) -> Status:
+    """What ran it was taken away or replaced, or its record cannot be read: it is looked at anew, from the start."""
+    plan = status.plan or resolve_plan(version.spec).status()
+    return enter(status, State.Deploying, reason, now, revision=None, step=None, plan=plan, progress_since=now)
 
 
-def request(member: Member, version: ModelVersion) -> ProbeRequest:
+def request(member: Member, model: str) -> ProbeRequest:
     """What to ask of a warming version; without a warmup step its contract alone, within the usual timeout."""
     steps = steps_of(member.status)
     step = steps[0].warmup if steps and steps[0].warmup else Warmup(requests=0)
@@ -90,7 +101,7 @@ def request(member: Member, version: ModelVersion) -> ProbeRequest:
         version=member.name,
         revision=revision.name if revision else "",
         revision_uid=revision.uid if revision else "",
-        model=version.model,
+        model=model,
         requests=step.requests,
         timeout=step.timeout.delta,
     )
@@ -106,7 +117,16 @@ def _contract_difference(probe: Probe, selection: Selection) -> str | None:
         return None
     if known.problem or known.contract == probe.contract:
         return ""
-    ours, theirs = json.loads(probe.contract), json.loads(known.contract)
+    ours, theirs = _fields(probe.contract), _fields(known.contract)
     differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
     parts = "; ".join(f"{key}: {ours.get(key)} instead of {theirs.get(key)}" for key in differing)
     return f"{parts}. Set rollout.allowContractChange: true if callers are ready for it"
+
+
+def _fields(contract: str) -> dict[str, Any]:
+    """A contract by its parts; one that is no JSON object is one part."""
+    try:
+        read = json.loads(contract)
+    except ValueError:
+        read = contract
+    return read if isinstance(read, dict) else {"contract": read}

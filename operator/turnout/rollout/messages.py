@@ -28,6 +28,8 @@ def message(member: Member, status: Status, selection: Selection) -> str:
             return _finding(status)
         case State.Live:
             return _live(member, status)
+        case State.Pending if selection.snapshot.trouble:
+            return selection.snapshot.trouble.message
         case State.Standby | State.Superseded | State.Archived | State.Queued:
             return _waiting(status, selection)
         case _:
@@ -37,14 +39,14 @@ def message(member: Member, status: Status, selection: Selection) -> str:
 def _deploying(member: Member, status: Status, selection: Selection) -> str:
     version = member.version
     problem = member.deployment.problem if member.deployment else selection.snapshot.trouble
-    gives_up = ""
-    if version and status.progress_since:
-        gives_up = f"gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
+    says = status.reason.sentence.rstrip(".") if status.reason else "it is being made"
     if problem:
-        return f"{problem.message}; {gives_up}"
-    if status.reason is Reason.AwaitingPods and version:
-        return f"{member.ready_pods} of {needed(member, first_weight(version, status))} pods ready; {gives_up}"
-    return f"{status.reason.sentence if status.reason else ''} It {gives_up}".strip()
+        says = problem.message
+    elif status.reason is Reason.AwaitingPods and version:
+        says = f"{member.ready_pods} of {needed(member, first_weight(version, status))} pods ready"
+    if version is None or status.progress_since is None:
+        return says
+    return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
 
 
 def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
@@ -59,8 +61,9 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.StableUnhealthy | Reason.RollbackBlocked | Reason.LivingFallback if selection.stable:
             dead = selection.stable.death
             return f"{selection.stable.name} is dead ({dead.message if dead else 'it was'}); this one carries on"
-        case Reason.Evicted | Reason.RevisionGone:
-            return f"its pods were taken away at {percent}; it returns when they are ready"
+        case Reason.Evicted | Reason.TrafficStuck:
+            cause = member.death.message if member.death else "its pods were taken away"
+            return f"{cause}; it returns to {percent} when its pods are ready"
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
     return f"{percent} since {clock(status.step.started_at if status.step else None)}"

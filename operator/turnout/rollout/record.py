@@ -5,12 +5,12 @@ from typing import Any
 
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
-from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause, Verdict, WeightStatus
+from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause, StepStatus, Verdict, WeightStatus
 from turnout.api.version import ModelVersion
 from turnout.rollout.health import Death
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.selection import Member, Selection
-from turnout.rollout.steps import enter_step, remaining
+from turnout.rollout.steps import enter_step, remaining, steps_of, weight_of
 
 HISTORY = 5
 """Attempts that are kept, for people."""
@@ -30,9 +30,9 @@ def enter(status: Status, state: State, reason: Reason, now: datetime, **facts: 
 
 def hold(status: Status, reason: Reason, now: datetime) -> Status:
     """Wait; the hold's own moment is that of its reason."""
-    if status.hold and status.hold.reason is reason:
+    if status.state is State.Held and status.hold and status.hold.reason is reason:
         return status
-    return enter(status, State.Held, reason, now, hold=Hold(reason=reason, since=now))
+    return enter(status, State.Held, reason, now, hold=Hold(reason=reason, since=now), step=_stand_still(status, now))
 
 
 def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int, image: str) -> Status:
@@ -51,7 +51,7 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
 def condemn(status: Status, outcome: State, reason: Reason, message: str, now: datetime) -> Status:
     """Write the verdict down before the effect that it causes; the share goes in the next pass at the latest."""
     verdict = Verdict(outcome=outcome, reason=reason, message=message, at=now)
-    return enter(status, State.RollingBack, reason, now, verdict=verdict, step=_stopped(status))
+    return enter(status, State.RollingBack, reason, now, verdict=verdict, step=_ended(status))
 
 
 def condemn_dead(status: Status, death: Death, now: datetime) -> Status:
@@ -74,52 +74,56 @@ def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, *
 
 def _max_weight(status: Status) -> int:
     """The greatest share of the attempt: weights rise within it, so that of the last step in force."""
-    if status.state is State.Live or status.state is State.Promoting:
-        return 100
-    steps = status.plan.steps[: status.step.index + 1] if status.plan and status.step else ()
-    reached = [s.set_weight for s in steps if s.set_weight is not None]
-    return max((*reached, status.weight.observed), default=0)
+    return max(weight_of(status), status.weight.observed)
 
 
-def _stopped(status: Status) -> Any:
+def _ended(status: Status) -> StepStatus | None:
     return status.step.model_copy(update={"paused": None, "deadline": None}) if status.step else None
 
 
-def go_on(status: Status, index: int, reason: Reason, now: datetime, **facts: Any) -> Status:
-    """Begin the step of `index`; behind the last there is only promotion."""
+def go_on(status: Status, index: int, size: int, now: datetime) -> Status:
+    """Begin the step of `index` at that capacity; behind the last there is only promotion."""
     step = enter_step(status, index, now)
-    if step.verb is None:
-        return enter(status, State.Promoting, Reason.PlanCompleted, now, step=step, **facts)
-    state = State.Paused if step.deadline else State.Progressing
-    reason = Reason.PausedByPlan if step.deadline else reason
-    return enter(status, state, reason, now, step=step, **facts)
+    return resume(status.model_copy(update={"step": step, "capacity": size}), now)
 
 
-def stop_clock(status: Status, now: datetime) -> Status:
+def promote(status: Status, reason: Reason, size: int, now: datetime, **facts: Any) -> Status:
+    """Go behind the last step at once: everything, as soon as its pods are ready."""
+    step = StepStatus(index=len(steps_of(status)), started_at=now)
+    return enter(status, State.Promoting, reason, now, capacity=size, step=step, **facts)
+
+
+def pause(status: Status, now: datetime) -> Status:
     """A person pauses: the step keeps what is left of it."""
-    step = status.step
-    if step is not None:
-        pause = StepPause(since=now, remaining=remaining(step, now))
-        step = step.model_copy(update={"paused": pause, "deadline": None})
     control = status.control.model_copy(update={"paused_since": now})
+    step = _stand_still(status, now)
     return enter(status, State.Paused, Reason.PausedByPerson, now, step=step, control=control)
 
 
-def start_clock(status: Status, now: datetime) -> Status:
-    """Go on with the step as if the time in between had not been."""
-    step, pause = status.step, status.step.paused if status.step else None
-    if step is not None:
-        deadline = now + pause.remaining.delta if pause and pause.remaining else step.deadline
-        step = step.model_copy(update={"paused": None, "deadline": deadline})
-    control = status.control.model_copy(update={"paused_since": None})
-    resumed = status.model_copy(update={"step": step, "control": control})
-    return resume(resumed, now)
-
-
 def resume(status: Status, now: datetime) -> Status:
-    """The state in which the recorded step runs."""
-    if status.step is None or status.step.verb is None:
-        return enter(status, State.Promoting, Reason.PlanCompleted, now)
-    if status.step.deadline:
-        return enter(status, State.Paused, Reason.PausedByPlan, now)
-    return enter(status, State.Progressing, Reason.StepInProgress, now)
+    """The state in which the recorded step runs, as if the time in between had not been."""
+    step = _run_on(status, now)
+    control = status.control.model_copy(update={"paused_since": None})
+    if step is None or step.index >= len(steps_of(status)):
+        return enter(status, State.Promoting, Reason.PlanCompleted, now, step=step, control=control)
+    state, reason = State.Progressing, Reason.StepInProgress
+    if step.deadline:
+        state, reason = State.Paused, Reason.PausedByPlan
+    return enter(status, state, reason, now, step=step, control=control)
+
+
+def _stand_still(status: Status, now: datetime) -> StepStatus | None:
+    """The step with its clock stopped; a clock that stands keeps what it had left."""
+    step = status.step
+    left = remaining(step, now) if step else None
+    if step is None or left is None:
+        return step
+    return step.model_copy(update={"paused": StepPause(since=now, remaining=left), "deadline": None})
+
+
+def _run_on(status: Status, now: datetime) -> StepStatus | None:
+    step = status.step
+    if step is None or step.paused is None:
+        return step
+    left = step.paused.remaining
+    return step.model_copy(update={"paused": None, "deadline": now + left.delta if left else None})

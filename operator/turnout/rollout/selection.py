@@ -5,7 +5,7 @@ target is the greatest version that is Live and accepted and whose attempt has n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -13,11 +13,14 @@ from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Reason, State
 from turnout.api.status import EPOCH, Status
 from turnout.api.version import DeletionPolicy, Desired, ModelVersion
 from turnout.rollout.acceptance import refusals
-from turnout.rollout.health import Death, death
+from turnout.rollout.health import Death, death, freezes
 from turnout.rollout.snapshot import Deployment, Problem, Revision, Route, Snapshot
 
 TRAFFIC_STATES = frozenset({State.Progressing, State.Paused, State.Held, State.Promoting})
 """States of a candidate that has been warmed up, so that callers may meet it."""
+
+SETTLED_IN = ROLLOUT_STATES | {State.Live}
+"""States in which a refusal is only said: what runs goes on."""
 
 GHOST_START_DEADLINE = timedelta(minutes=10)
 """How long a version may come up from zero whose ModelVersion, and so its own deadline, is gone."""
@@ -31,12 +34,18 @@ class Member:
     version: ModelVersion | None
     deployment: Deployment | None
     status: Status
-    observed_percent: int
-    death: Death | None
+    observed_percent: int = 0
+    written_percent: int = 0
+    death: Death | None = None
 
     @property
     def state(self) -> State | None:
         return self.status.state
+
+    @property
+    def held_for(self) -> Reason | None:
+        hold = self.status.hold
+        return hold.reason if hold and self.state is State.Held else None
 
     @property
     def is_ghost(self) -> bool:
@@ -48,6 +57,11 @@ class Member:
         if self.version:
             return self.version.version
         return self.deployment.version if self.deployment else 0
+
+    @property
+    def start_deadline(self) -> timedelta:
+        """How long it may come up from zero before it counts as dead."""
+        return self.version.spec.rollout.progress_deadline.delta if self.version else GHOST_START_DEADLINE
 
     @property
     def revision(self) -> Revision | None:
@@ -76,6 +90,16 @@ class Member:
         """It could answer a request now, or would wake up to do so."""
         return self.revision is not None and self.death is None
 
+    @property
+    def is_able(self) -> bool:
+        """It may be given a share at this moment: its pods are ready, and a Route takes a split that names it."""
+        return self.revision is not None and self.revision.servable and self.ready_pods > 0
+
+    @property
+    def is_down(self) -> bool:
+        """Dead, or out of the split and not able: what has been dropped comes back with its pods, not before."""
+        return self.death is not None or not (self.observed_percent or self.written_percent or self.is_able)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -99,17 +123,22 @@ class Selection:
             return None
         return target
 
+    @property
+    def stable_is_down(self) -> bool:
+        return self.stable is not None and self.stable.is_down
+
     @cached_property
     def occupants(self) -> tuple[Member, ...]:
-        """Versions whose rollout is not over: they run, or still hold a share that was not theirs to keep."""
-        return tuple(
-            member
-            for member in self.members.values()
-            if member is not self.stable and (member.state in ROLLOUT_STATES or self._lingers(member))
-        )
+        """Versions whose rollout is not over: they run, or still hold a share that was not theirs to keep.
 
-    def _lingers(self, member: Member) -> bool:
-        return member.state is State.Superseded and member.observed_percent > 0
+        One that carries on only because nothing else lives keeps nobody waiting: the next may be the fix.
+        """
+        return tuple(m for m in self.members.values() if m is not self.stable and self._occupies(m))
+
+    def _occupies(self, member: Member) -> bool:
+        if member.state is State.Superseded:
+            return member.observed_percent > 0 and self.stable is not None and not self.stable_is_down
+        return member.state in ROLLOUT_STATES and member.held_for is not Reason.RollbackBlocked
 
     def slot_is_free_for(self, member: Member) -> bool:
         return all(occupant is member for occupant in self.occupants)
@@ -134,15 +163,14 @@ def _promoted_at(member: Member) -> datetime:
 
 
 def _can_take_over(member: Member) -> bool:
-    return bool(member.status.promoted_at and member.ready_pods and member.revision and member.revision.servable)
+    return member.status.promoted_at is not None and member.is_able
 
 
 def is_stable_state(status: Status) -> bool:
     """Recorded as stable: Live, or Held because it is dead and another carries its share."""
-    if status.state is State.Live:
-        return True
-    held_for = status.hold.reason if status.hold else None
-    return status.state is State.Held and held_for is Reason.LivingFallback
+    if status.state is State.Held:
+        return status.hold is not None and status.hold.reason is Reason.LivingFallback
+    return status.state is State.Live
 
 
 def select(snapshot: Snapshot) -> Selection:
@@ -164,18 +192,19 @@ def _members(snapshot: Snapshot) -> dict[str, Member]:
 
 
 def _member(name: str, version: ModelVersion | None, deployment: Deployment | None, snapshot: Snapshot) -> Member:
-    status = version.status if version else Status()
-    member = Member(name, version, deployment, status, 0, None)
-    if not snapshot.route and not member.revision_name:
+    member = Member(name, version, deployment, version.status if version else Status())
+    revision, route, now = member.revision, snapshot.route, snapshot.now
+    if not member.revision_name:
         return member
-    observed = snapshot.route.observed if snapshot.route else ()
-    percent = sum(share.percent for share in observed if share.revision == member.revision_name)
-    killed = death(member.revision, snapshot.now, _start_deadline(version))
-    return Member(name, version, deployment, status, percent, killed)
-
-
-def _start_deadline(version: ModelVersion | None) -> timedelta:
-    return version.spec.rollout.progress_deadline.delta if version else GHOST_START_DEADLINE
+    killed = death(revision, now, member.start_deadline)
+    if killed is None and revision and route:
+        killed = freezes(revision, route, now)
+    return replace(
+        member,
+        observed_percent=route.percent_observed(member.revision_name) if route else 0,
+        written_percent=route.percent_written(member.revision_name) if route else 0,
+        death=killed,
+    )
 
 
 def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:
@@ -194,7 +223,7 @@ def _target(members: Mapping[str, Member], refused: Mapping[str, Problem]) -> Me
         if member.version
         and member.version.spec.desired is Desired.LIVE
         and member.version.metadata.deletion_timestamp is None
-        and (member.name not in refused or is_stable_state(member.status))
+        and (member.name not in refused or member.state in SETTLED_IN)
         and member.state not in FAILED_STATES
     ]
     return max(eligible, key=lambda m: m.number, default=None)

@@ -130,6 +130,12 @@ class Route:
     problem: Problem | None = None  # the last write was refused, or someone else fights for it
     foreign_edits: tuple[datetime, ...] = ()  # when others changed the split within the last five minutes
 
+    def percent_written(self, revision: str) -> int:
+        return sum(share.percent for share in self.written if share.revision == revision)
+
+    def percent_observed(self, revision: str) -> int:
+        return sum(share.percent for share in self.observed if share.revision == revision)
+
     @property
     def contended(self) -> bool:
         """Three foreign edits within five minutes: somebody else is at it, not a slip of the hand."""

@@ -45,15 +45,17 @@ def _unclaimed(selection: Selection) -> Weights:
     return {alone.name: 100} if alone else {}
 
 
+OUT_OF_THE_SPLIT = frozenset({Reason.Evicted, Reason.TrafficStuck, Reason.RollbackBlocked})
+"""Holds without a share: it comes back to its step with its pods, or serves only as the last that lives."""
+
+
 def _candidate_wish(candidate: Member) -> int:
-    if candidate.state is State.Promoting:
-        return 100
-    if candidate.state is State.Held and candidate.status.hold:
-        if candidate.status.hold.reason in {Reason.Evicted, Reason.RevisionGone}:
-            return 0  # it comes back to its step when its pods do
-        if candidate.status.hold.reason is Reason.RollbackBlocked:
-            return 0  # only as the last that lives
-    return weight_of(candidate.status) if candidate.state in TRAFFIC_STATES else 0
+    if candidate.state not in TRAFFIC_STATES or candidate.held_for in OUT_OF_THE_SPLIT:
+        return 0
+    planned = weight_of(candidate.status)
+    if candidate.status.reason is Reason.PausedByPerson:  # what was not given before the pause is not given in it
+        return min(planned, max(candidate.written_percent, candidate.status.weight.desired))
+    return planned
 
 
 def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
@@ -64,35 +66,40 @@ def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
     route = selection.route
     settled = route is None or route.in_sync
     servable = candidate.revision is not None and candidate.revision.servable
-    # with a dead stable nobody is measured: capacity of the living rules in _among_the_living
     if settled and servable and may_have(selection, candidate, wished):
         return wished
-    written = {share.revision: share.percent for share in route.written} if route else {}
-    return min(wished, max(have, written.get(candidate.revision_name, 0)))
+    return min(wished, max(have, candidate.written_percent))
 
 
 def _among_the_living(selection: Selection, planned: Weights) -> Weights:
     """Take the share of the dead and give it to the first that lives; alone, the dead keep it."""
-    dead = {name for name in planned if selection.members[name].death}
-    if not dead:
-        return planned
-    heir = _heir(selection)
+    down = {name for name in planned if selection.members[name].is_down}
+    heir = _heir(selection) if down else None
     if heir is None:
         return planned
-    weights = {name: percent for name, percent in planned.items() if name not in dead}
+    weights = {name: percent for name, percent in planned.items() if name not in down}
     weights[heir.name] = weights.get(heir.name, 0) + 100 - sum(weights.values())
     return weights
 
 
 def _heir(selection: Selection) -> Member | None:
-    """Stable first, then the last promoted with ready pods, then the candidate, a condemned version last."""
+    """Stable first, then the last promoted with ready pods, then the candidate, a condemned version last.
+
+    Failing all of them a stable that sleeps: it would wake up.
+    """
     stable, candidate = selection.stable, selection.candidate
-    if stable and stable.lives:
+    if stable and not stable.is_down:
         return stable
     if selection.fallbacks:
         return selection.fallbacks[0]
-    in_traffic = candidate is not None and candidate.state in TRAFFIC_STATES
-    if candidate and in_traffic and candidate.ready_pods:
+    if candidate and candidate.state in TRAFFIC_STATES and candidate.is_able:
         return candidate
-    condemned = (m for m in selection.members.values() if m.state is State.RollingBack and m.ready_pods)
-    return next(condemned, None)
+    others = [m for m in selection.members.values() if m is not stable and m.is_able and _was_met(m)]
+    if others:
+        return max(others, key=lambda m: m.observed_percent)
+    return stable if stable and stable.lives else None
+
+
+def _was_met(member: Member) -> bool:
+    """Callers have met it, even if it was found bad since."""
+    return member.observed_percent > 0 or member.state in {State.RollingBack, State.RolledBack}

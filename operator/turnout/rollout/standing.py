@@ -1,10 +1,12 @@
 """States outside a rollout: waiting for a turn, stable, kept, put away, refused."""
 
+from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
-from turnout.api.status import RevisionStatus, Status
+from turnout.api.rollout import RollbackWindow
+from turnout.api.status import EPOCH, RevisionStatus, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
-from turnout.rollout.record import begin_attempt, enter, hold
+from turnout.rollout.record import begin_attempt, enter, hold, promote
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.traffic import promotion_is_done
 
@@ -36,20 +38,23 @@ def newcomer(member: Member, version: ModelVersion, selection: Selection) -> Sta
 
 
 def _adopted(member: Member, state: State, selection: Selection) -> Status:
+    """What is not known of it counts against it: only who serves most is taken for promoted."""
     now, revision = selection.snapshot.now, member.revision
-    pin = RevisionStatus(name=revision.name, uid=revision.uid) if revision else None
     return enter(
-        member.status, state, Reason.Adopted, now, revision=pin, attempt=1, promoted_at=now,
-        replaced_at=None if state is State.Live else now,
+        member.status, state, Reason.Adopted, now, attempt=1,
+        revision=RevisionStatus(name=revision.name, uid=revision.uid) if revision else None,
+        promoted_at=now if state is State.Live else None,
         spec_hash=member.deployment.spec_hash if member.deployment else "",
     )  # fmt: skip
 
 
 def pending(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Begin an attempt if it is the target and no other rollout runs."""
-    now = selection.snapshot.now
+    now, trouble = selection.snapshot.now, selection.snapshot.trouble
     if member is not selection.target:
         return enter(member.status, State.Standby, _why_not_target(version), now)
+    if trouble:
+        return enter(member.status, State.Pending, trouble.reason, now)
     if not selection.slot_is_free_for(member):
         return enter(member.status, State.Queued, Reason.RolloutInProgress, now)
     image = version.spec.predictor.image or selection.snapshot.images.get(version.spec.predictor.runtime, "")
@@ -69,24 +74,33 @@ def standby(member: Member, version: ModelVersion, selection: Selection) -> Stat
     if member is selection.target:
         if not selection.slot_is_free_for(member):
             return enter(status, State.Queued, Reason.RolloutInProgress, now)
-        if status.promoted_at and member.revision and in_window(member, selection):
-            size = capacity(selection, version)
-            return enter(
-                status, State.Promoting, Reason.FastReturn, now,
-                rollout_started_at=now, capacity=size, attempt=status.attempt + 1, scale_down_at=None, step=None,
-            )  # fmt: skip
+        if status.promoted_at and member.revision and in_window(member, version, selection):
+            return _return(member, version, selection)
         return enter(status, State.Pending, Reason.AwaitingReconcile, now)
-    if status.promoted_at and not in_window(member, selection) and not member.observed_percent:
+    if status.promoted_at and not in_window(member, version, selection) and not member.observed_percent:
         return enter(status, State.Archived, Reason.OutsideRollbackWindow, now, scale_down_at=None)
     return enter(status, State.Standby, _why_not_target(version), now)
 
 
-def in_window(member: Member, selection: Selection) -> bool:
+def _return(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """The fast way back: callers know it, so it needs its pods and no plan."""
+    now = selection.snapshot.now
+    attempt = member.status.model_copy(update={"plan": resolve_plan(version.spec).status()})
+    return promote(
+        attempt, Reason.FastReturn, capacity(selection, version), now,
+        rollout_started_at=now, attempt=attempt.attempt + 1, scale_down_at=None, verdict=None,
+    )  # fmt: skip
+
+
+def window_of(selection: Selection, version: ModelVersion) -> RollbackWindow:
+    """Stable's counts for all; without a stable each version's own."""
+    keeper = selection.stable.version if selection.stable and selection.stable.version else version
+    return keeper.spec.rollout.rollback_window
+
+
+def in_window(member: Member, version: ModelVersion, selection: Selection) -> bool:
     """Among the last promoted that stable's window keeps, and not replaced too long ago."""
-    keeper = selection.stable.version if selection.stable and selection.stable.version else member.version
-    if keeper is None:
-        return False
-    window = keeper.spec.rollout.rollback_window
+    window = window_of(selection, version)
     left = member.status.replaced_at
     if left is not None and selection.snapshot.now - left >= window.max_age.delta:
         return False
@@ -95,7 +109,7 @@ def in_window(member: Member, selection: Selection) -> bool:
         for m in selection.members.values()
         if m is not selection.stable and m.status.promoted_at and m.state is State.Standby
     ]
-    former.sort(key=lambda m: str(m.status.replaced_at), reverse=True)
+    former.sort(key=lambda m: m.status.replaced_at or EPOCH, reverse=True)
     return member in former[: window.versions]
 
 
@@ -134,30 +148,25 @@ def stable_transition(member: Member, version: ModelVersion, selection: Selectio
     successor = selection.candidate
     if member is not selection.stable or (successor and promotion_is_done(successor, selection)):
         return replaced(member, version, selection, successor)
-    if member.was_replaced and not _has_another(selection):
-        return _repinned(member, selection)
-    if member.death and not successor and selection.fallbacks:
+    if member.was_replaced:
+        status = _repinned(member, selection)
+    if member.is_down and not successor and selection.fallbacks:
         return hold(status, Reason.LivingFallback, now)
     if member.death:
         return enter(status, State.Live, member.death.reason, now)
-    reason = Reason.Promoted
     if version.spec.desired is not Desired.LIVE and selection.target is None:
-        reason = Reason.LastServing
-    return enter(status, State.Live, reason, now)
+        return enter(status, State.Live, Reason.LastServing, now)
+    return enter(status, State.Live, Reason.Promoted, now)
 
 
 def _repinned(member: Member, selection: Selection) -> Status:
-    """Remade under the same name, and nothing else could serve: it is pinned anew once it is servable."""
+    """Remade under the same name: pinned anew once its pods are ready, or at once if nothing else serves."""
     found = member.deployment.revision if member.deployment else None
-    now = selection.snapshot.now
-    if found is None or not found.servable:
-        return enter(member.status, State.Live, Reason.RevisionReplaced, now)
+    alone = not selection.fallbacks and selection.candidate is None
+    if found is None or not found.servable or not (found.ready_pods or alone):
+        return member.status
     pin = RevisionStatus(name=found.name, uid=found.uid)
-    return enter(member.status, State.Live, Reason.RevisionReplaced, now, revision=pin)
-
-
-def _has_another(selection: Selection) -> bool:
-    return bool(selection.fallbacks) or selection.candidate is not None
+    return member.status.model_copy(update={"revision": pin})
 
 
 def replaced(member: Member, version: ModelVersion, selection: Selection, successor: Member | None) -> Status:

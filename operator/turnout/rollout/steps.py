@@ -21,16 +21,18 @@ def current_step(status: Status) -> Step | None:
 
 
 def weight_of(status: Status) -> int:
-    """The percent that the plan has reached with the recorded step: that of the last setWeight up to it."""
+    """The percent that the plan has reached: that of the last setWeight up to the recorded step; 100 behind it."""
+    steps = steps_of(status)
     if status.step is None:
         return 0
-    reached = [s.set_weight for s in steps_of(status)[: status.step.index + 1] if s.set_weight is not None]
-    return reached[-1] if reached else 0
+    if status.step.index >= len(steps):
+        return 100
+    return next((s.set_weight for s in reversed(steps[: status.step.index + 1]) if s.set_weight is not None), 0)
 
 
 def first_weight(version: ModelVersion, status: Status) -> int:
-    """The first share that a plan asks for; 100 where it asks for none."""
-    if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE:
+    """The first share that it is to have: all where the plan asks for none, and on the way back."""
+    if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE or status.promoted_at:
         return 100
     return next((s.set_weight for s in steps_of(status) if s.set_weight is not None), 100)
 

@@ -3,7 +3,7 @@
 Death comes first, then a person's or a newer version's wish, then the stable side's health, then the plan.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import Verb
@@ -11,17 +11,9 @@ from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, may_have, needed
 from turnout.rollout.launching import redeploy
-from turnout.rollout.record import (
-    condemn_dead,
-    end_attempt,
-    enter,
-    go_on,
-    hold,
-    resume,
-    start_clock,
-    stop_clock,
-)
+from turnout.rollout.record import condemn_dead, end_attempt, enter, go_on, hold, pause, resume
 from turnout.rollout.selection import Member, Selection
+from turnout.rollout.split import desired_weights
 from turnout.rollout.steps import current_step, weight_of
 
 PATIENCE = timedelta(seconds=30)
@@ -31,19 +23,25 @@ PATIENCE = timedelta(seconds=30)
 def interrupted(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
     """What goes before the plan in every state with traffic; None if nothing does."""
     now, status, death = selection.snapshot.now, member.status, member.death
+    if status.step is None:
+        return redeploy(status, version, Reason.AwaitingRevision, now)
     if member.revision is None:
-        return redeploy(status, now)
+        return redeploy(status, version, Reason.RevisionReplaced, now)
     if death and (selection.stable is not None or selection.fallbacks):
         return condemn_dead(status, death, now) if death.own_fault else hold(status, death.reason, now)
-    stable = selection.stable
-    if stable and stable.death and not death and status.state is not State.Promoting:
+    if status.state is State.Promoting:
+        committed = member.observed_percent == 100 or selection.stable is None
+        return None if committed else _paused_by_person(status, version, now)
+    if selection.stable_is_down and not death:
         return hold(status, Reason.StableUnhealthy, now)
+    return _paused_by_person(status, version, now)
+
+
+def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> Status | None:
     paused = status.reason is Reason.PausedByPerson
-    if version.spec.control.paused and not paused and status.state is not State.Promoting:
-        return stop_clock(status, now)
-    if paused and not version.spec.control.paused:
-        return start_clock(status, now)
-    return None
+    if version.spec.control.paused:
+        return None if paused else pause(status, now)
+    return resume(status, now) if paused else None
 
 
 def progressing(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -79,10 +77,10 @@ def paused(member: Member, version: ModelVersion, selection: Selection) -> Statu
 def held(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Go back to the step as soon as the cause has gone."""
     status, now = member.status, selection.snapshot.now
-    reason = status.hold.reason if status.hold else None
+    reason = member.held_for
     if reason is Reason.RollbackBlocked:
-        return status if _stable_is_dead(selection) else enter(status, State.RollingBack, _why(status), now)
-    if reason in {Reason.Evicted, Reason.RevisionGone, Reason.TooLittleCapacity}:
+        return status if _must_carry_on(member, selection) else enter(status, State.RollingBack, _why(status), now)
+    if reason in {Reason.Evicted, Reason.TrafficStuck, Reason.TooLittleCapacity}:
         percent = max(weight_of(status), 1)
         return resume(status, now) if may_have(selection, member, percent) else status
     return resume(status, now)
@@ -114,31 +112,35 @@ def promotion_is_done(member: Member, selection: Selection) -> bool:
 
 
 def rolling_back(member: Member, version: ModelVersion, selection: Selection) -> Status:
-    """Over once it is observed to have no share and stable lives; with stable dead, the living side keeps it."""
-    status, now = member.status, selection.snapshot.now
-    if _stable_is_dead(selection) and member.ready_pods:
+    """Over once it is observed to have no share; where nothing else lives, it keeps that and waits."""
+    status, now, route = member.status, selection.snapshot.now, selection.route
+    if _must_carry_on(member, selection):
         return hold(status, Reason.RollbackBlocked, now)
-    route = selection.route
-    if member.observed_percent or (route is not None and not route.in_sync):
+    if route is not None and (member.observed_percent or not route.in_sync):
         return status
     outcome = status.verdict.outcome if status.verdict else None
+    if outcome not in OUTCOMES:
+        outcome = State.RolledBack
     delay = version.spec.rollout.abort_scale_down_delay.delta
-    return end_attempt(status, outcome or State.RolledBack, _why(status), now, scale_down_at=now + delay)
+    return end_attempt(status, outcome, _why(status), now, scale_down_at=now + delay)
+
+
+OUTCOMES = frozenset({State.RolledBack, State.Standby, State.Retired})
+"""Where a rollback may lead."""
+
+
+def _must_carry_on(member: Member, selection: Selection) -> bool:
+    return desired_weights(selection).get(member.name, 0) > 0
 
 
 def _next(status: Status, version: ModelVersion, selection: Selection) -> Status:
     index = status.step.index + 1 if status.step else 0
-    size = capacity(selection, version)
-    return go_on(status, index, Reason.StepInProgress, selection.snapshot.now, capacity=size)
+    return go_on(status, index, capacity(selection, version), selection.snapshot.now)
 
 
 def _holds(member: Member, selection: Selection, percent: int) -> bool:
     route = selection.route
     return route is not None and route.in_sync and member.observed_percent == percent
-
-
-def _stable_is_dead(selection: Selection) -> bool:
-    return selection.stable is not None and selection.stable.death is not None
 
 
 def _why(status: Status) -> Reason:

@@ -40,8 +40,12 @@ TABLE: Mapping[State | None, Transition] = {
 
 def advance(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """The status to record for one version; equal to the recorded one if nothing is due."""
-    if member.state is not None and is_stable_state(member.status):
+    if _is_blind(member, selection):
+        return member.status
+    if is_stable_state(member.status):
         return standing.stable_transition(member, version, selection)
+    if member is selection.stable:
+        return standing.newcomer(member, version, selection)
     refused = standing.refused(member, selection)
     if refused is not None:
         return refused
@@ -58,17 +62,31 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
     return TABLE.get(member.state, standing.stays)(member, version, selection)
 
 
+def _is_blind(member: Member, selection: Selection) -> bool:
+    """The engine cannot see what runs, so what has been deployed stays as it was last seen."""
+    unseen = selection.snapshot.trouble is not None and member.deployment is None
+    return unseen and member.state in {State.Warming, State.RollingBack, State.Live, *TRAFFIC_STATES}
+
+
 def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
     """A rollout that ends or waits whatever its step says: withdrawn, superseded, or by a death."""
     now, status = selection.snapshot.now, member.status
-    blocked = status.hold is not None and status.hold.reason is Reason.RollbackBlocked
-    if blocked:
+    if member.held_for is Reason.RollbackBlocked:
         return None
+    if status.plan is None:
+        return launching.redeploy(status, version, Reason.AwaitingRevision, now)
+    if selection.stable is None and traffic.promotion_is_done(member, selection):
+        return None  # the first of its model: whatever comes next needs a stable one
     if version.spec.desired is not Desired.LIVE:
         outcome = State.Retired if version.spec.desired is Desired.RETIRED else State.Standby
         return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {version.spec.desired}", now)
-    dead_by_itself = member.state in TRAFFIC_STATES and member.death is not None and member.death.own_fault
-    if member is not selection.target and not dead_by_itself:
+    if member is not selection.target and not _is_to_be_condemned(member, selection):
         delay = version.spec.rollout.abort_scale_down_delay.delta
         return end_attempt(status, State.Superseded, Reason.Superseded, now, scale_down_at=now + delay, step=None)
     return traffic.interrupted(member, version, selection) if member.state in TRAFFIC_STATES else None
+
+
+def _is_to_be_condemned(member: Member, selection: Selection) -> bool:
+    """Its own crash is told, also where a newer version takes over at that very moment."""
+    dead = member.state in TRAFFIC_STATES and member.death is not None and member.death.own_fault
+    return dead and (selection.stable is not None or bool(selection.fallbacks))
