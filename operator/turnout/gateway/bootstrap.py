@@ -9,9 +9,7 @@ STREAM_IDLE_SECONDS = 1200  # above every timeout that a ModelVersion may ask fo
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
 
-def render_bootstrap(
-    *, host: str, port: int, admin_socket: str, clusters_file: str, routes_file: str
-) -> Resource:
+def render_bootstrap(*, host: str, port: int, admin_socket: str, clusters_file: str, routes_file: str) -> Resource:
     """The bootstrap; `clusters_file` and `routes_file` must exist when Envoy starts."""
     return {
         "node": {"id": LISTENER, "cluster": LISTENER},

@@ -5,6 +5,8 @@ A relay is Envoy's composite cluster: its nth try goes to its nth member. It mar
 routes.
 """
 
+from collections.abc import Iterable
+
 from turnout.gateway.topology import (
     Backend,
     Endpoint,
@@ -25,11 +27,18 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LIMITS = {f"max_{what}": UNBOUNDED for what in ("connections", "pending_requests", "requests", "retries")}
 
 
-def render_clusters(topology: Topology, endpoint_dir: str) -> tuple[Resource, ...]:
-    """Every cluster, by name; the endpoints of each come from a file of its own in `endpoint_dir`."""
+Relay = tuple[str, str, str]
+"""Namespace, revision of the first try, revision of the second."""
+
+
+def render_clusters(topology: Topology, endpoint_dir: str, kept: Iterable[Relay] = ()) -> tuple[Resource, ...]:
+    """Every cluster, by name; the endpoints of each come from a file of its own in `endpoint_dir`.
+
+    `kept`: relays that no route names any more but that requests may still be under way in.
+    """
     plain = [_plain(name, endpoint_dir) for backend in topology.backends for name in _names(backend)]
-    relays = [_relay(*relay) for relay in sorted(_relays(topology))]
-    return tuple(sorted(plain + relays, key=lambda cluster: str(cluster["name"])))
+    relaying = [_relay(*relay) for relay in sorted(relays(topology).union(kept))]
+    return tuple(sorted(plain + relaying, key=lambda cluster: str(cluster["name"])))
 
 
 def render_endpoints(topology: Topology) -> dict[str, Resource]:
@@ -44,20 +53,21 @@ def endpoint_file(cluster: str) -> str:
 
 def repeats_elsewhere(topology: Topology, namespace: str, revision: str) -> bool:
     """Whether first tries on `revision` are repeated on another one."""
-    return any((namespace, revision) == relay[:2] for relay in _relays(topology))
+    return any((namespace, revision) == relay[:2] for relay in relays(topology))
 
 
 def _names(backend: Backend) -> tuple[str, str]:
     return backend.cluster, repeat_name(backend.namespace, backend.revision)
 
 
-def _relays(topology: Topology) -> set[tuple[str, str, str]]:
-    return {
+def relays(topology: Topology) -> frozenset[Relay]:
+    """Every relay that a route of `topology` needs."""
+    return frozenset(
         (fork.key.namespace, share.revision, fork.fallback)
         for fork in topology.forks
         for share in fork.split
         if fork.fallback and share.revision != fork.fallback
-    }
+    )
 
 
 def _plain(name: str, endpoint_dir: str) -> Resource:
@@ -72,8 +82,6 @@ def _plain(name: str, endpoint_dir: str) -> Resource:
         },
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "close_connections_on_host_health_failure": True,
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},  # never an ill one
         "circuit_breakers": {"thresholds": [_LIMITS]},
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
@@ -140,4 +148,4 @@ def _assignment(name: str, backend: Backend) -> Resource:
 
 def _endpoint(endpoint: Endpoint) -> Resource:
     address = {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
-    return {"endpoint": {"address": address}, "health_status": "UNHEALTHY" if endpoint.ill else "HEALTHY"}
+    return {"endpoint": {"address": address}}

@@ -39,8 +39,7 @@ class Stats:
     shares: Mapping[str, ShareCount]
     tries: Mapping[str, int]
     active: Mapping[str, int]
-    clusters_version: str
-    routes_version: str
+    versions: Mapping[str, str]  # of `clusters` and `routes`
     rejected: int
 
 
@@ -67,8 +66,7 @@ def read_stats(answer: object) -> Stats:
         },
         tries=clusters["total"],
         active=clusters["active"],
-        clusters_version=texts.get("clusters", ""),
-        routes_version=texts.get("routes", ""),
+        versions=texts,
         rejected=rejected,
     )
 

@@ -45,9 +45,7 @@ Known = dict[tuple[str, str], Backend]
 
 def _model(topology: Topology, fork: Fork, known: Known) -> Resource:
     everything: Resource = {"prefix": "/"}
-    return _host(
-        str(fork.key), [model_host(fork.key, topology.domain)], _ladder(topology, fork, known, everything)
-    )
+    return _host(str(fork.key), [model_host(fork.key, topology.domain)], _ladder(topology, fork, known, everything))
 
 
 def _version(topology: Topology, backend: Backend) -> Resource:

@@ -14,10 +14,9 @@ Resource = dict[str, object]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One address of a backend. Connections to an ill one are closed at once: their requests are repeated."""
+    """One address of a backend."""
 
     port: int
-    ill: bool = False
     host: str = "127.0.0.1"
 
 

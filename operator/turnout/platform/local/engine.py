@@ -22,7 +22,7 @@ from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
 from turnout.platform.local.names import taken_names
 from turnout.platform.local.ports import LOOPBACK
-from turnout.platform.local.records import EventRecord, RouteRecord, as_json, birth, read_as, without_gone
+from turnout.platform.local.records import EventRecord, RouteRecord, as_json, birth, read_as
 from turnout.platform.local.store import Changes, Versions, key_of
 from turnout.platform.probing import probe
 from turnout.platform.protocol import Conflict, Unavailable
@@ -101,13 +101,13 @@ class LocalEngine:
         return changes
 
     def _collect(self) -> None:
-        """What belongs to ModelVersions that are all gone goes too; orphans stay."""
-        alive = self.versions.uids()
+        """What a model has left behind goes with its last ModelVersion; orphans stay."""
+        alive = {key_of(version) for version in self.versions}
         for route in self.machine.routes:
-            if route.owners and not without_gone(route.owners, alive):
+            if route.owners and route.key not in alive:
                 self.machine.drop_route(route.key)
         for revision in self.machine.revisions():
-            if revision.record.owners and not without_gone(revision.record.owners, alive):
+            if revision.record.owners and revision.record.key not in alive:
                 self.machine.retire(revision)
 
     # Platform

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
 
 from turnout.api.reasons import Reason
 from turnout.gateway.bootstrap import render_bootstrap, render_discovery
-from turnout.gateway.clusters import endpoint_file, render_clusters, render_endpoints
+from turnout.gateway.clusters import Relay, endpoint_file, relays, render_clusters, render_endpoints
 from turnout.gateway.reading import STATS_FILTER, Stats, read_splits, read_stats
 from turnout.gateway.routes import render_routes
 from turnout.gateway.topology import Resource, Topology
@@ -60,18 +60,20 @@ class Envoy:
         self._folder, self._ledger, self._changed, self._find = folder, ledger, changed, find
         self._socket = _socket_path(folder)
         self._topology = Topology()
+        self._relays: frozenset[Relay] = frozenset()
+        self._untaken = False  # the last configuration has been written and was not seen to be taken
         self._writing = asyncio.Lock()
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._admin: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._write_all()
         self._admin = aiohttp.ClientSession(
             base_url="http://envoy",
             connector=aiohttp.UnixConnector(path=str(self._socket)),
             timeout=aiohttp.ClientTimeout(total=2),
         )
-        self._write_all()
         up = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(up), name="envoy")
         with suppress(TimeoutError):
@@ -94,6 +96,10 @@ class Envoy:
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None else None
 
+    def prime(self, topology: Topology) -> None:
+        """What to serve from the first moment on."""
+        self._topology = topology
+
     async def take(self, topology: Topology) -> None:
         """Have Envoy serve `topology`. Returns when it does; `NotTakenError` if it does not within seconds."""
         async with self._writing:
@@ -102,11 +108,11 @@ class Envoy:
             if self._child is None:
                 self._write_all()
                 raise NotTakenError(self.trouble.message if self.trouble else "Envoy is not running")
-            if self._write("clusters", self._clusters()):
-                await self._until_taken(lambda stats: stats.clusters_version, "clusters")
-            if self._write("routes", [render_routes(topology)]):
-                await self._until_taken(lambda stats: stats.routes_version, "routes")
+            wanted = self._clusters()
+            await self._give("clusters", [*wanted, *_beyond(wanted, self._resources("clusters"))])
+            if await self._give("routes", [render_routes(topology)]):
                 await self.look()
+            await self._give("clusters", wanted)  # now that no route names the others
 
     async def look(self) -> None:
         """Ask for the split that holds."""
@@ -124,12 +130,12 @@ class Envoy:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:
             raise NotTakenError(f"Envoy does not answer: {str(fault) or type(fault).__name__}") from fault
 
-    async def _until_taken(self, version: Callable[[Stats], str], what: str) -> None:
+    async def _until_taken(self, what: str) -> None:
         wanted = self._version_of(what)
         refused = (await self.stats()).rejected
         try:
             async with asyncio.timeout(TAKEN_WITHIN):
-                while version(stats := await self.stats()) != wanted:
+                while (stats := await self.stats()).versions.get(what) != wanted:
                     if stats.rejected > refused:
                         raise NotTakenError(f"Envoy refuses its {what}; see {self._log}")
                     await asyncio.sleep(POLL)
@@ -145,8 +151,28 @@ class Envoy:
     def _file(self, what: str) -> Path:
         return self._folder.run / f"{what}.json"
 
+    async def _give(self, what: str, resources: list[Resource]) -> bool:
+        """Write it, and wait until Envoy has taken it; False if it had it already."""
+        new = self._write(what, resources)
+        if new or self._untaken:
+            self._untaken = True
+            await self._until_taken(what)
+            self._untaken = False
+        return new
+
     def _clusters(self) -> list[Resource]:
-        return list(render_clusters(self._topology, str(self._folder.run)))
+        """Relays stay as long as both their ends do: requests may be under way in them."""
+        alive = {(backend.namespace, backend.revision) for backend in self._topology.backends}
+        known = self._relays | relays(self._topology)
+        self._relays = frozenset(
+            (namespace, first, second)
+            for namespace, first, second in known
+            if {(namespace, first), (namespace, second)} <= alive
+        )
+        return list(render_clusters(self._topology, str(self._folder.run), self._relays))
+
+    def _resources(self, what: str) -> list[Resource]:
+        return cast("list[Resource]", json.loads(self._file(what).read_text("utf-8"))["resources"])
 
     def _write(self, what: str, resources: list[Resource]) -> bool:
         return write_atomically(self._file(what), _discovery(resources))
@@ -235,7 +261,7 @@ class Envoy:
             if self._child.ended.done():
                 raise NotTakenError(f"Envoy does not start: {last_words(self._log)} (log: {self._log})")
             with suppress(NotTakenError):
-                if (await self.stats()).routes_version == wanted:
+                if (await self.stats()).versions.get("routes") == wanted:
                     return await self.look()
             await asyncio.sleep(0.05)
         raise NotTakenError(f"Envoy has not started within {START_WITHIN:g} s; see {self._log}")
@@ -254,6 +280,12 @@ def find_envoy() -> Path | None:
     places = spec.submodule_search_locations if spec is not None else None
     found = [Path(place) / "_bin" / "envoy" for place in places or ()]
     return next((path for path in found if os.access(path, os.X_OK)), None)
+
+
+def _beyond(resources: list[Resource], former: list[Resource]) -> list[Resource]:
+    """Those of the former resources whose names are not among the new ones."""
+    names = {resource["name"] for resource in resources}
+    return [resource for resource in former if resource["name"] not in names]
 
 
 def _discovery(resources: list[Resource]) -> str:

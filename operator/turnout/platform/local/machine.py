@@ -6,6 +6,7 @@ ModelVersions that are not deployed.
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Settings:
     namespace: str = "default"
     idle_window: timedelta = timedelta(seconds=30)
     find_envoy: Callable[[], Path | None] = find_envoy
+    command: tuple[str, ...] = (sys.executable, "-m", "turnout_predictors")  # of a predictor
 
 
 class Machine:
@@ -71,12 +73,13 @@ class Machine:
         self.session = await stack.enter_async_context(aiohttp.ClientSession())
         self._nowhere = Nowhere()
         stack.callback(self._nowhere.close)
-        self._around = Surroundings(self.folder, self.ledger, Ports(), self.session)
+        self._around = Surroundings(self.folder, self.ledger, Ports(), self.session, self.settings.command)
         routes = read_as(list[RouteRecord], self.folder.read("routes"), [])
         self._routes = {route.key: route for route in routes}
         stack.push_async_callback(self._end_pods)
         for record in read_as(list[DeploymentRecord], self.folder.read("deployments"), []):
             await self._bring_up(record)
+        self.envoy.prime(self.topology())
         await stack.enter_async_context(self.envoy)
         for work in (self._follow(), self._tick_for_ever()):
             stack.push_async_callback(_end, asyncio.create_task(work))

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class Surroundings:
     ledger: Ledger
     ports: Ports
     session: aiohttp.ClientSession
-    command: tuple[str, ...] = (sys.executable, "-m", "turnout_predictors")
+    command: tuple[str, ...]
 
 
 class Replica:
@@ -77,11 +76,6 @@ class Replica:
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None else None
-
-    @property
-    def hangs(self) -> bool:
-        """It runs and was ready, and answers no more."""
-        return self._child is not None and self.was_ready and not self.ready
 
     def seen(self) -> Pod:
         return Pod(self.name, self.ready, self.leaving, self.created_at, self.crash)

@@ -8,7 +8,6 @@
 Moments are RFC 3339 in UTC. A record that cannot be read is forgotten, never guessed.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -99,12 +98,6 @@ def birth(deploy: Deploy, uid: str, revision: str, revision_uid: str, folder: st
         autoscaling=autoscaling,
         folder=folder,
     )
-
-
-def without_gone(owners: Owners, alive: Iterable[str]) -> Owners:
-    """The owners that still exist."""
-    known = set(alive)
-    return tuple(owner for owner in owners if owner[1] in known)
 
 
 T = TypeVar("T")

@@ -164,14 +164,13 @@ class LocalRevision:
         version = self.record.version
         dead = self.wanted > 0 and not self.readiness().starting
         stand_in = nowhere if dead and repeated_elsewhere else self.activator.port
-        serving = [Endpoint(replica.port) for replica in self.ready] or [Endpoint(stand_in)]
-        hanging = [Endpoint(replica.port, ill=True) for replica in self.staying if replica.hangs]
+        serving = tuple(Endpoint(replica.port) for replica in self.ready)
         return Backend(
             namespace=version.namespace,
             revision=self.record.revision,
             version=version.name,
             model=version.model,
-            endpoints=(*serving, *hanging),
+            endpoints=serving or (Endpoint(stand_in),),
             timeout=timedelta(seconds=version.spec.predictor.timeout_seconds),
         )
 

@@ -44,9 +44,6 @@ class Versions:
     def of(self, key: ModelKey) -> tuple[ModelVersion, ...]:
         return tuple(version for version in self if key_of(version) == key)
 
-    def uids(self) -> frozenset[str]:
-        return frozenset(version.uid for version in self)
-
     def file_of(self, version: ModelVersion) -> Path:
         record = self._records.get(_name(version))
         return Path(record.file) if record else Path()
