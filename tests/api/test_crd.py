@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from turnout.api import crd, reference
+from turnout.api import crd, generate
 from turnout.api.generated import main
 from turnout.api.status import Status
 from turnout.api.version import Spec
@@ -42,9 +42,7 @@ FIELDS = [*fields("spec", SCHEMA["properties"]["spec"]), *fields("status", SCHEM
 NODES = [*nodes("spec", SCHEMA["properties"]["spec"]), *nodes("status", SCHEMA["properties"]["status"])]
 
 
-@pytest.mark.parametrize(
-    ("render", "path"), [(crd.render, crd.PATH), (reference.render, reference.PATH)], ids=["CRD", "reference"]
-)
+@pytest.mark.parametrize(("render", "path"), generate.FILES, ids=[path for _, path in generate.FILES])
 def test_the_committed_file_is_what_the_models_say(render: Callable[[], str], path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == render()
 
@@ -128,6 +126,16 @@ def test_check_says_when_the_file_is_another(tmp_path: Path, capsys: pytest.Capt
     assert main(lambda: "a: 1\n", "unused", ["--check", str(file)]) == 0
     assert main(lambda: "a: 2\n", "unused", ["--check", str(file)]) == 1
     assert "generate it anew with --write" in capsys.readouterr().err
+
+
+def test_everything_is_generated_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert generate.main(["--check"]) == 1
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+    assert sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*") if file.is_file()) == sorted(
+        path for _, path in generate.FILES
+    )
 
 
 def test_without_an_option_the_file_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
