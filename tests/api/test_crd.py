@@ -66,6 +66,12 @@ def test_there_are_as_many_fields_as_the_design_asks_for() -> None:
     assert len([path for path, _ in FIELDS if path.startswith("spec.")]) > 100
 
 
+def test_no_field_of_the_version_is_ever_taken_away() -> None:
+    """Additive changes only: a new field is written into fields.txt; none leaves it before v1beta1."""
+    promised = (Path(__file__).parent / "fields.txt").read_text(encoding="utf-8").split()
+    assert promised == sorted(path for path, _ in FIELDS)
+
+
 def test_every_list_and_every_text_has_an_end() -> None:
     endless = [
         path
