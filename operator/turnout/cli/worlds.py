@@ -31,9 +31,16 @@ class _Model(BaseModel):
     versions: Mapping[str, _Counts] = {}
 
 
-class _Holder(BaseModel):
+class Holder(BaseModel):
+    """Who has the folder of a local engine, as its lock says."""
+
     pid: int
     since: str
+
+
+class _Engine(BaseModel):
+    trouble: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 VERSIONS = TypeAdapter(dict[str, _Version])
@@ -52,6 +59,7 @@ def local_tree(folder: Path) -> Tree:
     try:
         versions = VERSIONS.validate_python(_read(folder, "versions"))
         traffic = TRAFFIC.validate_python(_read(folder, "traffic"))
+        engine = _Engine.model_validate(_read(folder, "engine"))
     except ValidationError as fault:
         raise UserError(
             f"{folder} was written by another release: {fault.errors()[0]['msg']}; start turnout up there anew"
@@ -60,9 +68,8 @@ def local_tree(folder: Path) -> Tree:
         [record.object for record in versions.values()],
         traffic=dict(_counts(traffic)),
         source=_source(folder),
-        clients=Clients(
-            sum(model.requests for model in traffic.values()), sum(model.errors for model in traffic.values())
-        ),
+        clients=_clients(traffic),
+        problems=((engine.trouble,) if engine.trouble else ()) + engine.problems,
     )
 
 
@@ -81,14 +88,26 @@ def _counts(traffic: Mapping[str, _Model]) -> Iterator[tuple[tuple[str, str], Tr
             yield (namespace, name), Traffic(counts.requests + counts.repeated, counts.failed)
 
 
-def _source(folder: Path) -> str:
-    """In words: where, and whether anybody is at work there."""
+def _clients(traffic: Mapping[str, _Model]) -> Clients | None:
+    requests = sum(model.requests for model in traffic.values())
+    return Clients(requests, sum(model.errors for model in traffic.values())) if requests else None
+
+
+def holder(folder: Path) -> Holder | None:
+    """The engine that is at work in the folder."""
     try:
-        holder = _Holder.model_validate_json((folder / "lock").read_text("utf-8"))
-        os.kill(holder.pid, 0)
+        found = Holder.model_validate_json((folder / "lock").read_text("utf-8"))
+        os.kill(found.pid, 0)
     except (OSError, ValidationError):
+        return None
+    return found
+
+
+def _source(folder: Path) -> str:
+    engine = holder(folder)
+    if engine is None:
         return f"local engine in {folder}: stopped, this is how it was left; go on with: turnout up FILE…"
-    return f"local engine in {folder}: running as process {holder.pid} since {holder.since}"
+    return f"local engine in {folder}: running as process {engine.pid} since {engine.since}"
 
 
 def has_kubeconfig() -> bool:

@@ -76,7 +76,7 @@ def _weight_ink(version: VersionView) -> Ink:
 
 
 def _pods(version: VersionView, glyphs: Glyphs) -> str:
-    if version.is_asleep:
+    if version.asleep:
         return "asleep"
     if version.ready == version.floor == 0 and version.state in QUIET_STATES | FAILED_STATES:
         return glyphs.dash
@@ -119,6 +119,8 @@ def render_text(tree: Tree, *, width: int = 80, colour: bool = False, glyphs: Gl
     blocks = ["\n".join(pen.model(model)) for model in tree.models] or ["no ModelVersions here"]
     if tree.clients:
         blocks.append(pen.clients(tree.clients))
+    if tree.problems:
+        blocks.append("\n".join(pen.problem(problem) for problem in tree.problems))
     if tree.source:
         blocks.append(pen.ink(Ink.DIM, tree.source))
     return "\n\n".join(blocks)
@@ -184,6 +186,10 @@ class _Pen:
             else:
                 reason, rest = line[: len(version.reason)], line[len(version.reason) :]
                 yield self.ink(state_ink(version.state), reason) + self.ink(Ink.DIM, rest)
+
+    def problem(self, problem: str) -> str:
+        lines = textwrap.wrap(problem, self.width - 2) or [""]
+        return "\n".join(self.ink(Ink.RED, line) for line in (f"{self.glyphs.failed} {lines[0]}", *lines[1:]))
 
     def clients(self, clients: Clients) -> str:
         failed = self.ink(Ink.BOLD_RED if clients.failed else Ink.BOLD_GREEN, f"{clients.failed:,} failed")

@@ -7,7 +7,7 @@ engine nor clock, and decides nothing.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from turnout.api.reasons import Reason, Role, State
+from turnout.api.reasons import ConditionType, Reason, Role, State
 from turnout.api.version import ModelVersion
 
 UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`, running?"
@@ -32,7 +32,10 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """One version. Weights are whole percent; `step` reads `3/7` or nothing; `ready` and `floor` are pods."""
+    """One version. Weights are whole percent; `step` reads `3/7` or nothing; `ready` and `floor` are pods.
+
+    `asleep`: it serves, has no pods because nobody asks, and wakes with the next request.
+    """
 
     name: str
     version: int
@@ -45,12 +48,8 @@ class VersionView:
     step: str = ""
     ready: int = 0
     floor: int = 0
+    asleep: bool = False
     traffic: Traffic | None = None
-
-    @property
-    def is_asleep(self) -> bool:
-        """It wants no pods, and wakes with the next request."""
-        return self.reason == Reason.ScaledToZero
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,12 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Every model in sight. `source` says in words whose world this is."""
+    """Every model in sight. `source` says in words whose world this is, `problems` what is wrong with it."""
 
     models: tuple[ModelView, ...] = ()
     source: str = ""
     clients: Clients | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def has_traffic(self) -> bool:
@@ -90,13 +90,14 @@ def tree_of(
     traffic: Counts | None = None,
     source: str = "",
     clients: Clients | None = None,
+    problems: tuple[str, ...] = (),
 ) -> Tree:
     """Group versions by model, in alphabetical order, newest version first."""
     groups: dict[tuple[str, str], list[ModelVersion]] = {}
     for version in versions:
         groups.setdefault((version.metadata.namespace, version.spec.model), []).append(version)
     models = tuple(_model_view(*key, groups[key], traffic or {}) for key in sorted(groups))
-    return Tree(models=models, source=source, clients=clients)
+    return Tree(models=models, source=source, clients=clients, problems=problems)
 
 
 def _model_view(namespace: str, model: str, versions: list[ModelVersion], counts: Counts) -> ModelView:
@@ -123,8 +124,14 @@ def _version_view(version: ModelVersion, traffic: Traffic | None) -> VersionView
         step=status.step.display if status.step else "",
         ready=status.replicas.ready,
         floor=status.replicas.floor,
+        asleep=status.state is State.Live and _is_idle(version),
         traffic=traffic,
     )
+
+
+def _is_idle(version: ModelVersion) -> bool:
+    readiness = version.status.condition(ConditionType.RevisionReady)
+    return readiness is not None and readiness.reason == Reason.ScaledToZero
 
 
 def tree_json(tree: Tree) -> Mapping[str, object]:
@@ -139,7 +146,7 @@ def tree_json(tree: Tree) -> Mapping[str, object]:
         for model in tree.models
     ]
     clients = tree.clients and {"requests": tree.clients.requests, "failed": tree.clients.failed}
-    return {"source": tree.source, "models": models, "clients": clients}
+    return {"source": tree.source, "models": models, "clients": clients, "problems": tree.problems}
 
 
 def _version_json(version: VersionView) -> Mapping[str, object]:
@@ -153,7 +160,7 @@ def _version_json(version: VersionView) -> Mapping[str, object]:
         "message": version.message,
         "weight": {"desired": version.desired_weight, "observed": version.weight},
         "step": version.step,
-        "replicas": {"ready": version.ready, "floor": version.floor},
+        "replicas": {"ready": version.ready, "floor": version.floor, "asleep": version.asleep},
         "traffic": traffic
         and {"requests": traffic.requests, "errors": traffic.errors, "perSecond": traffic.per_second},
     }

@@ -1,0 +1,129 @@
+"""Watches the engine ten times a second: draws the tree, tells what is new, and keeps it all for the page."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from demo.callers import Tally
+from demo.engine import Engine, Happening
+from turnout.view.story import Mark, MarkKind, Sample
+from turnout.view.tree import Clients, ModelView, Tree
+
+LOOK_EVERY_SECONDS = 0.1
+TELLING = {
+    "RolloutStarted": (MarkKind.DEPLOYED, "is applied: its process starts, and no caller can reach it yet"),
+    "Promoted": (MarkKind.PROMOTED, "is promoted: all traffic is its own"),
+    "RolledBack": (MarkKind.ROLLED_BACK, "is rolled back for good"),
+}
+
+
+class Recorder:
+    """`say` gets each mark once; `show` gets every tree. All times are seconds since `began`, which is Unix time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tallies: Mapping[str, Tally],
+        journal: Path,
+        say: Callable[[str, Mark], None],
+        show: Callable[[Tree], None],
+    ) -> None:
+        self.began = time.time()
+        self.samples: dict[str, list[Sample]] = {}
+        self.marks: dict[str, list[Mark]] = {}
+        self.states: dict[str, list[str]] = {}
+        self.tree = Tree()
+        self._engine, self._tallies, self._journal = engine, tallies, journal
+        self._say, self._show = say, show
+        self._told = 0
+        self._asleep: dict[str, bool] = {}
+
+    @property
+    def now(self) -> float:
+        return time.time() - self.began
+
+    async def keep_watching(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """One sample of everything."""
+        tree = self._engine.tree()
+        tallies = self._tallies.values()
+        clients = Clients(sum(tally.sent for tally in tallies), sum(tally.failed for tally in tallies))
+        self.tree = replace(tree, clients=clients if clients.requests else None)
+        for model in tree.models:
+            self._sample(model)
+            self._note_states(model)
+        self._note_crash()
+        self._note_news()
+        self._show(self.tree)
+
+    def mark(self, model: str, mark: Mark) -> None:
+        self.marks.setdefault(model, []).append(mark)
+        self._say(model, mark)
+
+    def first(self, model: str, version: int, kind: MarkKind) -> Mark | None:
+        marks = self.marks.get(model, [])
+        return next((mark for mark in marks if mark.version == version and mark.kind is kind), None)
+
+    def _sample(self, model: ModelView) -> None:
+        tally = self._tallies.get(model.model, Tally())
+        errors = {version.version: version.traffic.errors for version in model.versions if version.traffic}
+        sample = Sample(
+            at=round(self.now, 3),
+            shares={version.version: version.weight for version in model.versions if version.weight},
+            requests=dict(tally.answered),
+            errors={number: count for number, count in errors.items() if count},
+            failed=tally.failed,
+        )
+        self.samples.setdefault(model.model, []).append(sample)
+
+    def _note_states(self, model: ModelView) -> None:
+        """The order of states, and who falls asleep or wakes."""
+        for version in model.versions:
+            states = self.states.setdefault(version.name, [])
+            if states[-1:] != [version.state]:
+                states.append(version.state)
+            was, is_asleep = self._asleep.get(version.name, False), version.asleep
+            if was is not is_asleep:
+                kind = MarkKind.SLEPT if is_asleep else MarkKind.WOKE
+                text = "nobody asks for it: its last process ends" if is_asleep else "is awake again"
+                self.mark(model.model, Mark(round(self.now, 3), kind, version.version, f"{text}"))
+            self._asleep[version.name] = is_asleep
+
+    def _note_crash(self) -> None:
+        """The moment that version 3 wrote down before it died."""
+        if not self.first("digits", 3, MarkKind.CRASHED) and self._journal.exists():
+            text = self._journal.read_text("utf-8")
+            if text:
+                at = float(text) - self.began
+                self.mark("digits", Mark(round(at, 3), MarkKind.CRASHED, 3, "dies, and dies again at each start"))
+
+    def _note_news(self) -> None:
+        happenings = self._engine.happenings()
+        for happening in happenings[self._told :]:
+            mark = self._mark_of(happening)
+            if mark:
+                self.mark(happening.model, mark)
+        self._told = len(happenings)
+
+    def _mark_of(self, happening: Happening) -> Mark | None:
+        """Those events that a page needs; the others stand in the engine's log."""
+        at, number = round(happening.at - self.began, 3), int(happening.version.rpartition("-")[2])
+        if happening.reason in TELLING:
+            kind, text = TELLING[happening.reason]
+            return Mark(at, kind, number, text)
+        if happening.reason == "Failed":
+            return Mark(at, MarkKind.FAILED, number, f"fails before any caller meets it: {happening.message}")
+        if happening.reason == "Dropped":
+            return Mark(at, MarkKind.ROLLED_BACK, number, "is out of the traffic")
+        share = re.search(rf"\b{happening.version} (\d+) %", happening.message)
+        if happening.reason == "WeightChanged" and share and int(share[1]) < 100:
+            return Mark(at, MarkKind.STEPPED, number, f"takes {share[1]} % of the traffic")
+        return None

@@ -1,0 +1,171 @@
+"""What was measured: as a page, as JSON, as a summary, and as the verdict whether the story kept its promises."""
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from demo.callers import Tally
+from demo.recorder import Recorder
+from demo.story import NIGHT, Measured
+from turnout import __version__
+from turnout.view.story import Closeup, Fact, MarkKind, ModelStory, Outcome, Sample, Story
+from turnout.view.tree import ModelView, VersionView
+
+OUT_WITHIN_SECONDS = 1.0
+NOTES = {
+    ("digits", 1): "naive Bayes, trained on 120 images",
+    ("digits", 2): "a support vector machine, trained on 898",
+    ("digits", 3): "version 2 in code that dies of its 12th real image, and at every start after that",
+    ("digits", 4): "half of its model file is missing",
+    (NIGHT, 1): "version 2 again, for a model that is rarely asked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The numbers of one run. Times are seconds."""
+
+    turnout: str
+    python: str
+    cores: int
+    began: str
+    seconds: float
+    requests: int
+    failed: int
+    failures: tuple[str, ...]
+    answered: Mapping[int, int]
+    accuracy: Mapping[int, float]
+    slowest_seconds: float
+    states: Mapping[str, tuple[str, ...]]
+    promoted_seconds: float | None
+    crash_to_out_seconds: float | None
+    repeated_on_stable: int
+    wake_seconds: float
+    page: str
+
+    def broken_promises(self) -> Iterator[str]:
+        """Each sentence is something that must not be true."""
+        if self.failed:
+            yield f"{self.failed} requests failed at their caller: {'; '.join(self.failures)}"
+        if self.answered.get(4):
+            yield f"version 4, which cannot load, answered {self.answered[4]} requests"
+        if self.crash_to_out_seconds is None:
+            yield "version 3 was never taken out of the traffic"
+        elif self.crash_to_out_seconds > OUT_WITHIN_SECONDS:
+            yield f"version 3 was out only {self.crash_to_out_seconds:.2f} s after its crash"
+
+    def as_json(self) -> Mapping[str, object]:
+        return asdict(self)
+
+
+def results(
+    recorder: Recorder, tallies: Mapping[str, Tally], measured: Measured, seconds: float, page: Path
+) -> Results:
+    """Put together what everybody has counted."""
+    tally, night = tallies["digits"], tallies[NIGHT]
+    applied = recorder.first("digits", 2, MarkKind.DEPLOYED)
+    promoted = recorder.first("digits", 2, MarkKind.PROMOTED)
+    crashed = recorder.first("digits", 3, MarkKind.CRASHED)
+    out = recorder.first("digits", 3, MarkKind.ROLLED_BACK)
+    right = {version: tally.accuracy(version) for version in sorted(tally.answered)}
+    return Results(
+        turnout=__version__,
+        python=platform.python_version(),
+        cores=os.cpu_count() or 0,
+        began=datetime.fromtimestamp(recorder.began, UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        requests=tally.sent + night.sent,
+        failed=tally.failed + night.failed,
+        failures=(*tally.failures, *night.failures),
+        answered=dict(sorted(tally.answered.items())),
+        accuracy={version: round(share, 4) for version, share in right.items() if share is not None},
+        slowest_seconds=round(tally.slowest_seconds, 3),
+        states={name: tuple(states) for name, states in sorted(recorder.states.items())},
+        promoted_seconds=round(promoted.at - applied.at, 2) if promoted and applied else None,
+        crash_to_out_seconds=round(out.at - crashed.at, 3) if out and crashed else None,
+        repeated_on_stable=_errors_of(recorder, 3),
+        wake_seconds=round(measured.wake_seconds, 2),
+        page=str(page),
+    )
+
+
+def _errors_of(recorder: Recorder, version: int) -> int:
+    return max((sample.errors.get(version, 0) for sample in recorder.samples.get("digits", ())), default=0)
+
+
+def story(recorder: Recorder, found: Results, tallies: Mapping[str, Tally]) -> Story:
+    """The recording as the view draws it."""
+    return Story(
+        title="Four versions of a model that reads digits",
+        summary="Recorded by make demo: real predictor processes behind a real Envoy on one machine, "
+        f"{found.requests:,} real requests, each answer checked. Version 2 is better and is promoted; version 3 "
+        "crashes once it meets callers and is taken out; version 4 cannot load. Nobody touched anything.",
+        began=datetime.fromtimestamp(recorder.began, UTC),
+        seconds=found.seconds,
+        models=tuple(_model(recorder, model, tallies[model.model]) for model in recorder.tree.models),
+        facts=tuple(_facts(found)),
+    )
+
+
+def _facts(found: Results) -> Iterator[Fact]:
+    yield Fact(f"{found.requests:,}", "requests sent by callers")
+    yield Fact(f"{found.failed:,}", "failed at their caller", good=found.failed == 0)
+    if found.crash_to_out_seconds is not None:
+        quick = found.crash_to_out_seconds <= OUT_WITHIN_SECONDS
+        label = "from the crash of version 3 until it was out of the traffic"
+        yield Fact(f"{found.crash_to_out_seconds:.2f} s", label, good=quick)
+    yield Fact(f"{found.repeated_on_stable:,}", "requests that version 3 failed, repeated on version 2")
+    yield Fact(f"{found.wake_seconds:.1f} s", f"waited the caller who woke {NIGHT}")
+
+
+def _model(recorder: Recorder, model: ModelView, tally: Tally) -> ModelStory:
+    samples = tuple(recorder.samples.get(model.model, ()))
+    crashed = recorder.first(model.model, 3, MarkKind.CRASHED)
+    closeup = (Closeup("The moment at which version 3 breaks", crashed.at - 2.5, crashed.at + 2.5),) if crashed else ()
+    return ModelStory(
+        model=model.model,
+        url=model.url,
+        samples=samples,
+        marks=tuple(sorted(recorder.marks.get(model.model, ()), key=lambda mark: mark.at)),
+        outcomes=tuple(_outcome(model, version, samples, tally) for version in reversed(model.versions)),
+        closeups=closeup,
+    )
+
+
+def _outcome(model: ModelView, version: VersionView, samples: tuple[Sample, ...], tally: Tally) -> Outcome:
+    return Outcome(
+        version=version.version,
+        note=NOTES.get((model.model, version.version), ""),
+        state=version.state,
+        reason=version.reason,
+        message=version.message,
+        greatest_share=max((sample.shares.get(version.version, 0) for sample in samples), default=0),
+        requests=tally.answered[version.version],
+        errors=version.traffic.errors if version.traffic else 0,
+        accuracy=tally.accuracy(version.version),
+    )
+
+
+def summary(found: Results, folder: Path) -> str:
+    """What a person should take along, and what to try next."""
+    right = {version: f"{share:.1%}" for version, share in found.accuracy.items()}
+    lines = [
+        f"In {found.seconds:.0f} s, {found.requests:,} requests, {found.failed:,} failed at their caller.",
+        f"  version 2  promoted {found.promoted_seconds} s after it was applied; right answers "
+        f"{right.get(1, '–')} before, {right.get(2, '–')} after",
+        f"  version 3  out of the traffic {found.crash_to_out_seconds} s after its crash; the "
+        f"{found.repeated_on_stable} requests it failed were repeated on version 2",
+        f"  version 4  could not load and answered {found.answered.get(4, 0)} requests",
+        f"  {NIGHT}  slept; the caller who woke it waited {found.wake_seconds} s",
+        "",
+        f"The whole story as a page: {found.page}",
+        "",
+        "Try next:",
+        f"  .venv/bin/turnout status --state {folder}/state                    what was left",
+        f"  .venv/bin/turnout up {folder}/versions --state {folder}/state      go on where it ended, edit a file",
+        "  less docs/getting-started.md                                the first ten minutes",
+    ]
+    return "\n".join(lines)
