@@ -69,7 +69,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    ours = _Parser(prog="python -m turnout_predictors", description="Serves one version of one model over V2.")
+    ours = _Parser(
+        prog="python -m turnout_predictors", description="Serves one version of one model over V2.", allow_abbrev=False
+    )
     add = ours.add_argument
     add("--model_name", required=True, help="the model's V2 name")
     add(
@@ -84,12 +86,19 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--settings", default="{}", help="a JSON object, checked against the runtime's own settings")
     add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")
     add("--http_host", default="0.0.0.0", help="default 0.0.0.0")
-    add("--http_port", type=int, default=int(environment.get("PORT", "8080")), help="default $PORT, else 8080")
+    add("--http_port", type=int, default=_port(environment), help="default $PORT, else 8080")
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
     for name in _OF_KSERVE:
         add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     return ours
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    value = environment.get("PORT", "8080")
+    if not value.isdigit():
+        raise StartError(SETTINGS_INVALID, f"the environment's PORT {value!r} is no number; unset it")
+    return int(value)
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Arguments:

@@ -119,20 +119,39 @@ class Running:
         self.process.wait()
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Starts predictor processes: start("--flag=…", …, ENVIRONMENT="…"). All are gone after the test."""
+Start = Callable[..., Running]
+
+
+@contextlib.contextmanager
+def starter(root: Path) -> Iterator[Start]:
+    """start("--flag=…", …, ENVIRONMENT="…"); whatever it started is gone afterwards."""
     running: list[Running] = []
 
-    def begin(*flags: str, **environment: str) -> Running:
-        folder = tmp_path / f"process-{len(running)}" if running else tmp_path
-        folder.mkdir(exist_ok=True)
+    def start(*flags: str, **environment: str) -> Running:
+        folder = root / f"process-{len(running)}"
+        folder.mkdir()
         running.append(Running(folder, flags, environment))
         return running[-1]
 
-    yield begin
-    for process in running:
-        process.kill()
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts predictor processes for one test."""
+    with starter(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts predictor processes that the tests of one file share."""
+    with starter(tmp_path_factory.mktemp("shared")) as begin:
+        yield begin
 
 
 @pytest.fixture(scope="session")

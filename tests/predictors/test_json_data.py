@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 from typing import Any
@@ -184,10 +185,7 @@ JSON = st.recursive(
     missing=st.booleans(),
 )
 def test_any_data_is_decoded_in_its_shape_or_refused(value: Any, name: str, shape: list[int], missing: bool) -> None:
-    try:
+    with contextlib.suppress(InvalidInput):  # any other exception fails the test
         array = decode(value, DATATYPES[name], tuple(shape), "x", missing=missing)
-    except InvalidInput as fault:
-        assert fault.field is not None
-    else:
         assert array.shape == tuple(shape)
         assert math.prod(shape) == array.size

@@ -1,0 +1,74 @@
+"""The command line: what is taken from where, and what is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnout_predictors.arguments import Arguments, parse
+from turnout_predictors.errors import StartError
+
+GIVEN = ["--model_name=m", "--runtime=sklearn"]
+
+
+def test_defaults() -> None:
+    assert parse(GIVEN, {}) == Arguments(
+        model_name="m",
+        model_version="1",
+        runtime="sklearn",
+        entrypoint="",
+        artifact_uri="",
+        artifact_digest=None,
+        settings={},
+        timeout_seconds=60.0,
+        http_host="0.0.0.0",
+        http_port=8080,
+        drain_delay=0.0,
+        queue_limit=1024,
+        revision="local",
+    )
+
+
+def test_the_environment_fills_what_knative_knows() -> None:
+    given = parse(GIVEN, {"PORT": "9000", "MODEL_VERSION": "7", "K_REVISION": "m-7-00001"})
+    assert (given.http_port, given.model_version, given.revision) == (9000, "7", "m-7-00001")
+
+
+def test_a_flag_beats_the_environment() -> None:
+    given = parse([*GIVEN, "--http_port=1", "--model_version=8"], {"PORT": "9000", "MODEL_VERSION": "7"})
+    assert (given.http_port, given.model_version) == (1, "8")
+
+
+def test_flags_of_kserves_server_are_ignored_by_name() -> None:
+    given = parse([*GIVEN, "--grpc_port=9", "--enable_docs_url", "True", "--event-loop", "uvloop"], {})
+    assert given.ignored == ("grpc_port", "enable_docs_url", "event-loop")
+
+
+REFUSED = {
+    "no model name": (["--runtime=sklearn"], "--model_name"),
+    "no runtime": (["--model_name=m"], "--runtime"),
+    "a typo": ([*GIVEN, "--modle_name=x"], "unrecognized arguments: --modle_name=x"),
+    "an abbreviation": ([*GIVEN, "--http_po=1"], "--http_po"),
+    "a port that is a word": ([*GIVEN, "--http_port=web"], "--http_port"),
+    "a short digest": ([*GIVEN, "--artifact_digest=sha256:12"], "64 hex digits"),
+    "an upper-case digest": ([*GIVEN, f"--artifact_digest=sha256:{'A' * 64}"], "64 hex digits"),
+    "settings that are no JSON": ([*GIVEN, "--settings={"], "--settings is not JSON"),
+    "settings that are a list": ([*GIVEN, "--settings=[]"], "must be a JSON object"),
+    "a timeout of zero": ([*GIVEN, "--timeout_seconds=0"], "must be in (0, 600]"),
+    "a timeout beyond ten minutes": ([*GIVEN, "--timeout_seconds=601"], "must be in (0, 600]"),
+    "a timeout that is not a number": ([*GIVEN, "--timeout_seconds=nan"], "must be in (0, 600]"),
+    "a queue for nobody": ([*GIVEN, "--queue_limit=0"], "--queue_limit must be at least 1"),
+    "a negative delay": ([*GIVEN, "--drain_delay=-1"], "--drain_delay at least 0"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_refuses(given: list[str], said: str) -> None:
+    with pytest.raises(StartError) as caught:
+        parse(given, {})
+    assert caught.value.reason == "SettingsInvalid"
+    assert said in caught.value.message
+
+
+def test_a_port_of_the_environment_that_is_no_number_is_named() -> None:
+    with pytest.raises(StartError, match="PORT"):
+        parse(GIVEN, {"PORT": "tcp://10.0.0.1:80"})
