@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from time import sleep
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -28,16 +29,21 @@ log = logging.getLogger("turnout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator until SIGTERM or SIGINT; returns the exit code."""
+    """Run the operator until SIGTERM or SIGINT; returns the exit code.
+
+    Where its watches break, or the cluster serves other kinds than before, it starts over with a new event loop and
+    an empty cache: kopf, when it ends, takes every task along that was begun while it ran.
+    """
     settings = parse(arguments)
     _configure_logging(settings.verbose)
     with suppress(KeyboardInterrupt):
-        asyncio.run(operate(settings))
+        while asyncio.run(operate(settings)):
+            sleep(TRY_AGAIN)
     return 0
 
 
-async def operate(settings: Settings) -> None:
-    """Wire everything, then work until told to end."""
+async def operate(settings: Settings) -> bool:
+    """Wire everything, then work until told to end; whether to start over."""
     async with ApiClient(await _connection()) as client:
         queue = Queue()
         platform = KubernetesPlatform(
@@ -51,14 +57,14 @@ async def operate(settings: Settings) -> None:
         operator = Operator(settings, platform, Controller(platform, queue, decide, settings.workers, metrics))
         pages = await serve(application(queue, metrics, operator.lacking), settings.health_port)
         try:
-            await operator.run()
+            return await operator.run()
         finally:
             await platform.close()
             await pages.cleanup()
 
 
 class Operator:
-    """The order of things: lists first, then watches and workers; a kind that appears later restarts the watches."""
+    """The order of things: lists first, then watches and workers."""
 
     def __init__(self, settings: Settings, platform: KubernetesPlatform, controller: Controller) -> None:
         self._settings = settings
@@ -70,44 +76,38 @@ class Operator:
         """Why the operator is not ready; empty when it is. A missing KServe is told in status, not here."""
         return "" if self._primed else "the first lists have not been read"
 
-    async def run(self) -> None:
-        """Returns when the process is told to end."""
+    async def run(self) -> bool:
+        """Work until told to end; True where it must be begun anew."""
         await self._prime()
+        served_otherwise = asyncio.Event()
+        watches = watch.watch(self._platform.feed, self._settings.namespaces, served_otherwise)
         work = asyncio.create_task(self._controller.run(), name="workers")
-        watching = asyncio.create_task(self._watch(), name="watches")
+        listing = asyncio.create_task(self._relist(served_otherwise), name="lists")
+        watching = asyncio.create_task(watches, name="watches")
+        tasks = (work, listing, watching)
         try:
-            await asyncio.wait((work, watching), return_when=asyncio.FIRST_COMPLETED)
-            for task in (work, watching):
-                if task.done():
-                    task.result()  # a worker never ends by itself: its fault ends the process
+            await asyncio.wait((watching,))
         finally:
-            work.cancel()
-            watching.cancel()
-            await asyncio.gather(work, watching, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        faults = [end for end in ends if isinstance(end, Exception)]
+        for fault in faults:  # a kind that has gone, a right that was taken away
+            log.warning("the work broke off and begins anew in %.0f s: %s", TRY_AGAIN, fault)
+        return bool(faults) or served_otherwise.is_set()
 
     async def _prime(self) -> None:
         """Whoever decides has seen everything: no pass before the first full lists."""
-        while not self._primed:
+        while True:
             try:
                 await self._platform.refresh()
-                self._primed = True
+                break
             except (Unavailable, Refused) as fault:
-                log.warning("the first lists cannot be read, again in %.0f s: %s", TRY_AGAIN, fault)
+                log.warning("the lists cannot be read, again in %.0f s: %s", TRY_AGAIN, fault)
                 await asyncio.sleep(TRY_AGAIN)
+        self._primed = True
         if trouble := self._platform.feed.trouble:
             log.warning("%s; looking again every %.0f s", trouble.message, LOOK_FOR_MISSING)
-
-    async def _watch(self) -> None:
-        """Watch what the cluster serves; when that changes, watch anew. Ends when kopf has been told to end."""
-        while True:
-            served_otherwise = asyncio.Event()
-            relisting = asyncio.create_task(self._relist(served_otherwise), name="lists")
-            try:
-                await watch.watch(self._platform.feed, self._settings.namespaces, served_otherwise)
-            finally:
-                relisting.cancel()
-            if not served_otherwise.is_set():
-                return
 
     async def _relist(self, served_otherwise: asyncio.Event) -> None:
         missing = self._platform.feed.missing
@@ -117,7 +117,7 @@ class Operator:
                 await self._platform.refresh()
             except (Unavailable, Refused) as fault:
                 log.warning("the lists cannot be read, again in %.0f s: %s", RELIST, fault)
-        log.info("the cluster serves other kinds than before; the watches begin anew")
+        log.info("the cluster serves other kinds than before")
         served_otherwise.set()
 
 

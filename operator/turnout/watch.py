@@ -6,6 +6,7 @@ a revision, and add finalizers, which would block deletions once the operator is
 
 import asyncio
 import os
+import signal
 from collections.abc import Collection
 from pathlib import Path
 
@@ -71,10 +72,14 @@ async def watch(feed: Feed, namespaces: tuple[str, ...], stop: asyncio.Event) ->
     """Feed until `stop` is set or the process is told to end; kopf listens to the signals itself."""
     registry = kopf.OperatorRegistry()
     register(registry, feed, feed.missing)
-    await kopf.operator(
-        registry=registry,
-        stop_flag=stop,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        memo=kopf.Memo(),
-    )
+    try:
+        await kopf.operator(
+            registry=registry,
+            stop_flag=stop,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            memo=kopf.Memo(),
+        )
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # kopf leaves its handlers behind, and they do nothing more
+            asyncio.get_running_loop().remove_signal_handler(number)
