@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from harness import install, node
+from harness import install, node, processes
 from harness.binaries import build
 from harness.errors import CommandError, HarnessError, MissingError
 from harness.layout import LOCK, Layout
@@ -18,10 +19,12 @@ from harness.machine import NODE_PACKAGES, ensure_packages, obstacle
 from harness.shell import say, step
 from harness.sweep import sweep
 
+DAEMONS = {"containerd", "kubelet", "kube-proxy", "coredns", *node.CONTROL_PLANE}
+
 
 def up(layout: Layout) -> None:
     """A healthy cluster: the one that runs, or a fresh one in place of whatever is left of a former one."""
-    if is_healthy(layout):
+    if settles(layout):
         say(f"the cluster is up already: {origin(layout)}")
         return
     hindrance = obstacle()
@@ -82,6 +85,18 @@ def is_healthy(layout: Layout) -> bool:
         return install.deployments_available(layout) and install.webhooks_answer(layout)
     except CommandError:
         return False
+
+
+def settles(layout: Layout, seconds: float = 90) -> bool:
+    """Whether it is healthy, or becomes so by itself: a pod that restarts is no reason to throw a cluster away."""
+    deadline = time.monotonic() + seconds
+    while layout.birth.exists() and set(processes.programs(layout)) >= DAEMONS:
+        if is_healthy(layout):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return False
 
 
 def origin(layout: Layout) -> str:

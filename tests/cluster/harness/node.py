@@ -15,6 +15,7 @@ from harness.layout import BRIDGE, NODE, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, L
 from harness.machine import CNI_PLUGINS
 from harness.shell import run, step, succeeds, until
 
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ETCD = "http://127.0.0.1:2379"
 
 

@@ -58,6 +58,11 @@ def _program(process: Path) -> str:
         return ""
 
 
+def programs(layout: Layout) -> list[str]:
+    """The names of the programs that the cluster's processes run."""
+    return [_program(Path(f"/proc/{pid}")) for pid in ours(layout)]
+
+
 def _command_if_ours(process: Path, layout: Layout) -> str | None:
     try:
         words = process.joinpath("cmdline").read_bytes().split(b"\0")
