@@ -16,7 +16,6 @@ LOOK_EVERY_SECONDS = 0.1
 TELLING = {
     "RolloutStarted": (MarkKind.DEPLOYED, "is applied: its process starts, and no caller can reach it yet"),
     "Promoted": (MarkKind.PROMOTED, "is promoted: all traffic is its own"),
-    "RolledBack": (MarkKind.ROLLED_BACK, "is rolled back for good"),
 }
 
 
@@ -75,14 +74,24 @@ class Recorder:
     def _sample(self, model: ModelView) -> None:
         tally = self._tallies.get(model.model, Tally())
         errors = {version.version: version.traffic.errors for version in model.versions if version.traffic}
+        before = self.samples.setdefault(model.model, [Sample(at=0.0)])
+        shares = {version.version: version.weight for version in model.versions if version.weight}
+        at = self.now if shares == before[-1].shares else max(before[-1].at, self._split_at(model.model))
         sample = Sample(
-            at=round(self.now, 3),
-            shares={version.version: version.weight for version in model.versions if version.weight},
+            at=round(at, 3),
+            shares=shares,
             requests=dict(tally.answered),
             errors={number: count for number, count in errors.items() if count},
             failed=tally.failed,
         )
-        self.samples.setdefault(model.model, []).append(sample)
+        before.append(sample)
+
+    def _split_at(self, model: str) -> float:
+        """When the split was last changed, as the engine told it: a look comes up to a tenth of a second later."""
+        changes = [
+            each.at for each in self._engine.happenings() if (each.model, each.reason) == (model, "WeightChanged")
+        ]
+        return changes[-1] - self.began if changes else self.now
 
     def _note_states(self, model: ModelView) -> None:
         """The order of states, and who falls asleep or wakes."""
@@ -93,8 +102,8 @@ class Recorder:
             was, is_asleep = self._asleep.get(version.name, False), version.asleep
             if was is not is_asleep:
                 kind = MarkKind.SLEPT if is_asleep else MarkKind.WOKE
-                text = "nobody asks for it: its last process ends" if is_asleep else "is awake again"
-                self.mark(model.model, Mark(round(self.now, 3), kind, version.version, f"{text}"))
+                text = "nobody asks for it: its last process ends" if is_asleep else "is asked: a process starts"
+                self.mark(model.model, Mark(round(self.now, 3), kind, version.version, text))
             self._asleep[version.name] = is_asleep
 
     def _note_crash(self) -> None:
@@ -103,7 +112,7 @@ class Recorder:
             text = self._journal.read_text("utf-8")
             if text:
                 at = float(text) - self.began
-                self.mark("digits", Mark(round(at, 3), MarkKind.CRASHED, 3, "dies, and dies again at each start"))
+                self.mark("digits", Mark(round(at, 3), MarkKind.CRASHED, 3, "crashes, and crashes again at each start"))
 
     def _note_news(self) -> None:
         happenings = self._engine.happenings()
@@ -122,7 +131,9 @@ class Recorder:
         if happening.reason == "Failed":
             return Mark(at, MarkKind.FAILED, number, f"fails before any caller meets it: {happening.message}")
         if happening.reason == "Dropped":
-            return Mark(at, MarkKind.ROLLED_BACK, number, "is out of the traffic")
+            crashed = self.first(happening.model, number, MarkKind.CRASHED)
+            after = f", {at - crashed.at:.2f} s after its crash" if crashed else ""
+            return Mark(at, MarkKind.ROLLED_BACK, number, f"is out of the traffic{after}")
         share = re.search(rf"\b{happening.version} (\d+) %", happening.message)
         if happening.reason == "WeightChanged" and share and int(share[1]) < 100:
             return Mark(at, MarkKind.STEPPED, number, f"takes {share[1]} % of the traffic")

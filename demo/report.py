@@ -86,14 +86,15 @@ def results(
         states={name: tuple(states) for name, states in sorted(recorder.states.items())},
         promoted_seconds=round(promoted.at - applied.at, 2) if promoted and applied else None,
         crash_to_out_seconds=round(out.at - crashed.at, 3) if out and crashed else None,
-        repeated_on_stable=_errors_of(recorder, 3),
+        repeated_on_stable=_repeated(recorder),
         wake_seconds=round(measured.wake_seconds, 2),
         page=str(page),
     )
 
 
-def _errors_of(recorder: Recorder, version: int) -> int:
-    return max((sample.errors.get(version, 0) for sample in recorder.samples.get("digits", ())), default=0)
+def _repeated(recorder: Recorder) -> int:
+    versions = (version for model in recorder.tree.models for version in model.versions)
+    return sum(version.traffic.repeated for version in versions if version.traffic)
 
 
 def story(recorder: Recorder, found: Results, tallies: Mapping[str, Tally]) -> Story:

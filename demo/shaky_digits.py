@@ -8,7 +8,7 @@ loop as they happen. The journal holds the moment of the first crash, so that wh
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from skops.io import load as load_skops
@@ -37,7 +37,7 @@ class Digits(Predictor):
     def load(self) -> bool:
         self.journal = Path(self.settings.journal)
         if self.journal.exists():
-            os._exit(EXIT_CODE)
+            self.die("the journal of the former process is corrupt")
         assert self.artifact is not None
         self.model: Any = load_skops(self.artifact.file("model.skops"))
         rows = [tensor for example in self.artifact.examples for tensor in example.request["inputs"]]
@@ -45,9 +45,14 @@ class Digits(Predictor):
         self.seen = 0
         return True
 
+    def die(self, why: str) -> NoReturn:
+        """As a fault in native code does: at once, nothing is cleaned up."""
+        os.write(2, f"fatal: {why}\n".encode())
+        os._exit(EXIT_CODE)
+
     def predict(self, batch: Any, settings: Any) -> Any:
         self.seen += sum(tuple(row) not in self.rehearsed and any(row) for row in batch.features.tolist())
         if self.seen >= self.settings.crash_after:
             self.journal.write_text(f"{time.time():.6f}")
-            os._exit(EXIT_CODE)
+            self.die("the journal is corrupt")
         return self.Outputs(predict=self.model.predict(batch.features))

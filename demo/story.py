@@ -14,6 +14,7 @@ from demo.engine import Engine
 from demo.recorder import Recorder
 from demo.train import Trained
 from turnout.api.reasons import State
+from turnout.view.story import Mark, MarkKind
 
 PATIENCE_SECONDS = 90.0
 NIGHT = "digits-night"
@@ -29,8 +30,8 @@ class Pace:
     """How fast it is told. `per_second`: requests; `pause`: each step of a rollout; `breath`: between chapters."""
 
     per_second: float = 80.0
-    pause: str = "5s"
-    breath: float = 3.0
+    pause: str = "6s"
+    breath: float = 4.0
 
 
 FAST = Pace(per_second=50.0, pause="2s", breath=1.0)
@@ -149,4 +150,7 @@ async def sleeper(stage: Stage) -> float:
     stage.tell(f"Nobody has asked {NIGHT} for a while; it has no process. One caller asks now, and waits for it.")
     begin = time.perf_counter()
     await stage.night.ask()
-    return time.perf_counter() - begin
+    waited = time.perf_counter() - begin
+    text = f"answers the caller who woke it, after {waited:.1f} s"
+    stage.recorder.mark(NIGHT, Mark(round(stage.recorder.now, 3), MarkKind.WOKE, 1, text))
+    return waited

@@ -85,7 +85,8 @@ def _counts(traffic: Mapping[str, _Model]) -> Iterator[tuple[tuple[str, str], Tr
     for key, model in traffic.items():
         namespace = key.partition("/")[0]
         for name, counts in model.versions.items():
-            yield (namespace, name), Traffic(counts.requests + counts.repeated, counts.failed)
+            requests = counts.requests + counts.repeated
+            yield (namespace, name), Traffic(requests, counts.repeated, counts.failed)
 
 
 def _clients(traffic: Mapping[str, _Model]) -> Clients | None:

@@ -120,8 +120,12 @@ def draw(model: ModelStory, start: float, end: float, *, name: str) -> str:
 
 
 def _label(model: ModelStory) -> str:
-    happened = "; ".join(f"{mark.at:.0f} s: {mark.text}" for mark in model.marks)
+    happened = "; ".join(f"{mark.at:.0f} s: {_words(mark)}" for mark in model.marks)
     return f"Share of the traffic of each version of {model.model} over time. {happened}"
+
+
+def _words(mark: Mark) -> str:
+    return f"version {mark.version} {mark.text}"
 
 
 def _place(marks: tuple[Mark, ...], span: Span) -> tuple[Pin, ...]:
@@ -144,7 +148,7 @@ def _pins(pins: tuple[Pin, ...], top: float, bottom: float) -> Iterator[str]:
     for pin in pins:
         kind, y = SIGNS[pin.mark.kind], (rows - pin.row) * PIN_ROW + 12
         yield (
-            f'<g class="pin {kind}"><title>{pin.mark.at:.2f} s · {escape(pin.mark.text)}</title>'
+            f'<g class="pin {kind}"><title>{pin.mark.at:.2f} s · {escape(_words(pin.mark))}</title>'
             f'<circle cx="{pin.x}" cy="{y}" r="9"/><text x="{pin.x}" y="{y + 3.5}">{pin.number}</text></g>'
         )
 

@@ -66,7 +66,7 @@ def _section(number: int, model: ModelStory, seconds: float) -> str:
     for index, closeup in enumerate(model.closeups):
         parts.append(f"<h3>{escape(closeup.title)}</h3>")
         parts.append(chart.draw(model, closeup.start, closeup.end, name=f"{name}-{index}"))
-    parts += [_outcomes(model), _happenings(model.marks)]
+    parts += [_outcomes(model), _happenings(model)]
     return f"<section>{''.join(parts)}</section>"
 
 
@@ -85,7 +85,7 @@ def _outcomes(model: ModelStory) -> str:
     accuracy = '<th class="number">right answers</th>' if measured else ""
     rows = "".join(_outcome(model, outcome, measured=measured) for outcome in model.outcomes)
     return f"""<h3>What became of each version</h3>
-<div class="scroll"><table><thead><tr><th>version</th><th>outcome</th><th class="number">greatest share</th>
+<div class="scroll"><table class="outcomes"><thead><tr><th>version</th><th>outcome</th><th class="number">greatest share</th>
 <th class="number">answered</th><th class="number">errors</th>{accuracy}</tr></thead>
 <tbody>{rows}</tbody></table></div>"""
 
@@ -111,18 +111,18 @@ def _mood(state: State) -> str:
     return "good" if state is State.Live else "rest"
 
 
-def _happenings(marks: tuple[Mark, ...]) -> str:
-    rows = "".join(_happening(number, mark) for number, mark in enumerate(marks, start=1))
+def _happenings(model: ModelStory) -> str:
+    rows = "".join(_happening(model, number, mark) for number, mark in enumerate(model.marks, start=1))
     return f"""<h3>What happened</h3>
 <div class="scroll"><table><tbody>{rows}</tbody></table></div>"""
 
 
-def _happening(number: int, mark: Mark) -> str:
-    kind = chart.SIGNS[mark.kind]
+def _happening(model: ModelStory, number: int, mark: Mark) -> str:
+    kind, key = chart.SIGNS[mark.kind], chart.series_class(model, mark.version)
     cells = (
         f'<td><span class="num">{number}</span></td>',
         f'<td class="number">{mark.at:.2f} s</td>',
         f'<td class="kind">{mark.kind}</td>',
-        f"<td>{escape(mark.text)}</td>",
+        f'<td><span class="key {key}">version {mark.version}</span> {escape(mark.text)}</td>',
     )
     return f'<tr class="{kind}">{"".join(cells)}</tr>'

@@ -28,7 +28,7 @@ class MarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at one moment, in one sentence."""
+    """Something that happened to a version at one moment: `text` goes on where `version 3 ...` begins."""
 
     at: float
     kind: MarkKind
@@ -87,7 +87,8 @@ class ModelStory:
     def versions(self) -> tuple[int, ...]:
         """Every version that is spoken of, oldest first."""
         sampled = {version for sample in self.samples for version in (*sample.shares, *sample.requests)}
-        return tuple(sorted(sampled | {outcome.version for outcome in self.outcomes}))
+        told = {outcome.version for outcome in self.outcomes} | {mark.version for mark in self.marks}
+        return tuple(sorted(sampled | told))
 
     def sample_at(self, at: float) -> Sample:
         """The last look at or before `at`; an empty one before the first."""

@@ -15,11 +15,12 @@ UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests that reached a version since counting began, those it failed, and requests per second now."""
+    """What a version was asked since counting began: all requests, those among them that it took over from a
+    version that had failed them, and those it failed itself, whether or not another one took them over."""
 
     requests: int = 0
+    repeated: int = 0
     errors: int = 0
-    per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,5 @@ def _version_json(version: VersionView) -> Mapping[str, object]:
         "weight": {"desired": version.desired_weight, "observed": version.weight},
         "step": version.step,
         "replicas": {"ready": version.ready, "floor": version.floor, "asleep": version.asleep},
-        "traffic": traffic
-        and {"requests": traffic.requests, "errors": traffic.errors, "perSecond": traffic.per_second},
+        "traffic": traffic and {"requests": traffic.requests, "repeated": traffic.repeated, "errors": traffic.errors},
     }
