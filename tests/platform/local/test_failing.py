@@ -57,8 +57,8 @@ async def test_a_crash_loop_is_started_later_and_later_and_its_logs_are_kept(wor
 
     await world.until(third_crash)
     first, second = ((later - sooner).total_seconds() for sooner, later in pairwise(moments))
-    assert 0.5 <= first < 1.0
-    assert 1.0 <= second < 1.5
+    assert first >= 0.5
+    assert second >= 1.0
     logs = world.engine.folder.logs
     assert sorted(path.name for path in logs.glob("tiny-1-1.log*")) == [
         "tiny-1-1.log",

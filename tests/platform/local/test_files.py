@@ -1,0 +1,192 @@
+"""What the files say becomes what the store holds; a bad file says where, and disturbs nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platform.local.world import document
+from turnout.api.loading import Loaded, load
+from turnout.api.reasons import State
+from turnout.api.status import Status
+from turnout.api.version import ModelVersion
+from turnout.platform.local.folder import Folder
+from turnout.platform.local.meaning import without_meaning
+from turnout.platform.local.names import taken_names
+from turnout.platform.local.store import Changes, Versions
+from turnout.platform.local.watching import readings
+from turnout.rollout.snapshot import ModelKey
+
+KEY = ModelKey("default", "tiny")
+YAML = """\
+apiVersion: turnout.dev/v1alpha1
+kind: ModelVersion
+metadata: {name: tiny-1}
+spec:
+  model: tiny
+  version: 1
+  predictor:
+    runtime: custom
+    entrypoint: tiny:Tiny
+    settings: {a: 1}
+  scaling:
+    maxReplicas: 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path / "state")
+    folder.hold()
+    yield folder
+    folder.release()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "models" / "tiny.yaml"
+    path.parent.mkdir()
+    path.write_text(YAML)
+    return path
+
+
+def test_a_new_version_is_born_with_uid_generation_and_time_and_they_last(folder: Folder, file: Path) -> None:
+    changes = Versions(folder, "default").take(load([file]))
+    assert changes == Changes(frozenset({KEY}))
+    (born,) = Versions(folder, "default")
+    assert born.uid
+    assert born.metadata.generation == 1
+    assert born.metadata.creation_timestamp is not None
+    again = Versions(folder, "default")
+    assert not again.take(load([file])).keys
+    assert list(again) == [born]
+
+
+def test_an_edit_is_a_new_generation_of_the_same_object_and_keeps_its_status(folder: Folder, file: Path) -> None:
+    versions = Versions(folder, "default")
+    versions.take(load([file]))
+    (born,) = versions
+    versions.record_status(KEY, "tiny-1", Status(state=State.Live))
+    file.write_text(YAML.replace("maxReplicas: 2", "maxReplicas: 5"))
+    assert versions.take(load([file])).keys == {KEY}
+    (edited,) = versions
+    assert (edited.uid, edited.metadata.generation) == (born.uid, 2)
+    assert edited.spec.scaling.max_replicas == 5
+    assert edited.status.state is State.Live
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "sentence"),
+    [
+        ("settings: {a: 1}", "settings: {a: 2}", "10: spec.predictor.settings.a", "predictor is immutable"),
+        ("version: 1", "version: 2", "6: spec.version", "version is immutable"),
+        ("maxReplicas: 2", "containerConcurrency: 4", "12: spec.scaling.containerConcurrency", "is part of the pod"),
+    ],
+)
+def test_an_immutable_field_that_is_edited_is_named_with_its_line_and_the_old_one_stays(
+    folder: Folder, file: Path, old: str, new: str, place: str, sentence: str
+) -> None:
+    versions = Versions(folder, "default")
+    versions.take(load([file]))
+    (before,) = versions
+    file.write_text(YAML.replace(old, new))
+    changes = versions.take(load([file]))
+    assert not changes.keys
+    assert len(changes.problems) == 1
+    assert changes.problems[0].startswith(f"{file}:{place}: ")
+    assert sentence in changes.problems[0]
+    assert changes.problems[0].endswith("the old one serves on")
+    assert list(versions) == [before]
+
+
+def test_a_file_that_breaks_keeps_what_it_said_and_stops_no_other(folder: Folder, file: Path) -> None:
+    other = file.with_name("other.yaml")
+    other.write_text(YAML.replace("tiny-1", "tiny-2").replace("version: 1", "version: 2"))
+    versions = Versions(folder, "default")
+    versions.take(load([file.parent]))
+    file.write_text(YAML.replace("maxReplicas: 2", "maxReplica: 2"))
+    other.write_text(other.read_text().replace("maxReplicas: 2", "maxReplicas: 4"))
+    changes = versions.take(load([file.parent]))
+    assert len(changes.problems) == 1
+    assert changes.problems[0].startswith(
+        f"{file}:12: spec.scaling.maxReplica: unknown field; did you mean maxReplicas"
+    )
+    assert {version.name: version.spec.scaling.max_replicas for version in versions} == {"tiny-1": 2, "tiny-2": 4}
+
+
+@pytest.mark.parametrize("leave", ["", "# only a comment\n"])
+def test_a_document_that_is_gone_is_deleted(folder: Folder, file: Path, leave: str) -> None:
+    versions = Versions(folder, "default")
+    versions.take(load([file]))
+    if leave:
+        file.write_text(leave)
+    else:
+        file.unlink()
+    assert versions.take(load([file])).keys == {KEY}
+    assert not list(versions)
+    versions.record_status(KEY, "tiny-1", Status(state=State.Live))
+    assert not list(Versions(folder, "default"))
+
+
+def test_versions_without_a_namespace_belong_to_the_engine_s(folder: Folder, file: Path) -> None:
+    versions = Versions(folder, "support")
+    assert versions.take(load([file])).keys == {ModelKey("support", "tiny")}
+    assert [version.namespace for version in versions] == ["support"]
+
+
+async def test_a_changed_added_or_removed_file_is_read_once_when_it_has_come_to_rest(file: Path) -> None:
+    seen: asyncio.Queue[Loaded] = asyncio.Queue()
+
+    async def watch() -> None:
+        async for loaded in readings([file.parent], period=0.02):
+            seen.put_nowait(loaded)
+
+    task = asyncio.create_task(watch())
+    async with asyncio.timeout(10):
+        assert [version.name for version in (await seen.get()).versions] == ["tiny-1"]
+        file.with_name("two.yaml").write_text(YAML.replace("tiny-1", "tiny-2"))
+        assert len((await seen.get()).versions) == 2
+        file.unlink()
+        assert [version.name for version in (await seen.get()).versions] == ["tiny-2"]
+        file.with_name("notes.txt").write_text("not ours")
+        await asyncio.sleep(0.2)
+    assert seen.empty()
+    task.cancel()
+
+
+def version(number: int, **changes: Any) -> ModelVersion:
+    return ModelVersion.model_validate(document(number, **changes))
+
+
+def test_fields_that_mean_nothing_on_one_machine_are_told_by_name_and_others_are_not() -> None:
+    predictor = {
+        "runtime": "sklearn",
+        "artifact": {"uri": "file:///a", "authRef": "secret"},
+        "image": "example.com/predictor:1",
+        "resources": {"requests": {"cpu": "1"}},
+        "serviceAccountName": "robot",
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "token"}}}],
+        "protocol": "grpc",
+    }
+    lines = without_meaning(version(1, predictor=predictor))
+    assert len(lines) == 9
+    assert lines[0] == ("tiny-1: spec.predictor.image has no effect here: processes run from this Python environment")
+    assert without_meaning(version(1)) == ()
+
+
+def test_a_name_that_an_elder_version_of_another_model_reserves_is_taken_and_the_elder_is_not_hurt() -> None:
+    def born(version: ModelVersion, at: str, **spec: object) -> ModelVersion:
+        moment = version.metadata.model_validate({**version.metadata.body(), "creationTimestamp": at})
+        return version.model_copy(update={"metadata": moment, "spec": version.spec.model_copy(update=spec)})
+
+    elder = born(version(1), "2026-01-01T00:00:00Z", model="other")
+    younger = born(version(2), "2026-01-02T00:00:00Z", model="tiny-1-predictor")
+    assert taken_names([elder, younger], ModelKey("default", "tiny-1-predictor")) == {
+        "tiny-1-predictor": "the name tiny-1-predictor is reserved by tiny-1 of model other"
+    }
+    assert taken_names([elder, younger], ModelKey("default", "other")) == {}

@@ -1,0 +1,211 @@
+"""`turnout up` as a person runs it: real command, real predictors, real signals."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from turnout.platform.local.ports import Ports
+from turnout.platform.local.process import start_of
+
+pytestmark = pytest.mark.slow
+
+ECHO = """\
+from turnout_predictors import INT64, Predictor, Tensors, dims
+
+
+class Echo(Predictor):
+    class Inputs(Tensors):
+        x: INT64 = dims("N")
+
+    class Outputs(Tensors):
+        x: INT64 = dims("N")
+
+    def load(self) -> bool:
+        return True
+
+    def predict(self, batch, settings):
+        return self.Outputs(x=batch.x)
+"""
+YAML = """\
+apiVersion: turnout.dev/v1alpha1
+kind: ModelVersion
+metadata: {{name: echo-{number}}}
+spec:
+  model: echo
+  version: {number}
+  predictor: {{runtime: custom, entrypoint: "echo:Echo"{more}}}
+  rollout:
+    steps: [warmup: {{requests: 1, timeout: 30s}}, setWeight: 50, pause: {{duration: 1s}}]
+"""
+
+
+class Up:
+    """A folder, and the commands that were started in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = Ports().free()
+        self.started: list[subprocess.Popen[str]] = []
+        (folder / "models").mkdir()
+        (folder / "models" / "echo.py").write_text(ECHO)
+
+    def write(self, number: int, more: str = "") -> Path:
+        path = self.folder / "models" / f"echo-{number}.yaml"
+        path.write_text(YAML.format(number=number, more=more))
+        return path
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        command = (sys.executable, "-m", "turnout.cli", "up", "models", "--port", str(self.port), *more)
+        out = (self.folder / f"out-{len(self.started)}.txt").open("w+")
+        process = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True)
+        out.close()
+        self.started.append(process)
+        return process
+
+    def said(self, number: int = -1) -> str:
+        index = number % len(self.started)
+        return (self.folder / f"out-{index}.txt").read_text()
+
+    def until(self, what: Callable[[], object], seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
+
+    def ask(self) -> str:
+        """The version that answers; empty if none does."""
+        body = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": [7]}]}).encode()
+        url = f"http://127.0.0.1:{self.port}/v2/models/echo/infer"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=20) as answer:
+                return str(json.loads(answer.read())["model_version"])
+        except (urllib.error.URLError, OSError):
+            return ""
+
+    def children(self) -> dict[str, str]:
+        """Processes that the engine has written down: pid and start."""
+        recorded: dict[str, str] = json.loads((self.folder / ".turnout/state/processes.json").read_text())
+        return recorded
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    up = Up(tmp_path)
+    yield up
+    for process in up.started:
+        process.kill()
+        process.wait()
+
+
+def test_a_person_s_first_minute_and_what_a_second_up_and_ctrl_c_say(up: Up) -> None:
+    up.write(1)
+    first = up.start()
+    up.until(lambda: up.ask() == "1")
+    assert f"Serving at http://127.0.0.1:{up.port} " in up.said()
+
+    second = up.start("--port", str(Ports().free()))
+    assert second.wait(20) == 1
+    held = (
+        rf"turnout: {re.escape(str(up.folder / '.turnout'))} is held by process {first.pid} \(.* up models .*\) since"
+    )
+    assert re.match(held, up.said())
+
+    third = up.start("--state", "elsewhere")
+    assert third.wait(20) == 1
+    assert f"Port {up.port} of 127.0.0.1 is taken by process" in up.said()
+    assert "(envoy): end it, or choose another with --port" in up.said()
+
+    children = up.children()
+    assert len(children) == 2
+    first.send_signal(signal.SIGINT)
+    assert first.wait(15) == 0
+    assert [start_of(int(pid)) for pid in children] == ["", ""]
+    assert up.children() == {}
+
+
+def test_an_up_that_is_killed_leaves_no_process_and_the_next_goes_on(up: Up) -> None:
+    up.write(1)
+    first = up.start()
+    up.until(lambda: "Promoted" in up.said())
+    children = up.children()
+    first.kill()
+    first.wait()
+    up.until(lambda: not any(start_of(int(pid)) == start for pid, start in children.items()), seconds=5)
+    up.write(2)
+    up.start()
+    up.until(lambda: up.ask() == "1")
+    up.until(lambda: re.search("echo-2 .*Promoted", up.said()))
+    assert up.ask() == "2"
+    assert "echo-1 " not in re.sub("(?m)^.*Standby.*$|^.*WeightChanged.*$", "", up.said())
+
+
+def test_a_file_with_a_wrong_field_is_told_with_its_line_and_the_others_serve(up: Up) -> None:
+    up.write(1)
+    bad = up.write(2)
+    bad.write_text(bad.read_text().replace("steps:", "stepz:"))
+    up.start("--plain")
+    up.until(lambda: up.ask() == "1")
+    assert "models/echo-2.yaml:9: spec.rollout.stepz: unknown field; did you mean steps?" in up.said()
+    up.write(2)
+    up.until(lambda: up.ask() == "2")
+
+
+def test_a_wrong_digest_fails_the_version_by_name_and_the_old_one_serves(up: Up) -> None:
+    artifact = up.folder / "artifact"
+    artifact.mkdir()
+    (artifact / "manifest.json").write_text("{}")
+    up.write(1)
+    up.start()
+    up.until(lambda: up.ask() == "1")
+    up.write(2, more=f', artifact: {{uri: "file://{artifact}", digest: "sha256:{"0" * 64}"}}')
+    up.until(lambda: "ArtifactDigestMismatch" in up.said())
+    assert up.ask() == "1"
+
+
+def test_an_orphan_of_a_dead_engine_is_ended_by_the_next(up: Up) -> None:
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    state = up.folder / ".turnout" / "state"
+    state.mkdir(parents=True)
+    recorded = {str(orphan.pid): start_of(orphan.pid), str(stranger.pid): "another start of that pid"}
+    (state / "processes.json").write_text(json.dumps(recorded))
+    up.write(1)
+    up.start()
+    try:
+        assert orphan.wait(20) == -signal.SIGKILL
+        assert stranger.poll() is None
+    finally:
+        for process in (orphan, stranger):
+            process.kill()
+            process.wait()
+
+
+def test_no_such_file_is_told_and_waited_for(up: Up) -> None:
+    command = (sys.executable, "-m", "turnout.cli", "up", "missing.yaml", "--port", str(up.port))
+    out = up.folder / "missing.txt"
+    with out.open("w") as stream:
+        process = subprocess.Popen(command, cwd=up.folder, stdout=stream, stderr=subprocess.STDOUT)
+    try:
+        up.started.append(process)  # type: ignore[arg-type]
+        deadline = time.monotonic() + 20
+        while "missing.yaml:1: no such file or folder" not in out.read_text():
+            assert time.monotonic() < deadline, out.read_text()
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_a_length_of_time_that_is_none_is_refused(up: Up) -> None:
+    process = up.start("--idle", "soon")
+    assert process.wait(20) == 2
+    assert "'soon' must be a length of time such as 30s, 5m or 1h30m" in up.said()
