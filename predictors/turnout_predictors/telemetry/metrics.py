@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 # The E6 series: six edges per decade, none more than 1.5 times the one before. The same in every build,
 # because histograms of two versions are compared edge by edge.
@@ -27,6 +34,7 @@ class Metrics:
     """All series of one process."""
 
     def __init__(self, model: str, version: str, revision: str) -> None:
+        disable_created_metrics()  # a second series beside every counter, which nobody reads
         self._identity = (model, version, revision)
         self.registry = CollectorRegistry()
         self._requests = Counter(

@@ -21,11 +21,15 @@ log = logging.getLogger(__name__)
 def message(fault: StartError) -> bytes:
     """`{"reason", "message"}`, the sentence cut so that the whole fits."""
     text = fault.message
-    while True:
-        encoded = json.dumps({"reason": fault.reason, "message": text}, ensure_ascii=False).encode()
-        if len(encoded) <= LIMIT_BYTES:
-            return encoded
-        text = text[: len(text) - max(1, (len(encoded) - LIMIT_BYTES) // 4) - 1] + "…"
+    encoded = _encode(fault.reason, text)
+    while len(encoded) > LIMIT_BYTES:
+        text = text[: len(text) * LIMIT_BYTES // len(encoded) - 2]
+        encoded = _encode(fault.reason, f"{text}…")
+    return encoded
+
+
+def _encode(reason: str, text: str) -> bytes:
+    return json.dumps({"reason": reason, "message": text}, ensure_ascii=False).encode()
 
 
 def leave(fault: StartError) -> None:
