@@ -123,6 +123,7 @@ class Operator:
 
 async def _connection() -> Configuration:
     connection = Configuration()
+    connection.disable_strict_ssl_verification = True  # as watch.Connection: many a cluster's authority is not strict
     if watch.in_cluster():
         config.load_incluster_config(client_configuration=connection)
     else:
