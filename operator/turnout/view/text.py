@@ -12,7 +12,7 @@ from turnout.view.ink import UNICODE, Glyphs, Ink
 from turnout.view.tree import Clients, ModelView, Tree, VersionView
 
 BAR = 10
-MIN_WIDTH = 60
+MIN_WIDTH = 64
 QUIET_STATES = frozenset({State.Standby, State.Superseded, State.Archived, State.Retired, State.Rejected})
 WAITING_STATES = frozenset({State.Queued, State.Paused, State.Held, State.RollingBack})
 RED_STATES = FAILED_STATES | {State.Rejected}
@@ -113,7 +113,7 @@ COUNTS = (
 
 
 def render_text(tree: Tree, *, width: int = 80, colour: bool = False, glyphs: Glyphs = UNICODE) -> str:
-    """The whole tree, at most `width` characters wide from 60 on, lines without trailing spaces."""
+    """The whole tree, at most `width` characters wide from 64 on, lines without trailing spaces."""
     numbers = [len(_number(version, glyphs)) for model in tree.models for version in model.versions]
     pen = _Pen(max(width, MIN_WIDTH), colour, glyphs, tree.has_traffic, max((3, *numbers)))
     blocks = ["\n".join(pen.model(model)) for model in tree.models] or ["no ModelVersions here"]
@@ -122,7 +122,7 @@ def render_text(tree: Tree, *, width: int = 80, colour: bool = False, glyphs: Gl
     if tree.problems:
         blocks.append("\n".join(pen.problem(problem) for problem in tree.problems))
     if tree.source:
-        blocks.append(pen.ink(Ink.DIM, tree.source))
+        blocks.append("\n".join(pen.ink(Ink.DIM, line) for line in textwrap.wrap(tree.source, pen.width)))
     return "\n\n".join(blocks)
 
 
