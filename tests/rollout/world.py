@@ -92,10 +92,20 @@ class KilledError(Exception):
     """The operator died between two writes."""
 
 
-class World:
-    """One model of one namespace."""
+class ConflictError(Exception):
+    """Somebody else wrote in between: the pass is over, the next looks again."""
 
-    def __init__(self) -> None:
+
+Check = Callable[["World", Snapshot, Plan], None]
+
+
+class World:
+    """One model of one namespace. `check` sees every snapshot with the plan that was made of it."""
+
+    def __init__(self, check: Check | None = None) -> None:
+        self.check = check
+        self.conflicts = 0
+        self.frozen_until: datetime | None = None
         self.now = START
         self.versions: dict[str, ModelVersion] = {}
         self.running: dict[str, Running] = {}
@@ -140,7 +150,28 @@ class World:
         self.apply(known.model_copy(update={"spec": known.spec.model_copy(update=spec)}))
 
     def delete(self, name: str) -> None:
+        """The object goes; with the last owner everything does, as Kubernetes' garbage collection has it."""
         del self.versions[name]
+        if self.versions:
+            return
+        self.running = {key: run for key, run in self.running.items() if not run.owners}
+        if self.route_owners:
+            self.written, self.observed, self.route_uid, self.route_due = (), (), "", None
+
+    def lose_status(self, *names: str) -> None:
+        for name in names or tuple(self.versions):
+            self.versions[name] = self.versions[name].model_copy(update={"status": Status()})
+
+    def remove(self, name: str) -> None:
+        """Somebody deletes by hand what runs a version."""
+        del self.running[name]
+
+    def remake(self, name: str) -> None:
+        """Somebody deletes and remakes what runs a version: another uid under the same name."""
+        old = self.running[name]
+        self.running[name] = Running(
+            name, old.version, old.spec_hash, old.owners, f"rev-{name}-{next(self._uids)}", self.now, old.autoscaling
+        )
 
     # -- what happens to pods
 
@@ -164,7 +195,7 @@ class World:
         self.never_ready.discard(name)
         self.crashing.discard(name)
         run = self.running[name]
-        run.ready_due = {key: self.now + timedelta(seconds=1) for key in run.pods}
+        run.ready_due = {key: self.now + timedelta(seconds=1) for key, pod in run.pods.items() if not pod.ready}
 
     def evict(self, name: str) -> None:
         """Its pods are taken away; the platform makes new ones."""
@@ -180,11 +211,11 @@ class World:
 
     # -- time
 
-    def run(self, seconds: float, *, until: Callable[[], bool] | None = None) -> None:
+    def run(self, seconds: float, *, until: Callable[[], bool] | None = None, tick: timedelta = TICK) -> None:
         """Let time pass, with a pass of the operator at each tick as often as it records something."""
         end = self.now + timedelta(seconds=seconds)
         while self.now < end:
-            self.now += TICK
+            self.now += tick
             self._advance_platform()
             self.passes()
             if until and until():
@@ -194,8 +225,17 @@ class World:
 
     def passes(self, limit: int = 20) -> None:
         for _ in range(limit):
-            plan = decide(self.snapshot())
-            self.carry_out(plan)
+            snapshot = self.snapshot()
+            plan = decide(snapshot)
+            if self.check:
+                self.check(self, snapshot, plan)
+            try:
+                self.carry_out(plan)
+            except KilledError:
+                self.restart_operator()
+                continue
+            except ConflictError:
+                continue
             if not plan.record:
                 return
         raise AssertionError(f"still recording after {limit} passes: {plan.record}")
@@ -259,7 +299,8 @@ class World:
         for run in self.running.values():
             run.share = self.percent(run.name)
             self._advance_pods(run)
-        if self.route_due and self.now >= self.route_due and not self._frozen():
+        stuck = self._frozen() or (self.frozen_until and self.now < self.frozen_until)
+        if self.route_due and self.now >= self.route_due and not stuck:
             self.observed, self.route_due = self.written, None
 
     def _frozen(self) -> bool:
@@ -346,6 +387,9 @@ class World:
         if self.kill_before is not None and self._writes_until_kill > self.kill_before:
             self.kill_before = None
             raise KilledError(what)
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError(what)
         self.writes.append(what)
 
     def _note(self, name: str, before: Status, after: Status) -> None:
@@ -353,6 +397,10 @@ class World:
             at = (self.now - START).total_seconds()
             where = f" step {after.step.display}" if after.step else ""
             self.trace.append(f"{at:6.1f} {name} {after.state} {after.reason}{where}: {after.message}")
+
+    def kill(self, *, before: int) -> None:
+        """The operator dies at its next write but `before`."""
+        self.kill_before, self._writes_until_kill = before, 0
 
     def restart_operator(self) -> None:
         """The process ends: what it only remembered is gone."""
