@@ -67,7 +67,7 @@ async def login(settings: kopf.OperatorSettings, **_: object) -> kopf.Connection
 
 
 class Connection(kopf.ConnectionInfo):  # type: ignore[misc]
-    """Python 3.13 refuses an authority whose certificate names no key usage; clusters have such, so take it as before."""
+    """Takes an authority whose certificate names no key usage: many clusters have one, and Python 3.13 refuses it."""
 
     def as_ssl_context(self) -> ssl.SSLContext:
         context: ssl.SSLContext = super().as_ssl_context()
