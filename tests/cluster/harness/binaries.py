@@ -71,16 +71,16 @@ def _prepare(layout: Layout, go: Path, component: Component) -> Path:
     else:
         imports = "".join(f'\t_ "{command}"\n' for command in component.commands)
         (folder / "tools.go").write_text(f"//go:build tools\n\npackage tools\n\nimport (\n{imports})\n")
-    replaces = _replaces(_go_mod(go, component), component) if component.repeats else ""
-    (folder / "go.mod").write_text(wrapper(component, replaces))
+    repeated = replaces(_go_mod(go, component), component) if component.repeats else ""
+    (folder / "go.mod").write_text(wrapper(component, repeated))
     run(go, "mod", "tidy", cwd=folder, env=_environment())
     return folder
 
 
-def wrapper(component: Component, replaces: str = "") -> str:
+def wrapper(component: Component, repeated: str = "") -> str:
     """The go.mod of a wrapper module."""
     require = f"require {component.module} v{component.version}\n" if component.module else ""
-    return f"module build/{component.name}\n\ngo 1.25.8\n\n{require}\n{replaces}"
+    return f"module build/{component.name}\n\ngo 1.25.8\n\n{require}\n{repeated}"
 
 
 def _go_mod(go: Path, component: Component) -> str:
@@ -90,7 +90,7 @@ def _go_mod(go: Path, component: Component) -> str:
     return (cache / f"{component.module}@v{component.version}" / "go.mod").read_text()
 
 
-def _replaces(go_mod: str, component: Component) -> str:
+def replaces(go_mod: str, component: Component) -> str:
     """The replace lines a wrapper must repeat, as text for its go.mod."""
     if component.repeats == "staging":  # Kubernetes points at folders; their releases are v0.<minor>.<patch>
         release = "v0." + component.version.split(".", 1)[1]

@@ -23,6 +23,7 @@ from harness.shell import run, say, step, succeeds
 
 BASE_SUITE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+KEPT_ARCHIVES = 3  # of each image; one that is used again is not made younger
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # where Debian's base has them
 
 # What of the machine's pip settings a build needs, too.
@@ -93,6 +94,14 @@ def _push(layout: Layout, name: str, archive: Path) -> None:
     run(*_buildah(layout), "push", name, f"docker-archive:{partial}:{name}", env=_environment())
     run(*_buildah(layout), "rmi", name, env=_environment())
     partial.rename(archive)
+    for stale in outdated(archive.parent, archive.name.rsplit("-", 1)[0]):
+        stale.unlink()
+
+
+def outdated(folder: Path, name: str) -> list[Path]:
+    """The archives of an image beyond its newest ones: each may have a gigabyte."""
+    own = [path for path in folder.glob(f"{name}-*.tar") if path.stem.rsplit("-", 1)[0] == name]
+    return sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_ARCHIVES:]
 
 
 def _buildah(layout: Layout) -> tuple[str | Path, ...]:
