@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.install import adapt, image, with_authority
+from harness.install import NAMESPACES, adapt, all_available, image, with_authority
 from harness.layout import GATEWAY_ADDRESS
 
 IMAGES = {
@@ -87,3 +87,21 @@ def test_webhooks_trust_our_authority() -> None:
     hooks = [{"name": "a", "clientConfig": {"service": {"name": "s"}, "caBundle": "Cg=="}}]
     changed = with_authority({"kind": "ValidatingWebhookConfiguration", "webhooks": hooks}, "b3Vycw==")
     assert changed["webhooks"][0]["clientConfig"] == {"service": {"name": "s"}, "caBundle": "b3Vycw=="}
+
+
+def running(namespace: str, available: int) -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace}, "spec": {"replicas": 1}, "status": {"availableReplicas": available}}
+
+
+HEALTH = {
+    "all parts have their pods": ([running(name, 1) for name in NAMESPACES], True),
+    "a model of a test is broken": ([*(running(name, 1) for name in NAMESPACES), running("models", 0)], True),
+    "a part lacks a pod": ([*(running(name, 1) for name in NAMESPACES), running("kserve", 0)], False),
+    "a part is missing": ([running("kserve", 1)], False),
+    "nothing is there": ([], False),
+}
+
+
+@pytest.mark.parametrize(("deployments", "healthy"), HEALTH.values(), ids=HEALTH.keys())
+def test_the_cluster_is_healthy_when_its_own_parts_are(deployments: list[dict[str, Any]], healthy: bool) -> None:
+    assert all_available(deployments) is healthy

@@ -12,6 +12,13 @@ from harness.layout import API_SERVICE_ADDRESS, NODE, NODE_ADDRESS
 from harness.shell import run
 
 _NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"  # made in no time, unlike RSA's
+_EXTENSIONS = """basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth,clientAuth
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+subjectAltName={names}
+"""
 API_SERVER = "https://127.0.0.1:6443"
 
 # Kubeconfigs: who -> subject. `component` is not `admin`: the audit log tells the cluster's own controllers from a
@@ -27,7 +34,8 @@ def create(folder: Path) -> None:
     """Everything the node needs, in a second; replaces what a former cluster left."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    _openssl(f"req -x509 {_NEW_KEY} -days 365 -subj /CN=cluster-ca -keyout ca.key -out ca.crt", folder)
+    usage = "-addext keyUsage=critical,keyCertSign,cRLSign"  # Python 3.13 trusts no authority without it
+    _openssl(f"req -x509 {_NEW_KEY} -days 365 -subj /CN=cluster-ca {usage} -keyout ca.key -out ca.crt", folder)
     local = f"IP:127.0.0.1,IP:{NODE_ADDRESS},IP:{API_SERVICE_ADDRESS}"
     names = ",".join(f"DNS:{name}" for name in ("localhost", "kubernetes.default", "kubernetes.default.svc"))
     _sign(folder, "apiserver", "/CN=kube-apiserver", f"{local},{names}")
@@ -44,8 +52,7 @@ def _openssl(arguments: str, folder: Path) -> None:
 
 
 def _sign(folder: Path, name: str, subject: str, alternative_names: str) -> None:
-    extensions = f"subjectAltName={alternative_names}\nextendedKeyUsage=serverAuth,clientAuth\n"
-    (folder / f"{name}.ext").write_text(extensions)
+    (folder / f"{name}.ext").write_text(_EXTENSIONS.format(names=alternative_names))
     request = f"{_NEW_KEY} -subj {subject} -keyout {name}.key -out {name}.csr"
     _openssl(f"req {request}", folder)
     authority = "-CA ca.crt -CAkey ca.key -CAcreateserial"
