@@ -1,4 +1,4 @@
-"""What a person reads in every state: compared with committed files. `UPDATE_GOLDEN=1 pytest tests/view` rewrites them."""
+"""What a person reads in every state, compared with committed files; UPDATE_GOLDEN=1 rewrites them."""
 
 import os
 import re

@@ -1,0 +1,130 @@
+"""Every command: help with examples, exit codes, one sentence on stderr for what the user must put right."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from turnout import __version__
+from turnout.api.crd import render
+from turnout.cli import COMMANDS, main, parser
+from turnout.cli.command import UserError
+
+Turnout = Callable[..., tuple[int, str, str]]
+NAMES = ("up", "status", "lint", "crd", "operator", "version")
+
+
+def test_help_names_every_command(turnout: Turnout) -> None:
+    code, out, _ = turnout("--help")
+    assert code == 0
+    assert all(f"    {name} " in out for name in NAMES)
+    assert len(COMMANDS) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_explains_itself(turnout: Turnout, name: str) -> None:
+    code, out, _ = turnout(name, "--help")
+    assert code == 0
+    assert f"usage: turnout {name}" in out
+
+
+@pytest.mark.parametrize("name", ["up", "status", "lint", "crd"])
+def test_commands_with_options_show_examples(turnout: Turnout, name: str) -> None:
+    _, out, _ = turnout(name, "--help")
+    assert "examples:\n  " in out
+
+
+def test_the_examples_in_help_can_be_parsed() -> None:
+    for name in ("up", "status", "lint"):
+        text = next(each for each in _parsers() if each.prog.endswith(name)).epilog or ""
+        lines = [line for line in text.splitlines() if line.startswith(f"  turnout {name}")]
+        assert lines
+        for line in lines:
+            parser().parse_args(line.split("   ")[0].split()[1:])
+
+
+def _parsers() -> list[object]:
+    (commands,) = (action for action in parser()._actions if action.dest == "==SUPPRESS==" or action.choices)
+    return list(commands.choices.values())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("wrong", [(), ("fly",), ("lint",), ("status", "--frobnicate"), ("status", "-o", "xml")])
+def test_a_command_line_that_makes_no_sense_is_2(turnout: Turnout, wrong: tuple[str, ...]) -> None:
+    code, out, err = turnout(*wrong)
+    assert (code, out) == (2, "")
+    assert "usage: turnout" in err
+
+
+def test_heavy_modules_stay_out_of_the_help() -> None:
+    """Counts modules, not milliseconds: what is not imported costs nothing on any machine."""
+    probe = (
+        "import sys; from turnout.cli import parser; parser();"
+        "print([m for m in ('pydantic', 'kubernetes', 'aiohttp', 'yaml', 'asyncio', 'kopf') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_version(turnout: Turnout) -> None:
+    assert turnout("version")[1].startswith(f"turnout {__version__} on Python 3.")
+    assert turnout("--version")[1] == f"turnout {__version__}\n"
+
+
+def test_crd_is_the_generated_one(turnout: Turnout) -> None:
+    assert turnout("crd") == (0, render(), "")
+
+
+def test_the_command_runs_as_a_module() -> None:
+    said = subprocess.run([sys.executable, "-m", "turnout.cli", "version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("turnout ")
+
+
+def test_a_closed_pipe_is_no_failure() -> None:
+    command = f"{sys.executable} -m turnout.cli crd | head -n 1"
+    said = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert said.stderr == ""
+    assert said.returncode == 0
+
+
+def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("turnout.api.crd.render", interrupt)
+    assert main(["crd"]) == 130
+
+
+def test_what_the_user_must_put_right_is_one_sentence_and_1(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise UserError("the moon is in the way: wait")
+
+    monkeypatch.setattr("turnout.api.crd.render", refuse)
+    assert turnout("crd") == (1, "", "turnout: the moon is in the way: wait\n")
+
+
+def test_lint_counts_what_is_right(turnout: Turnout, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    assert turnout("lint", "good.yaml") == (0, "1 ModelVersion, nothing wrong\n", "")
+
+
+def test_lint_names_file_line_and_field(turnout: Turnout, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(GOOD.replace("runtime: sklearn", "runtime: sklaern"))
+    code, out, err = turnout("lint", "bad.yaml", "missing.yaml")
+    assert (code, out) == (1, "")
+    assert "bad.yaml:8: spec.predictor.runtime: " in err
+    assert "missing.yaml:1: no such file" in err
+
+
+GOOD = """\
+apiVersion: turnout.dev/v1alpha1
+kind: ModelVersion
+metadata: {name: digits-1}
+spec:
+  model: digits
+  version: 1
+  predictor:
+    runtime: sklearn
+    artifact: {uri: file:///models/digits/1}
+"""
