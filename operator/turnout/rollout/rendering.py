@@ -23,6 +23,7 @@ VERSION_LABEL = "turnout.dev/model-version"
 HASH_LABEL = "turnout.dev/spec-hash"
 CONTAINER = "kserve-container"
 PVC_ROOT = "/mnt/pvc"
+UNLIMITED = {"cpu": "1000", "memory": "1Pi"}  # more than any node has
 
 PROGRESS_DEADLINE = "24h"  # Knative's own; ours, progressDeadline, is the one that counts
 SCALE_DOWN_DELAY = "5m"  # of latency-critical versions; taken when the autoscaler first sees the revision
@@ -158,7 +159,7 @@ def _container(deploy: Deploy) -> JsonObject:
         "args": [*arguments(deploy)],
         "env": [*_environment(deploy)],
         "ports": [_port(predictor.protocol)],
-        "resources": {name: dict(values) for name, values in predictor.resources.rendered().items()},
+        "resources": _resources(predictor),
         "readinessProbe": {
             "httpGet": {"path": f"/v2/models/{model}/ready"},
             "periodSeconds": 1,
@@ -175,6 +176,12 @@ def _container(deploy: Deploy) -> JsonObject:
         },
         "volumeMounts": [*_mounts(predictor)],
     }
+
+
+def _resources(predictor: Predictor) -> JsonObject:
+    """KServe's webhook fills in limits of 1 CPU and 2 GiB where none stand: so what nobody limits is said aloud."""
+    rendered = predictor.resources.rendered()
+    return {"requests": {**rendered["requests"]}, "limits": {**UNLIMITED, **rendered.get("limits", {})}}
 
 
 def _port(protocol: WireProtocol) -> JsonObject:
