@@ -34,7 +34,7 @@ class Metrics:
     """All series of one process."""
 
     def __init__(self, model: str, version: str, revision: str) -> None:
-        disable_created_metrics()  # a second series beside every counter, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside every counter, which nobody reads
         self._identity = (model, version, revision)
         self.registry = CollectorRegistry()
         self._requests = Counter(
