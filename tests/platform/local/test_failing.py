@@ -102,6 +102,16 @@ async def test_who_asks_a_version_that_can_never_start_is_told_why_at_once(world
     assert answer.body["error"] == "no such file"
 
 
+async def test_who_asks_a_version_that_ends_again_and_again_is_told_so_and_does_not_hang(world: World) -> None:
+    revision = await world.deploy_soon(1, settings={"exit_at_start": 5})
+    await world.split((1, 100))
+    asking = asyncio.create_task(world.ask())
+    await world.until(lambda: revision.replicas[0].starts == 3)
+    answer = await asyncio.wait_for(asking, 8)
+    assert answer.status == 503
+    assert "tiny-1-1 ends again and again, last with exit code 5: tiny gives up" in answer.body["error"]
+
+
 async def test_a_stopped_process_loses_readiness_within_three_seconds_and_gets_it_back(world: World) -> None:
     revision = await world.deploy(1)
     await world.split((1, 100))

@@ -92,6 +92,8 @@ def test_the_last_line_of_a_log_is_its_last_words(tmp_path: Path) -> None:
     assert last_words(log) == ""
     log.write_bytes(b"first\nValueError: broken \xff\n\n")
     assert last_words(log) == "ValueError: broken \ufffd"
+    log.write_text('{"level": "error", "message": "no such column"}\n')
+    assert last_words(log) == "no such column"
 
 
 def test_envoy_is_found_in_its_package() -> None:

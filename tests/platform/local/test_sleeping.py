@@ -83,3 +83,18 @@ async def test_a_version_that_never_was_ready_is_wanted_even_if_nobody_asks(star
     await asyncio.sleep(1.2)
     assert len(revision.staying) == 1
     await world.until(lambda: not revision.replicas)
+
+
+async def test_falling_asleep_and_waking_loses_no_request_whenever_it_comes(start: Start) -> None:
+    world = await start(idle_seconds=0.1)
+    revision = await world.deploy(1, settings={"seconds": 0.05})
+    await world.split((1, 100))
+    await floor(world, 1, 0)
+    pids = set()
+    for n in range(16):
+        await asyncio.sleep(0.3 + 0.07 * n)  # before, while and after it goes: 0.6 s without a request and a look
+        answer = await world.ask()
+        assert answer.status == 200, answer.body
+        pids.add(answer.body["pid"])
+    assert len(pids) > 4
+    await world.until(lambda: not revision.replicas)

@@ -28,6 +28,7 @@ from turnout.rollout.snapshot import Crash, Pod, Problem
 
 EX_CONFIG = 78  # the predictor says: it can never start like this
 FIRST_BACK_OFF, LONGEST_BACK_OFF, FORGIVEN_AFTER = 0.5, 30.0, 60.0  # seconds
+HOPELESS_BACK_OFF = 3.0  # reached by three ends in a row
 STARTING_PERIOD, READY_PERIOD = 0.1, 0.5  # seconds between two looks at readiness
 PROBE_TIMEOUT = 1.0
 FAILURES_TO_UNREADY = 2  # of timeouts; an answer that says "not ready" counts at once
@@ -71,11 +72,21 @@ class Replica:
         self._changed = changed
         self._child: Child | None = None
         self._failures = 0
+        self._back_off = FIRST_BACK_OFF
         self._task = asyncio.create_task(self._keep_running(), name=f"pod-{name}")
 
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None else None
+
+    @property
+    def hopeless(self) -> str:
+        """Why it is not worth waiting for; empty while it is."""
+        if self.problem is not None:
+            return self.problem.message
+        if self.crash is not None and self._back_off > HOPELESS_BACK_OFF:
+            return f"{self.name} ends again and again, last with exit code {self.crash.exit_code}: {self.crash.message}"
+        return ""
 
     def seen(self) -> Pod:
         return Pod(self.name, self.ready, self.leaving, self.created_at, self.crash)
@@ -100,17 +111,17 @@ class Replica:
 
     async def _keep_running(self) -> None:
         """Start it, watch it, and start it again: at once never, later and later while it keeps ending."""
-        back_off = FIRST_BACK_OFF
+        self._back_off = FIRST_BACK_OFF
         while True:
             began = monotonic()
             code, log = await self._run_once()
             self._note_end(code, log)
             if self._lived_well(began):
-                back_off = FIRST_BACK_OFF
+                self._back_off = FIRST_BACK_OFF
             self.was_ready = False
             self._changed()
-            await asyncio.sleep(LONGEST_BACK_OFF if code == EX_CONFIG else back_off)
-            back_off = min(LONGEST_BACK_OFF, back_off * 2)
+            await asyncio.sleep(LONGEST_BACK_OFF if code == EX_CONFIG else self._back_off)
+            self._back_off = min(LONGEST_BACK_OFF, self._back_off * 2)
 
     def _lived_well(self, began: float) -> bool:
         return self.was_ready and monotonic() - began >= FORGIVEN_AFTER

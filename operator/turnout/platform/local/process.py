@@ -6,6 +6,7 @@ and for what slips through, the ledger of started processes lets the next engine
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -117,9 +118,12 @@ async def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: 
 
 
 def last_words(log: Path, limit: int = 300) -> str:
-    """The last line that a process wrote."""
+    """The last line that a process wrote; of a JSON line its message."""
     try:
         lines = log.read_bytes()[-8192:].decode("utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1].strip()[-limit:] if lines else ""
+    last = lines[-1].strip() if lines else ""
+    with suppress(ValueError, KeyError, TypeError):
+        last = str(json.loads(last)["message"])
+    return last[-limit:]

@@ -138,8 +138,8 @@ class LocalRevision:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while not self.ready:
-                    if self.problem is not None:
-                        raise AsleepError(self.problem.message)
+                    if self.staying and all(replica.hopeless for replica in self.staying):
+                        raise AsleepError(self.staying[0].hopeless)
                     await self._news.wait()
         if not self.ready:
             raise AsleepError(f"{self.name} has no ready process after {patience} s; see {self._around.folder.logs}")
