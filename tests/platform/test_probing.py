@@ -115,9 +115,7 @@ async def test_a_version_that_is_not_ready_yet_is_waited_for(serve: Serve) -> No
         ({**OUTPUT, "data": [3, None]}, "output y [1] is None, the artifact says 4"),
     ],
 )
-async def test_a_wrong_answer_fails_for_good_and_says_where(
-    serve: Serve, given: dict[str, Any], sentence: str
-) -> None:
+async def test_a_wrong_answer_fails_for_good_and_says_where(serve: Serve, given: dict[str, Any], sentence: str) -> None:
     result = await warm_up(await serve(Version([given], [EXAMPLE])))
     assert result.problem is not None
     assert result.problem.reason is Reason.WrongAnswer
@@ -153,10 +151,7 @@ async def test_a_version_that_never_answers_ends_with_its_last_fault() -> None:
     assert result.done
     assert result.problem is not None
     assert result.problem.reason is Reason.WarmupTimeout
-    assert (
-        "digits-2 answered 0 of 3 warm-up requests in 0.3 s; last: GET http://127.0.0.1:1"
-        in result.problem.message
-    )
+    assert "digits-2 answered 0 of 3 warm-up requests in 0.3 s; last: GET http://127.0.0.1:1" in result.problem.message
 
 
 async def test_metadata_that_is_no_v2_is_refused(serve: Serve) -> None:

@@ -137,9 +137,7 @@ class _Warmup:
         status, answer = await self._patiently("POST", f"{model}/infer", example.request)
         if status != 200 or not isinstance(answer, dict):
             said = json.dumps(answer)[:BODY_SHOWN]
-            raise WrongError(
-                Reason.WrongAnswer, f"Example {example.name} was answered with HTTP {status}: {said}"
-            )
+            raise WrongError(Reason.WrongAnswer, f"Example {example.name} was answered with HTTP {status}: {said}")
         difference = first_difference(example, answer)
         if difference:
             raise WrongError(
@@ -208,14 +206,8 @@ def read_examples(published: object) -> tuple[Example, ...]:
 def _read_example(raw: Json, at: int) -> Example:
     name = str(raw.get("name") or at)
     request, response = raw.get("request"), raw.get("response")
-    if (
-        not isinstance(request, dict)
-        or not isinstance(response, dict)
-        or not _objects(response.get("outputs"))
-    ):
-        raise WrongError(
-            Reason.WrongAnswer, f"Example {name} has no request or no outputs; publish the artifact again"
-        )
+    if not isinstance(request, dict) or not isinstance(response, dict) or not _objects(response.get("outputs")):
+        raise WrongError(Reason.WrongAnswer, f"Example {name} has no request or no outputs; publish the artifact again")
     tolerance = raw.get("tolerance")
     allowed = float(tolerance) if isinstance(tolerance, int | float) else DEFAULT_TOLERANCE
     return Example(name, request, tuple(_objects(response.get("outputs"))), allowed)
