@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -65,8 +66,14 @@ def run(arguments: Arguments, threads: int) -> int:
         return 1
     if arguments.ignored:
         log.info("flags of kserve's server without a meaning here: %s", ", ".join(arguments.ignored))
+    process = Process(arguments, threads)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Process(arguments, threads).serve(listener))
+        code = runner.run(process.serve(listener))
+    if process.is_busy():
+        # An import or a forward still runs on the model thread; an interpreter that winds down under it may crash.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -94,8 +101,12 @@ class Process:
         self._arguments = arguments
         self._threads = threads
         self._exit_code = 0
+        self._thread: ModelThread | None = None
         self._metrics = Metrics(arguments.model_name, arguments.model_version, arguments.revision)
         self._metrics.threads("numeric", threads)
+
+    def is_busy(self) -> bool:
+        return self._thread is not None and self._thread.busy_since is not None
 
     async def serve(self, listener: socket.socket) -> int:
         loop = asyncio.get_running_loop()
@@ -123,6 +134,7 @@ class Process:
         except StartError as fault:
             self._exit_code = EX_CONFIG
             termination.leave(fault)
+            lifecycle.drain()
             server.should_exit = True
             return
         gc.collect()
@@ -130,7 +142,7 @@ class Process:
         log.info("%s version %s is ready", self._arguments.model_name, self._arguments.model_version)
 
     async def _load(self) -> Serving:
-        thread = ModelThread(asyncio.get_running_loop())
+        self._thread = thread = ModelThread(asyncio.get_running_loop())
         thread.start()
         loaded = await thread.submit(partial(load, self._arguments, self._threads, self._metrics))
         model, artifact = loaded.model, loaded.artifact

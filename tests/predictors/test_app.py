@@ -311,6 +311,15 @@ async def test_a_request_that_met_a_cold_model_is_answered_once_it_is_loaded(in_
     assert 'start="cold"' in server.metrics.exposition().decode()
 
 
+async def test_a_request_that_waits_for_a_model_which_never_comes_is_told_at_once(in_process: Any) -> None:
+    server = in_process(None)
+    waiting = asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2)))
+    await asyncio.sleep(0)
+    server.lifecycle.drain()
+    answer = await waiting
+    assert (answer.status, answer.json["code"], answer.headers["connection"]) == (503, "draining", "close")
+
+
 async def test_no_more_requests_than_the_queue_takes_wait_for_a_cold_model(in_process: Any) -> None:
     server = in_process(None, queue_limit=1)
     waiting = asyncio.ensure_future(server.ask("POST", INFER, ask(1, 2), {"X-Request-Deadline-Ms": "200"}))

@@ -192,8 +192,14 @@ def metrics(process: Any) -> str:
 def test_sigterm_while_loading_ends_at_once_with_0(sleeper: Start) -> None:
     process = sleeper('--settings={"load_seconds": 60}')
     process.until("live", lambda: process.ask("GET", "/v2/health/live").status == 200)
+    answers: list[int] = []
+    caller = threading.Thread(target=lambda: answers.append(process.ask("POST", INFER, sleep_for(0)).status))
+    caller.start()
+    process.until("waited for", lambda: 'inflight{model="m",revision="local",version="3"} 1.0' in metrics(process))
     process.process.send_signal(signal.SIGTERM)
     assert process.ended(20) == 0
+    caller.join()
+    assert answers == [503]
 
 
 def test_a_hung_forward_is_504_unready_and_live_until_it_returns(shared_sleeper: Any) -> None:

@@ -7,6 +7,7 @@ close together reach the loop in one wake-up; under load that halves the cost of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -67,7 +68,8 @@ class ModelThread:
         if not self._woken:
             # The loop clears the flag before it drains: an append seen with the flag set is always drained.
             self._woken = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         self._woken = False

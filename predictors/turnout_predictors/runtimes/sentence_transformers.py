@@ -6,6 +6,7 @@ the CPU in fp32 is the oracle; other backends are chosen at publish.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ def load(start: Start) -> Model:
     if unsafe and not any(artifact.path.rglob("*.safetensors")):
         raise StartError(ARTIFACT_INVALID, f"{artifact.path} holds pickled weights ({unsafe[0]}); save safetensors")
     torch.set_num_threads(start.threads)
+    with contextlib.suppress(RuntimeError):  # allowed once per process, before the first parallel work
+        torch.set_num_interop_threads(1)
     encoder = open_encoder(str(artifact.path))
     return EncoderModel(encoder, artifact.signature or signature_of(encoder), settings)
 

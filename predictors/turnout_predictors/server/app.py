@@ -7,6 +7,7 @@ Every reply is JSON, errors too, and the connection survives them. One model per
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import time
@@ -116,9 +117,7 @@ class App:
     # -- answers that need no model --------------------------------------------------------------------------
 
     def _server(self) -> _Answer:
-        from importlib.metadata import version
-
-        return 200, orjson.dumps({"name": SERVER, "version": version("turnout"), "extensions": EXTENSIONS})
+        return 200, orjson.dumps({"name": SERVER, "version": _own_version(), "extensions": EXTENSIONS})
 
     def _models(self) -> _Answer:
         return 200, orjson.dumps({"models": [self._model]})
@@ -210,6 +209,16 @@ class App:
         if not given.isdigit() or len(given) > 12:
             raise InvalidInput("must be whole milliseconds from now", "headers.X-Request-Deadline-Ms")
         return min(self._limits.request_seconds, int(given) / 1000)
+
+
+@functools.cache
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("turnout")
+    except PackageNotFoundError:
+        return "unknown"  # run from a source tree
 
 
 def _check_framing(headers: dict[bytes, bytes]) -> None:

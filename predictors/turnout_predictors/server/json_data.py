@@ -55,12 +55,13 @@ def _narrow(values: Array, datatype: Datatype, field: str, flat: list[Any]) -> A
         if values.size and (values.min() < 0 or values.max() > 1):
             raise _element(flat, field, datatype, lambda value: value in (0, 1))
         return values.view(np.bool_)
-    if datatype.kind == "float" and datatype.name != "FP64":
+    if datatype.kind != "float" or datatype.name == "FP64":
+        return values
+    if datatype.name == "FP16":
         with np.errstate(over="ignore"):
-            narrow: Array = values if values.dtype == datatype.dtype else values.astype(datatype.dtype)
-        if np.isinf(narrow).any():
-            raise _element(flat, field, datatype, lambda value: value is None or in_range(value, datatype))
-        return narrow
+            values = values.astype(np.float16)
+    if np.isinf(values).any():
+        raise _element(flat, field, datatype, lambda value: value is None or in_range(value, datatype))
     return values
 
 

@@ -39,7 +39,9 @@ class Lifecycle:
         self._loaded.set()
 
     def drain(self) -> None:
+        """No way back; who still waits for the model is told at once."""
         self.is_draining = True
+        self._loaded.set()
 
     def unready(self) -> str | None:
         """Why no traffic should come here; None if it should."""
@@ -63,5 +65,6 @@ class Lifecycle:
             raise Unavailable("the model is still loading; try again") from None
         finally:
             self._waiting -= 1
-        assert self.serving is not None
+        if self.serving is None:
+            raise Unavailable("the process ends before its model was loaded; try again", "draining")
         return self.serving
