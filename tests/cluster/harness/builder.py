@@ -7,6 +7,7 @@ of it, and no image keeps it. The same inputs are never built twice.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
@@ -25,6 +26,8 @@ BASE_SUITE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 KEPT_ARCHIVES = 3  # of each image; one that is used again is not made younger
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # where Debian's base has them
+
+DRIVER = "overlay"  # as containerd's own; vfs would copy every layer whole
 
 # What of the machine's pip settings a build needs, too.
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "retries")
@@ -47,8 +50,11 @@ def build_base(layout: Layout) -> str:
     digest = inputs.digest(BASE_SUITE, *BASE_PACKAGES)
     name = f"{images.REGISTRY}/debian-python:{BASE_SUITE}-{digest}"
     ensure_packages(IMAGE_PACKAGES)
-    with exclusive(layout.cache / "images.lock", "building the base image", wait=True):
-        if not succeeds(*_buildah(layout), "inspect", "--type", "image", name):
+    known = (*_buildah(layout), "inspect", "--type", "image", name)
+    if succeeds(*known):
+        return name
+    with exclusive(layout.cache / "base.lock", "building the base image", wait=True):
+        if not succeeds(*known):
             with step(f"base image {name}"):
                 _make_base(layout, name)
     return name
@@ -63,7 +69,7 @@ def build(layout: Layout, recipe: Recipe) -> tuple[str, Path]:
     archive = layout.images / f"{recipe.name}-{digest}.tar"
     if archive.exists():
         return name, archive
-    with exclusive(layout.cache / "images.lock", f"building {recipe.name}", wait=True):
+    with exclusive(layout.cache / f"{recipe.name}.lock", f"building {recipe.name}", wait=True):
         if not archive.exists():
             with step(f"image {name}"):
                 _build(layout, recipe, name, arguments)
@@ -78,24 +84,23 @@ def _build(layout: Layout, recipe: Recipe, name: str, arguments: Mapping[str, st
         choices.append(f"--target={recipe.target}")
     run(
         *_buildah(layout),
-        *("bud", "--isolation=chroot", "--pull-never", "--layers=false", "--format=docker", "-t", name),
+        *("bud", "--isolation=chroot", "--pull-never", "--layers=true", "--format=docker", "-t", name),
         *choices,
         *(word for mount in _mounts(layout) for word in ("-v", mount)),
         *("-f", recipe.dockerfile, recipe.context),
-        env=_environment(),
     )
 
 
 def _push(layout: Layout, name: str, archive: Path) -> None:
-    """Out of the build store into one file, which is kept; the store keeps the base alone."""
+    """Out of the build store into one file; the store keeps its layers, so that an edit repeats few steps."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
     partial.unlink(missing_ok=True)
-    run(*_buildah(layout), "push", name, f"docker-archive:{partial}:{name}", env=_environment())
-    run(*_buildah(layout), "rmi", name, env=_environment())
+    run(*_buildah(layout), "push", name, f"docker-archive:{partial}:{name}")
     partial.rename(archive)
     for stale in outdated(archive.parent, archive.name.rsplit("-", 1)[0]):
         stale.unlink()
+        succeeds(*_buildah(layout), "rmi", f"{name.rsplit(':', 1)[0]}:{stale.stem.rsplit('-', 1)[1]}")
 
 
 def outdated(folder: Path, name: str) -> list[Path]:
@@ -105,12 +110,14 @@ def outdated(folder: Path, name: str) -> list[Path]:
 
 
 def _buildah(layout: Layout) -> tuple[str | Path, ...]:
-    store = layout.cache / "buildah"
-    return ("buildah", "--root", store / "root", "--runroot", store / "run", "--storage-driver", "vfs")
+    driver = "overlay" if _mounts_overlays() else "vfs"  # vfs copies the whole tree at every step
+    store = layout.builds_of_images / driver
+    return ("buildah", "--root", store / "root", "--runroot", store / "run", "--storage-driver", driver)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+@functools.cache
+def _mounts_overlays() -> bool:
+    return "\toverlay\n" in Path("/proc/filesystems").read_text()
 
 
 def _make_base(layout: Layout, name: str) -> None:
@@ -124,7 +131,7 @@ def _make_base(layout: Layout, name: str) -> None:
         stale.unlink(missing_ok=True)
     run("tar", "-C", tree, "-cf", work / "tree.tar", ".")
     (work / "Dockerfile").write_text("FROM scratch\nADD tree.tar /\n")
-    run(*_buildah(layout), "bud", "--isolation=chroot", "--layers=false", "-t", name, work, env=_environment())
+    run(*_buildah(layout), "bud", "--isolation=chroot", "--layers=false", "-t", name, work)
     shutil.rmtree(work)
 
 

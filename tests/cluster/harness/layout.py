@@ -56,6 +56,11 @@ class Layout:
         return self.cache / "images"
 
     @property
+    def builds_of_images(self) -> Path:
+        """Where image builds keep their layers."""
+        return self.cache / "buildah"
+
+    @property
     def pki(self) -> Path:
         return self.state / "pki"
 

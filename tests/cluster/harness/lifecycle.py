@@ -17,7 +17,7 @@ from harness.layout import LOCK, Layout
 from harness.lock import exclusive
 from harness.machine import NODE_PACKAGES, ensure_packages, obstacle
 from harness.shell import say, step
-from harness.sweep import sweep
+from harness.sweep import sweep, unmount
 
 DAEMONS = {"containerd", "kubelet", "kube-proxy", "coredns", *node.CONTROL_PLANE}
 
@@ -74,7 +74,9 @@ def reset(layout: Layout) -> None:
     with exclusive(LOCK, "resetting the cluster"), step("cluster reset"):
         sweep(layout)
         shutil.rmtree(layout.state, ignore_errors=True)
-        shutil.rmtree(layout.images, ignore_errors=True)
+        for folder in (layout.images, layout.builds_of_images):
+            unmount(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_healthy(layout: Layout) -> bool:
