@@ -145,9 +145,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize(("plan", "verb", "fault", "looks"), TIMES.values(), ids=TIMES)
-async def test_when_a_failed_pass_is_repeated(
-    plan: Plan, verb: str, fault: Exception, looks: list[float]
-) -> None:
+async def test_when_a_failed_pass_is_repeated(plan: Plan, verb: str, fault: Exception, looks: list[float]) -> None:
     world = a_world(lambda _: plan, Engine(faults={verb: [fault] * 3}))
     await world.passes(4)
     assert world.times == pytest.approx([0, *looks])

@@ -1,0 +1,189 @@
+"""How the cache follows the cluster: order of news, lost news, lists, and who is told."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from tests.platform.kubernetes.apiserver import Fault
+from tests.platform.kubernetes.conftest import KEY, Cluster, a_pod, a_revision, a_route, a_service, a_version, serve
+from turnout.api.reasons import Reason
+from turnout.platform.kubernetes.resources import (
+    INFERENCE_SERVICES,
+    PODS,
+    REVISIONS,
+    ROUTES,
+    SERVICES,
+    VERSIONS,
+    WATCHED,
+)
+from turnout.platform.protocol import Unavailable
+from turnout.rollout.snapshot import ModelKey
+
+TONE = ModelKey("support", "tone")
+
+
+def at(body: dict[str, Any], version: str, uid: str = "u") -> dict[str, Any]:
+    body["metadata"] |= {"resourceVersion": version, "uid": uid}
+    return body
+
+
+async def test_old_news_after_new_news_is_ignored_and_tells_nobody(cluster: Cluster) -> None:
+    feed = cluster.platform.feed
+    feed.observe(VERSIONS, "ADDED", at(a_version(), "20"))
+    cluster.dirty.clear()
+    for stale in ("19", "20"):
+        feed.observe(VERSIONS, "MODIFIED", at(a_version(version=9), stale))
+    assert [version.version for version in (await cluster.snapshot()).versions] == [7]
+    assert not cluster.dirty
+
+
+async def test_a_deletion_of_a_former_object_leaves_the_one_of_the_same_name(cluster: Cluster) -> None:
+    feed = cluster.platform.feed
+    feed.observe(VERSIONS, None, at(a_version(), "20", "new"))
+    feed.observe(VERSIONS, "DELETED", at(a_version(), "21", "old"))
+    assert (await cluster.snapshot()).versions
+    feed.observe(VERSIONS, "DELETED", at(a_version(), "22", "new"))
+    assert not (await cluster.snapshot()).versions
+
+
+async def test_a_version_that_changes_hands_is_told_to_both_models(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version())
+    cluster.dirty.clear()
+    cluster.sees(VERSIONS, a_version(model="tone"))
+    assert set(cluster.dirty) == {KEY, TONE}
+    assert not (await cluster.snapshot()).versions
+
+
+async def test_who_needs_a_name_hears_when_it_is_taken_or_free(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version())
+    for event in ("ADDED", "DELETED"):
+        cluster.dirty.clear()
+        cluster.sees(SERVICES, {"metadata": {"name": "signals", "namespace": "support"}}, event)
+        assert cluster.dirty == [KEY]
+    cluster.dirty.clear()
+    cluster.sees(SERVICES, {"metadata": {"name": "signals", "namespace": "elsewhere"}})
+    assert not cluster.dirty
+
+
+async def test_who_waits_for_a_reserved_name_hears_when_its_holder_goes(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version())
+    cluster.sees(VERSIONS, a_version("signals", 1, "tone"))
+    cluster.dirty.clear()
+    cluster.sees(VERSIONS, a_version("signals", 1, "tone"), "DELETED")
+    assert set(cluster.dirty) == {KEY, TONE}
+
+
+async def test_a_pod_tells_its_model_at_once(cluster: Cluster) -> None:
+    serve(cluster)
+    cluster.dirty.clear()
+    cluster.sees(PODS, a_pod("p7", ready=False))
+    assert cluster.dirty == [KEY]
+
+
+async def test_an_object_that_cannot_be_read_is_named_and_left_alone(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = at(a_version(), "20")
+    broken["spec"]["version"] = "seven"
+    with caplog.at_level(logging.ERROR):
+        cluster.platform.feed.observe(VERSIONS, "ADDED", broken)
+    assert "ModelVersion support/signals-7 cannot be read and is left alone" in caplog.text
+
+
+async def test_lists_are_read_in_pages_and_by_selector(cluster: Cluster) -> None:
+    cluster.server.page = 2
+    for number in range(5):
+        cluster.server.put("apis/turnout.dev/v1alpha1/modelversions", a_version(f"signals-{number}", number + 1))
+    cluster.server.put("api/v1/pods", {"metadata": {"name": "foreign", "namespace": "support"}})
+    await cluster.platform.refresh()
+    assert len((await cluster.snapshot()).versions) == 5
+    assert not list(cluster.platform.feed.cache.pods.everything())
+    assert set(cluster.dirty) == {KEY}
+    assert list(cluster.platform.keys()) == [KEY]
+
+
+async def test_a_full_list_finds_what_watches_have_lost(cluster: Cluster) -> None:
+    serve(cluster)
+    cluster.sees(VERSIONS, a_version("signals-7"))
+    cluster.sees(VERSIONS, a_version("signals-8", 8))
+    cluster.server.objects.pop(("apis/turnout.dev/v1alpha1/modelversions", "support", "signals-7"))
+    cluster.server.put("api/v1/pods", a_pod("p7", ready=False))
+    cluster.dirty.clear()
+    await cluster.platform.refresh()
+    snapshot = await cluster.snapshot()
+    assert [version.name for version in snapshot.versions] == ["signals-8"]
+    assert snapshot.deployments[0].revision is not None
+    assert snapshot.deployments[0].revision.ready_pods == 0
+    assert set(cluster.dirty) == {KEY}
+    cluster.dirty.clear()
+    await cluster.platform.refresh()
+    assert not cluster.dirty  # nothing new: nobody is told
+
+
+async def test_what_was_made_after_the_list_was_taken_is_kept(cluster: Cluster) -> None:
+    store = cluster.platform.feed.cache.versions
+    cluster.platform.feed.observe(VERSIONS, None, at(a_version(), "50"))
+    assert store.replace([], "40") == []
+    assert len(store.replace([], "60")) == 1
+
+
+async def test_a_list_of_one_namespace_forgets_nothing_of_another(cluster: Cluster) -> None:
+    store = cluster.platform.feed.cache.versions
+    cluster.platform.feed.observe(VERSIONS, None, at(a_version(), "50"))
+    assert store.replace([], "60", frozenset({"elsewhere"})) == []
+
+
+async def test_lists_that_fail_say_so_and_keep_what_is_known(cluster: Cluster) -> None:
+    serve(cluster)
+    cluster.server.faults.append(Fault("GET", "inferenceservices", 500))
+    with pytest.raises(Unavailable):
+        await cluster.platform.refresh()
+    assert (await cluster.snapshot()).deployments
+
+
+async def test_a_cluster_without_kserve_is_trouble_until_it_has_it(cluster: Cluster) -> None:
+    cluster.server.put("apis/turnout.dev/v1alpha1/modelversions", a_version())
+    cluster.server.missing = {"inferenceservices", "routes"}
+    await cluster.platform.refresh()
+    trouble = (await cluster.snapshot()).trouble
+    assert trouble is not None
+    assert trouble.reason is Reason.KServeMissing
+    assert trouble.message == (
+        "the cluster does not serve inferenceservices.serving.kserve.io, routes.serving.knative.dev; "
+        "install KServe 0.20 or newer in Knative mode"
+    )
+    cluster.server.missing = set()
+    cluster.dirty.clear()
+    await cluster.platform.refresh()
+    assert (await cluster.snapshot()).trouble is None
+    assert cluster.dirty == [KEY]
+
+
+async def test_a_ghost_and_an_orphaned_route_are_models_to_look_at(cluster: Cluster) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    assert list(cluster.platform.keys()) == [KEY]
+    cluster.sees(INFERENCE_SERVICES, a_service(), "DELETED", manager="turnout")
+    assert list(cluster.platform.keys()) == []
+    cluster.sees(ROUTES, a_route({"signals-7": 100}))
+    assert list(cluster.platform.keys()) == [KEY]
+
+
+async def test_memory_of_what_is_gone_is_dropped(cluster: Cluster) -> None:
+    serve(cluster)
+    cluster.sees(ROUTES, a_route({"signals-6": 100}, manager="kubectl-edit"))
+    memory = cluster.platform.feed.memory
+    assert memory._survived
+    assert memory._foreign
+    cluster.server.objects.clear()
+    await cluster.platform.refresh()
+    assert not memory._survived
+    assert not memory._foreign
+    assert not memory._readiness._seen
+
+
+async def test_no_object_is_kept_with_what_nobody_reads(cluster: Cluster) -> None:
+    cluster.sees(REVISIONS, a_revision(**{"kubectl.kubernetes.io/last-applied": "x" * 10_000}))
+    revision = next(iter(cluster.platform.feed.cache.revisions.everything()))
+    assert "kubectl.kubernetes.io/last-applied" not in revision.metadata.annotations
+    assert len(WATCHED) == 8

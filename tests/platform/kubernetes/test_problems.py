@@ -1,0 +1,136 @@
+"""Why a version does not come up, from what the kubelet, KServe and Knative report. Messages as real ones said them."""
+
+import pytest
+
+from tests.platform.kubernetes.conftest import (
+    Cluster,
+    a_pod,
+    a_revision,
+    a_service,
+    an_autoscaler,
+    ended,
+)
+from turnout.platform.kubernetes.resources import AUTOSCALERS, INFERENCE_SERVICES, PODS, REVISIONS
+from turnout.rollout.snapshot import Problem
+
+SAID = '{"reason": "ArtifactDigestMismatch", "message": "model.skops differs from its manifest; publish it again"}'
+
+
+def waits(reason: str, message: str = "", **more: object) -> dict[str, object]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}, **more}
+
+
+PODS_TELL = {
+    "an image that cannot be pulled": (
+        a_pod(ready=False, container=waits("ErrImagePull", "not found")),
+        ("ImagePullFailed", "pod p1: ErrImagePull: not found", False),
+    ),
+    "an image that is waited for": (
+        a_pod(ready=False, container=waits("ImagePullBackOff")),
+        ("ImagePullFailed", "pod p1: ImagePullBackOff: ", False),
+    ),
+    "a Secret that is missing": (
+        a_pod(ready=False, container=waits("CreateContainerConfigError", 'secret "nope" not found')),
+        ("AwaitingPods", 'pod p1: CreateContainerConfigError: secret "nope" not found', False),
+    ),
+    "no node has room": (
+        a_pod(ready=False, conditions=[{"type": "PodScheduled", "status": "False", "message": "Insufficient cpu"}]),
+        ("CannotSchedule", "pod p1: Insufficient cpu", False),
+    ),
+    "the predictor's own word": (
+        a_pod(ready=False, container={"state": ended(code=78, message=SAID)}),
+        ("ArtifactDigestMismatch", "model.skops differs from its manifest; publish it again", True),
+    ),
+    "its own word, but another exit code": (
+        a_pod(ready=False, container={"state": ended(code=1, message=SAID)}),
+        ("ArtifactDigestMismatch", "model.skops differs from its manifest; publish it again", False),
+    ),
+    "a word that is not the predictor's to say": (
+        a_pod(ready=False, container={"state": ended(code=78, message='{"reason": "Promoted"}')}),
+        ("CrashedWhileStarting", 'its process ended once before it was ready, last with exit code 78: {"reason": '
+         '"Promoted"}', False),
+    ),
+    "a first crash": (
+        a_pod(ready=False, container={"state": ended(message="Traceback")}),
+        ("CrashedWhileStarting", "its process ended once before it was ready, last with exit code 1: Traceback", False),
+    ),
+    "a crash loop": (
+        a_pod(ready=False, container={**waits("CrashLoopBackOff"), "lastState": ended(), "restartCount": 3}),
+        ("CrashedWhileStarting", "its process ended 4 times before it was ready, last with exit code 1", True),
+    ),
+    "a pod that is only young": (a_pod(ready=False, container=waits("ContainerCreating")), None),
+    "a pod that is ready": (a_pod(container={"lastState": ended(), "restartCount": 9}), None),
+    "a pod that leaves": (
+        a_pod(ready=False, deletionTimestamp="2026-11-21T10:00:00Z", container=waits("ErrImagePull")),
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pod", "told"), PODS_TELL.values(), ids=PODS_TELL)
+async def test_pods_tell(cluster: Cluster, pod: dict[str, object], told: tuple[str, str, bool] | None) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    cluster.sees(REVISIONS, a_revision())
+    cluster.sees(AUTOSCALERS, an_autoscaler(1))
+    cluster.sees(PODS, pod)
+    problem = (await cluster.snapshot()).deployments[0].problem
+    assert (problem and (problem.reason.value, problem.message, problem.permanent)) == told
+
+
+async def test_nothing_is_permanent_while_another_pod_serves(cluster: Cluster) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    cluster.sees(REVISIONS, a_revision())
+    cluster.sees(PODS, a_pod("p2"))
+    cluster.sees(PODS, a_pod(ready=False, container={"state": ended(code=78, message=SAID)}))
+    problem = (await cluster.snapshot()).deployments[0].problem
+    assert problem is not None
+    assert not problem.permanent
+
+
+QUOTA = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2'
+CONDITIONS = {
+    "a quota": (("ResourcesAvailable", "False", "FailedCreate", QUOTA), "QuotaExceeded"),
+    "an admission of pods": (
+        ("ResourcesAvailable", "False", "FailedCreate", "violates PodSecurity"),
+        "AdmissionDenied",
+    ),
+    "an image without a digest": (
+        ("ContainerHealthy", "False", "ContainerMissing", "Unable to fetch"),
+        "ImagePullFailed",
+    ),
+    "a start that takes its time": (("ContainerHealthy", "Unknown", "Deploying", ""), None),
+    "something else": (("ResourcesAvailable", "Unknown", "Odd", "odd"), None),
+}
+
+
+@pytest.mark.parametrize(("condition", "reason"), CONDITIONS.values(), ids=CONDITIONS)
+async def test_where_no_pod_could_be_made_the_revision_tells(
+    cluster: Cluster, condition: tuple[str, str, str, str], reason: str | None
+) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    revision = a_revision()
+    revision["status"]["conditions"].append(dict(zip(("type", "status", "reason", "message"), condition, strict=True)))
+    cluster.sees(REVISIONS, revision)
+    problem = (await cluster.snapshot()).deployments[0].problem
+    assert (problem and problem.reason.value) == reason
+
+
+REPORTED = {
+    "Knative's webhook says no": (
+        ("False", 'admission webhook "validation.webhook.serving.knative.dev" denied the request: no nodeSelector'),
+        ("AdmissionDenied", True),
+    ),
+    "KServe cannot reconcile": (("False", "fails to reconcile predictor: timeout"), ("AdmissionDenied", False)),
+    "it is only young": (("Unknown", "waiting"), None),
+}
+
+
+@pytest.mark.parametrize(("condition", "told"), REPORTED.values(), ids=REPORTED)
+async def test_where_there_is_no_revision_kserve_tells(
+    cluster: Cluster, condition: tuple[str, str], told: tuple[str, bool] | None
+) -> None:
+    service = a_service()
+    service["status"] = {"conditions": [{"type": "PredictorReady", "status": condition[0], "message": condition[1]}]}
+    cluster.sees(INFERENCE_SERVICES, service, manager="turnout")
+    problem: Problem | None = (await cluster.snapshot()).deployments[0].problem
+    assert (problem and (problem.reason.value, problem.permanent)) == told
