@@ -176,6 +176,15 @@ async def test_a_deadline_cancels_what_waits(serve: Any) -> None:
     assert (answer.status, answer.json["code"]) == (504, "deadline")
 
 
+async def test_a_model_that_cancels_itself_is_an_error_of_the_model(serve: Any) -> None:
+    class Quitting(Model):  # type: ignore[misc]
+        async def predict(self, payload: Any, headers: Any = None) -> Any:
+            raise asyncio.CancelledError
+
+    answer = await serve(Quitting).ask("POST", INFER, BODY)
+    assert (answer.status, answer.json["error"]) == (500, "the model cancelled its own work")
+
+
 async def test_response_headers_are_offered_to_models_that_ask(serve: Any) -> None:
     class Heading(Recording):
         def __init__(self, name: str) -> None:

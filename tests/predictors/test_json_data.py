@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from turnout_predictors.datatypes import DATATYPES
-from turnout_predictors.errors import InvalidInput
+from turnout_predictors.errors import InvalidInput, ModelError
 from turnout_predictors.server.json_data import decode, decode_strings
 from turnout_predictors.server.response import tensor
 
@@ -169,6 +169,23 @@ def test_any_bytes_travel_as_text_or_as_base64(values: list[bytes]) -> None:
     encoded = document.get("parameters") == {"content_type": "base64"}
     back = decode_strings(document["data"], array.shape, "x", text=False, encoded=encoded)
     assert back.tolist() == values
+
+
+PLAIN = {
+    "fixed-width text": (np.array(["a", "bc"]), ["a", "bc"]),
+    "fixed-width bytes": (np.array([b"a"]), ["a"]),
+    "objects of other types": (np.array([1, None], dtype=object), ["1", "None"]),
+}
+
+
+@pytest.mark.parametrize(("array", "data"), PLAIN.values(), ids=PLAIN.keys())
+def test_what_models_return_as_strings_is_bytes(array: Any, data: list[str]) -> None:
+    assert (tensor("x", array)["datatype"], tensor("x", array)["data"]) == ("BYTES", data)
+
+
+def test_a_type_that_v2_cannot_carry_is_named() -> None:
+    with pytest.raises(ModelError, match="output 'x' has type complex128, which V2 cannot carry"):
+        tensor("x", np.zeros(1, complex))
 
 
 JSON = st.recursive(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -64,19 +64,16 @@ class SerialEngine:
         if infer is None:
             forward = getattr(model, "forward")  # noqa: B009 - the union's other half
             return lambda work: self._thread.submit(partial(_forward, forward, model.signature, work))
-        return lambda work: _Task.of(self._loop, _infer(infer, self._thread, model.signature, work))
+        return lambda work: _as_future(self._loop, _infer(infer, self._thread, model.signature, work))
 
 
-class _Task:
-    """A coroutine's result in a plain future, so that both kinds of model end in the same way."""
-
-    @staticmethod
-    def of(loop: asyncio.AbstractEventLoop, steps: Any) -> asyncio.Future[Outputs]:
-        future: asyncio.Future[Outputs] = loop.create_future()
-        task = loop.create_task(steps)
-        task.add_done_callback(partial(_copy, future))
-        future.add_done_callback(lambda _: task.cancel())
-        return future
+def _as_future(loop: asyncio.AbstractEventLoop, steps: Coroutine[Any, Any, Outputs]) -> asyncio.Future[Outputs]:
+    """A coroutine's result in a plain future, so that both kinds of model end, expire and are cancelled alike."""
+    future: asyncio.Future[Outputs] = loop.create_future()
+    task = loop.create_task(steps)
+    task.add_done_callback(partial(_copy, future))
+    future.add_done_callback(lambda _: task.cancel())
+    return future
 
 
 def _copy(future: asyncio.Future[Outputs], task: asyncio.Task[Outputs]) -> None:
@@ -84,7 +81,7 @@ def _copy(future: asyncio.Future[Outputs], task: asyncio.Task[Outputs]) -> None:
         if not task.cancelled():
             task.exception()  # seen: nobody waits for it any more
     elif task.cancelled():
-        future.cancel()
+        future.set_exception(ModelError("the model cancelled its own work"))
     elif (fault := task.exception()) is not None:
         future.set_exception(fault)
     else:

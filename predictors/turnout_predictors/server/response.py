@@ -6,7 +6,6 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
@@ -22,14 +21,11 @@ def encode(
     identifier: str | None,
     outputs: Mapping[str, Array],
     types: Mapping[str, str],
-    parameters: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Outputs in the order given; NaN and infinities become null by themselves; never a null key."""
     document: dict[str, Any] = {"model_name": model, "model_version": version}
     if identifier is not None:
         document["id"] = identifier
-    if parameters:
-        document["parameters"] = dict(parameters)
     document["outputs"] = [tensor(name, array, types.get(name)) for name, array in outputs.items()]
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
@@ -61,6 +57,4 @@ def _strings(name: str, array: Array) -> dict[str, Any]:
 
 
 def _plain(value: object) -> str | bytes:
-    if isinstance(value, (str, bytes)):
-        return value
-    return str(value) if not isinstance(value, np.generic) else str(value.item())
+    return value if isinstance(value, (str, bytes)) else str(value)
