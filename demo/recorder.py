@@ -76,6 +76,8 @@ class Recorder:
         errors = {version.version: version.traffic.errors for version in model.versions if version.traffic}
         before = self.samples.setdefault(model.model, [Sample(at=0.0)])
         shares = {version.version: version.weight for version in model.versions if version.weight}
+        if shares and sum(shares.values()) != 100:  # the statuses of both sides are not written at one moment
+            shares = dict(before[-1].shares)
         at = self.now if shares == before[-1].shares else max(before[-1].at, self._split_at(model.model))
         sample = Sample(
             at=round(at, 3),

@@ -102,7 +102,7 @@ def draw(model: ModelStory, start: float, end: float, *, name: str) -> str:
         (
             *_grid(shares, "share of the traffic", " %"),
             *_shares(model, span, shares),
-            *_naps(model, span, shares),
+            *_veil(model, span, shares),
             *_grid(rates, "answers per second", ""),
             *_rates(model, span, rates),
             *_grid(errors, "errors per second", ""),
@@ -181,38 +181,48 @@ def _shares(model: ModelStory, span: Span, panel: Panel) -> Iterator[str]:
     samples = _changes(model, span)
     edges = [*(span.x(max(sample.at, span.start)) for sample in samples), span.x(span.end)]
     base = [0] * len(samples)
+    naps = list(_naps(model, span))
     for version in model.versions:
         tops = [low + sample.shares.get(version, 0) for low, sample in zip(base, samples, strict=True)]
         if tops != base:
             outline = _steps(edges, [panel.at(top) for top in tops], [panel.at(low) for low in base])
             yield f'<path class="area {series_class(model, version)}" d="{outline}"/>'
         label = _roomiest(edges, base, tops)
-        if label:
+        if label and not any(left < label[0] < right for left, right in naps):
             x, y = label[0], panel.at(label[1]) + 4
             yield f'<text class="inside" x="{x:.1f}" y="{y:.1f}">version {version}</text>'
         base = tops
 
 
-def _naps(model: ModelStory, span: Span, panel: Panel) -> Iterator[str]:
-    """A veil over the time in which no process of the model ran."""
+def _naps(model: ModelStory, span: Span) -> Iterator[tuple[float, float]]:
+    """From where to where no process of the model ran."""
     bounds = [mark for mark in model.marks if mark.kind in (MarkKind.SLEPT, MarkKind.WOKE)]
     ends = [*(mark.at for mark in bounds[1:]), span.end]
     for mark, end in zip(bounds, ends, strict=False):
         if mark.kind is MarkKind.SLEPT:
-            left, width = span.x(mark.at), round(span.x(end) - span.x(mark.at), 1)
+            yield span.x(mark.at), span.x(end)
+
+
+def _veil(model: ModelStory, span: Span, panel: Panel) -> Iterator[str]:
+    """Over the time in which a share of the traffic is a share of nothing."""
+    for left, right in _naps(model, span):
+        width = round(right - left, 1)
+        if width:
             yield f'<rect class="nap" x="{left}" y="{panel.y}" width="{width}" height="{panel.height}"/>'
             if width > 120:
-                x, y = left + width / 2, panel.y + panel.height / 2 + 24
+                x, y = left + width / 2, panel.y + panel.height / 2 + 4
                 yield f'<text class="napping" x="{x:.1f}" y="{y:g}">asleep, no process</text>'
 
 
 def _steps(edges: list[float], tops: list[float], lows: list[float]) -> str:
     """The outline of every stretch in which the layer has a height."""
-    parts = []
-    for index, (top, low) in enumerate(zip(tops, lows, strict=True)):
-        if top != low:
-            parts.append(f"M{edges[index]} {low}V{top}H{edges[index + 1]}V{low}Z")
-    return "".join(parts)
+    parts: list[tuple[float, float, float, float]] = []
+    for left, right, top, low in zip(edges, edges[1:], tops, lows, strict=False):
+        if parts and parts[-1][1:] == (left, top, low):
+            parts[-1] = (parts[-1][0], right, top, low)
+        elif top != low:
+            parts.append((left, right, top, low))
+    return "".join(f"M{left} {low}V{top}H{right}V{low}Z" for left, right, top, low in parts)
 
 
 def _roomiest(edges: list[float], lows: list[int], tops: list[int]) -> tuple[float, float] | None:

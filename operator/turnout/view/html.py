@@ -86,7 +86,8 @@ def _outcomes(model: ModelStory) -> str:
     rows = "".join(_outcome(model, outcome, measured=measured) for outcome in model.outcomes)
     return f"""<h3>What became of each version</h3>
 <div class="scroll"><table class="outcomes"><thead><tr><th>version</th><th>outcome</th>
-<th class="number">greatest share</th><th class="number">answered</th><th class="number">errors</th>{accuracy}</tr></thead>
+<th class="number">greatest share</th><th class="number">answered</th><th class="number">errors</th>
+{accuracy}</tr></thead>
 <tbody>{rows}</tbody></table></div>"""
 
 
