@@ -51,12 +51,10 @@ def _sums_to_100(plan: Plan) -> None:
 
 
 def _raised(selection: Selection, split: Split) -> list[tuple[Member, int]]:
+    """Who would have more than is written or still observed of it."""
     by_revision = {m.revision_name: m for m in selection.members.values() if m.revision_name}
-    return [
-        (by_revision[share.revision], share.percent)
-        for share in split
-        if share.percent > by_revision[share.revision].written_percent
-    ]
+    shares = [(by_revision[share.revision], share.percent) for share in split]
+    return [(m, percent) for m, percent in shares if percent > max(m.written_percent, m.observed_percent)]
 
 
 def _is_able(member: Member) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
-from turnout.api.version import ModelVersion
+from turnout.api.version import Desired, ModelVersion
 from turnout.platform.readiness import ReadinessMemory
 from turnout.rollout.decide import decide
 from turnout.rollout.plan import Event, Plan
@@ -112,6 +112,7 @@ class World:
         self.written: Split = ()
         self.observed: Split = ()
         self.route_uid = ""
+        self.route_problem: Problem | None = None
         self.route_owners: frozenset[str] = frozenset()
         self.route_due: datetime | None = None
         self.route_since: datetime | None = None
@@ -121,6 +122,7 @@ class World:
         self.answers: dict[str, Probe] = {}
         self.contracts: dict[str, str] = {}
         self.wrong_answers: set[str] = set()
+        self.silent: set[str] = set()
         self.start_problem: dict[str, Problem] = {}
         self.never_ready: set[str] = set()
         self.crashing: set[str] = set()
@@ -139,7 +141,7 @@ class World:
         for wanted in versions:
             known = self.versions.get(wanted.name)
             status = known.status if known else Status()
-            meta = wanted.metadata
+            meta = wanted.metadata.model_copy(update={"creation_timestamp": self.now})
             if known:
                 meta = known.metadata.model_copy(update={"generation": known.metadata.generation + 1})
             self.versions[wanted.name] = wanted.model_copy(update={"status": status, "metadata": meta})
@@ -147,6 +149,8 @@ class World:
     def edit(self, name: str, **spec: Any) -> None:
         """Change blocks of a spec, in Python's names."""
         known = self.versions[name]
+        if "desired" in spec:
+            spec["desired"] = Desired(spec["desired"])
         self.apply(known.model_copy(update={"spec": known.spec.model_copy(update=spec)}))
 
     def delete(self, name: str) -> None:
@@ -290,7 +294,7 @@ class World:
         edits = tuple(edit for edit in self.foreign_edits if self.now - edit < timedelta(minutes=5))
         return Route(
             self.route_uid, self.written, self.observed, synced, None if synced else self.route_since,
-            self.route_owners, foreign_edits=edits,
+            self.route_owners, self.route_problem, edits,
         )  # fmt: skip
 
     # -- what the platform does by itself
@@ -351,6 +355,8 @@ class World:
             self.running[scale.deployment.name].autoscaling = scale.autoscaling
         self._create_and_delete(plan)
         for request in plan.probe:
+            if request.version in self.silent:
+                continue
             self._answer(request.version, request.revision_uid, request.requests)
         for name, status in plan.record.items():
             self._write(f"record {name} {status.state}")
@@ -415,3 +421,21 @@ def _round_trip(status: Status) -> Status:
 
 def entered(events: Iterable[Event]) -> list[str]:
     return [f"{event.version} {event.reason}" for event in events]
+
+
+def serving(*numbers: int, check: Check | None = None, **spec: Any) -> World:
+    """A world in which these versions have been promoted one after the other."""
+    world = World(check=check)
+    for number in numbers:
+        rollout = {"strategy": "AllAtOnce", **spec.get("rollout", {})}
+        world.apply(version(number, **{**spec, "rollout": rollout}))
+        world.run(30, until=lambda name=f"signals-{number}": world.state(name) is State.Live)
+        world.run(1)
+    return world
+
+
+def canary(world: World, number: int, *weights: int, pause: str = "5s", **spec: Any) -> None:
+    """Roll a version out until it holds its first weight."""
+    rollout = {**steps(*weights, pause=pause), **spec.pop("rollout", {})}
+    world.apply(version(number, rollout=rollout, **spec))
+    world.run(30, until=lambda: world.percent(f"signals-{number}") == weights[0])

@@ -44,9 +44,6 @@ def _duplicate(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Pro
 
 
 def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
-    if version.model in {version.name, f"{version.name}-predictor"}:
-        text = f"the name {version.name} is the model's own Route: name the version otherwise"
-        return Problem(Reason.NameReserved, text, permanent=True)
     for needed in (version.name, f"{version.name}-predictor", version.model):
         if needed in snapshot.taken:
             return Problem(Reason.NameTaken, snapshot.taken[needed], permanent=True)

@@ -78,12 +78,18 @@ def _weight(member: Member, status: Status, weights: Mapping[str, int], selectio
 def _condition(kind: ConditionType, judgement: Judgement, version: ModelVersion, now: datetime) -> Condition:
     truth, reason, text = judgement
     before = version.status.condition(kind)
-    kept = before is not None and before.status is truth and before.last_transition_time != EPOCH
+    generation = version.metadata.generation
+    if before is None or before.status is not truth or before.last_transition_time == EPOCH:
+        since = now
+    elif (before.reason, before.message, before.observed_generation) == (reason.value, text, generation):
+        return before  # the usual case, and much of a pass's time if it were made anew
+    else:
+        since = before.last_transition_time
     return Condition(
         type=kind.value,
         status=truth,
-        observed_generation=version.metadata.generation,
-        last_transition_time=before.last_transition_time if before and kept else now,
+        observed_generation=generation,
+        last_transition_time=since,
         reason=reason.value,
         message=text,
     )

@@ -15,7 +15,6 @@ ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Rejected: (EventReason.Rejected, True),
     State.Queued: (EventReason.Queued, False),
     State.Deploying: (EventReason.RolloutStarted, False),
-    State.Paused: (EventReason.Paused, False),
     State.Live: (EventReason.Promoted, False),
     State.Standby: (EventReason.Standby, False),
     State.RollingBack: (EventReason.RollbackStarted, True),
@@ -62,6 +61,9 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
         yield _event(version, EventReason.StepEntered, _step_text(after, after.step))
+    if (after.reason is Reason.PausedByPerson) is not (before.reason is Reason.PausedByPerson):
+        resumed = before.reason is Reason.PausedByPerson
+        yield _event(version, EventReason.Resumed if resumed else EventReason.Paused, after.message)
     told = SAID.get(after.reason) if after.reason and after.reason is not before.reason else None
     if told:
         yield _event(version, told, after.message, warning=True)
@@ -87,8 +89,6 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
         return
     if before.state is State.Held and after.state in {State.Progressing, State.Paused}:
         yield _event(version, EventReason.Resolved, after.message)
-    if before.reason is Reason.PausedByPerson and after.reason is not Reason.PausedByPerson:
-        yield _event(version, EventReason.Resumed, after.message)
     if before.state is State.Warming and after.state in {State.Progressing, State.Paused, State.Promoting}:
         yield _event(version, EventReason.WarmedUp, "it answered its examples as the artifact says")
     first = before.state in {None, State.Pending} and after.state is State.Standby
@@ -97,7 +97,7 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
         return
     told = ENTERED.get(after.state) if after.state and not first else None
     blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
-    if told and after.reason is not Reason.PausedByPlan and not blocked:  # told as a step
+    if told and not blocked:
         reason = f"{after.reason}: " if after.reason and after.reason.value != told[0].value else ""
         yield _event(version, told[0], f"{reason}{after.message}", warning=told[1])
 

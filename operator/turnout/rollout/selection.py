@@ -208,11 +208,11 @@ def _member(name: str, version: ModelVersion | None, deployment: Deployment | No
 
 
 def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:
-    """Recorded Live, the last promoted; else a ghost with the greatest share; else whom the Route names."""
+    """Recorded Live, the last promoted; else who serves most of those without a record, ghosts and lost ones."""
     recorded = [m for m in members.values() if m.version and is_stable_state(m.status)]
     if recorded:
         return max(recorded, key=lambda m: (_promoted_at(m), m.number))
-    serving = [m for m in members.values() if m.observed_percent and (m.is_ghost or m.state is None)]
+    serving = [m for m in members.values() if m.observed_percent and m.state in {None, State.Rejected}]
     return max(serving, key=lambda m: m.observed_percent, default=None)
 
 

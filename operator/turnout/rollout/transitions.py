@@ -44,7 +44,7 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
         return member.status
     if is_stable_state(member.status):
         return standing.stable_transition(member, version, selection)
-    if member is selection.stable:
+    if member is selection.stable and member.name not in selection.refused:
         return standing.newcomer(member, version, selection)
     refused = standing.refused(member, selection)
     if refused is not None:

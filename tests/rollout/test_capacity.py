@@ -1,0 +1,167 @@
+"""Nobody carries traffic with fewer pods than it takes: floors of both sides, before each step and after."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from world import World, canary, serving, version
+
+from invariants import Invariants
+from turnout.api.reasons import Reason, State
+from turnout.api.scaling import Scaling
+from turnout.rollout.snapshot import Problem
+
+
+def floor_of(world: World, name: str) -> int:
+    return world.running[name].autoscaling.min_pods
+
+
+def ready(world: World, name: str) -> int:
+    return sum(pod.ready for pod in world.running[name].pods.values())
+
+
+def with_stable_at(pods: int, **scaling: object) -> World:
+    world = World(check=Invariants())
+    world.apply(version(1, scaling={"minReplicas": pods, "maxReplicas": 10, **scaling}))
+    world.run(8)
+    assert ready(world, "signals-1") == pods
+    return world
+
+
+def test_each_side_has_its_pods_before_each_step() -> None:
+    world = with_stable_at(4)
+    canary(world, 2, 10, 50, 75, pause="10s", scaling={"maxReplicas": 10})
+    assert ready(world, "signals-2") == 1
+    for percent, pods in ((50, 2), (75, 3), (100, 4)):
+        world.run(30, until=lambda percent=percent: world.percent("signals-2") == percent)
+        assert ready(world, "signals-2") == pods
+        assert ready(world, "signals-1") == 4
+    assert world.state("signals-2") is State.Live
+
+
+def test_a_ceiling_of_its_own_is_the_most_that_is_asked_of_a_version() -> None:
+    world = with_stable_at(4)
+    canary(world, 2, 50, pause="1s", scaling={"maxReplicas": 2})
+    world.run(20, until=lambda: world.state("signals-2") is State.Live)
+    assert ready(world, "signals-2") == 2
+
+
+def test_stable_is_kept_at_the_pods_it_had_when_the_step_began(served: World) -> None:
+    served.edit("signals-1", scaling=Scaling(min_replicas=3))
+    served.run(5)
+    canary(served, 2, 10, pause="20s")
+    served.edit("signals-1", scaling=Scaling(min_replicas=0))
+    served.run(5)
+    assert floor_of(served, "signals-1") == 3
+    served.run(60)
+    assert served.state("signals-2") is State.Live
+
+
+def test_ready_pods_of_stable_do_not_count_where_the_candidate_says_so() -> None:
+    world = with_stable_at(3)
+    during = {"duringRollout": {"countReadyPods": False}}
+    world.edit("signals-1", scaling=Scaling(min_replicas=1, max_replicas=10))
+    world.run(0.1)
+    canary(world, 2, 99, pause="1s", scaling=during)
+    assert ready(world, "signals-2") == 1
+
+
+def test_a_sleeping_stable_is_woken_before_the_candidate_gets_a_share(served: World) -> None:
+    served.idle("signals-1")
+    served.run(2)
+    assert ready(served, "signals-1") == 0
+    served.apply(version(2, rollout={"steps": [{"setWeight": 10}, {"pause": {"duration": "5s"}}]}))
+    served.run(20, until=lambda: served.percent("signals-2") == 10)
+    assert ready(served, "signals-1") == 1
+
+
+def test_a_step_without_its_pods_waits_and_is_held_after_half_a_minute() -> None:
+    world = with_stable_at(4)
+    canary(world, 2, 10, 75, pause="5s", scaling={"maxReplicas": 10})
+    world.running["signals-2"].start_seconds = 50
+    world.run(10)
+    status = world.versions["signals-2"].status
+    assert (status.state, status.reason) == (State.Progressing, Reason.AwaitingCapacity)
+    assert "needs 3 ready pods of signals-2 (has 1)" in status.message
+    world.run(30)
+    status = world.versions["signals-2"].status
+    assert (status.state, status.reason, world.percent("signals-2")) == (State.Held, Reason.TooLittleCapacity, 10)
+    world.run(30, until=lambda: world.percent("signals-2") == 75)
+
+
+def test_a_stable_that_loses_pods_stops_the_next_step_and_lowers_nothing() -> None:
+    world = with_stable_at(3)
+    canary(world, 2, 10, 50, pause="5s")
+    world.running["signals-1"].start_seconds = 20
+    victim = next(iter(world.running["signals-1"].pods))
+    del world.running["signals-1"].pods[victim]
+    world.run(10)
+    assert world.percent("signals-2") == 10
+    assert "3 of signals-1 (has 2)" in world.versions["signals-2"].status.message
+    world.run(30, until=lambda: world.percent("signals-2") == 50)
+
+
+def test_all_at_once_and_the_way_back_need_everything_first() -> None:
+    world = with_stable_at(3)
+    world.apply(version(2, rollout={"strategy": "AllAtOnce", "promotedScaleDownDelay": "1s"}))
+    world.run(20, until=lambda: world.state("signals-2") is State.Live)
+    assert ready(world, "signals-2") == 3
+    world.run(20)
+    assert ready(world, "signals-1") == 0
+    world.edit("signals-2", desired="Standby")
+    world.run(20, until=lambda: world.state("signals-1") is State.Live)
+    assert ready(world, "signals-1") == 3
+
+
+def test_pods_stay_for_a_while_after_promotion_and_after_a_rollback() -> None:
+    world = serving(1, 2, rollout={"promotedScaleDownDelay": "20s"}, check=Invariants())
+    world.run(15)
+    assert floor_of(world, "signals-1") == 1
+    world.run(10)
+    assert floor_of(world, "signals-1") == 0
+    canary(world, 3, 30, pause="60s", rollout={"abortScaleDownDelay": "5s"})
+    world.edit("signals-3", desired="Standby")
+    world.run(4)
+    assert floor_of(world, "signals-3") == 1
+    world.run(4)
+    assert floor_of(world, "signals-3") == 0
+
+
+def test_a_latency_critical_version_has_a_floor_of_its_own(world: World) -> None:
+    world.apply(version(1, scaling={"latencyCritical": True, "minReplicas": 1}))
+    world.run(6)
+    world.idle("signals-1")
+    world.run(120, tick=timedelta(seconds=1))
+    assert ready(world, "signals-1") == 1
+    assert world.running["signals-1"].autoscaling.latency_critical
+
+
+def test_scaling_changes_in_place(served: World) -> None:
+    target = {"metric": "rps", "value": 50}
+    served.edit("signals-1", scaling=Scaling.model_validate({"minReplicas": 2, "maxReplicas": 5, "target": target}))
+    served.run(5)
+    knobs = served.running["signals-1"].autoscaling
+    assert (knobs.min_pods, knobs.max_pods, knobs.metric, knobs.target) == (2, 5, "rps", 50)
+    assert ready(served, "signals-1") == 2
+
+
+def test_a_ghost_keeps_the_pods_it_was_kept_at() -> None:
+    world = with_stable_at(2)
+    world.apply(version(2, desired="Standby"))
+    world.run(1)
+    world.delete("signals-1")
+    world.run(5)
+    assert floor_of(world, "signals-1") == 2
+    world.edit("signals-2", desired="Live", rollout=version(2, rollout={"strategy": "AllAtOnce"}).spec.rollout)
+    world.run(20, until=lambda: world.state("signals-2") is State.Live)
+    assert ready(world, "signals-2") == 2
+
+
+def test_a_version_that_cannot_have_its_pods_never_disturbs_stable(served: World) -> None:
+    served.start_problem["signals-2"] = Problem(Reason.QuotaExceeded, "quota pods: 3 of 3")
+    served.apply(version(2))
+    served.run(5)
+    status = served.versions["signals-2"].status
+    assert (status.state, status.reason) == (State.Deploying, Reason.QuotaExceeded)
+    assert "signals-2 QuotaExceeded" in [f"{e.version} {e.reason}" for e in served.events]
+    assert floor_of(served, "signals-1") == 0

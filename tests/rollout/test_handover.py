@@ -1,0 +1,255 @@
+"""One version gives way to another: superseded, withdrawn, returned to, put away, deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from world import World, canary, entered, serving, steps, version
+
+from invariants import Invariants
+from turnout.api.reasons import Reason, State
+from turnout.api.version import DeletionPolicy, Desired
+
+LONG = timedelta(seconds=30)
+
+
+def test_a_newer_target_supersedes_and_takes_over_after_the_drop(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.apply(version(3, rollout=steps(20, pause="60s")))
+    served.run(0.1)
+    assert served.states() == {"signals-1": State.Live, "signals-2": State.Superseded, "signals-3": State.Queued}
+    assert len(served.written) == 1
+    served.run(10)
+    assert (served.percent("signals-1"), served.percent("signals-3")) == (80, 20)
+
+
+def test_superseded_twice_in_a_row_only_the_last_rolls_out(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.apply(version(3, rollout=steps(20)))
+    served.run(1)
+    served.apply(version(4, rollout=steps(10, pause="1s")))
+    served.run(20)
+    assert served.states() == {
+        "signals-1": State.Standby,
+        "signals-2": State.Superseded,
+        "signals-3": State.Superseded,
+        "signals-4": State.Live,
+    }
+    assert served.versions["signals-3"].status.history[-1].outcome == "Superseded"
+
+
+def test_a_superseded_version_returns_if_the_newer_one_fails(served: World) -> None:
+    canary(served, 2, 30, pause="2s")
+    served.wrong_answers.add("signals-3")
+    served.apply(version(3, rollout=steps(20)))
+    served.run(40, until=lambda: served.state("signals-2") is State.Live)
+    assert served.state("signals-3") is State.Failed
+    assert served.versions["signals-2"].status.attempt == 2
+
+
+def test_a_queued_version_that_is_the_target_no_more_waits_no_more(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.crash("signals-2")
+    served.frozen_until = served.now + timedelta(seconds=20)
+    served.run(1)
+    served.apply(version(3))
+    served.run(1)
+    assert (served.state("signals-2"), served.state("signals-3")) == (State.RollingBack, State.Queued)
+    assert "signals-2" in served.versions["signals-3"].status.message
+    served.edit("signals-3", desired="Standby")
+    served.run(1)
+    assert served.state("signals-3") is State.Standby
+
+
+@pytest.mark.parametrize("desired", [Desired.STANDBY, Desired.RETIRED])
+def test_a_version_withdrawn_in_mid_rollout_is_dropped(served: World, desired: Desired) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.edit("signals-2", desired=desired)
+    served.run(2)
+    assert served.percent("signals-1") == 100
+    assert served.state("signals-2") is State(desired.value)
+    served.run(60)
+    assert ("signals-2" in served.running) == (desired is Desired.STANDBY)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1, 2.2])
+def test_a_version_withdrawn_before_any_traffic_never_gets_any(served: World, seconds: float) -> None:
+    served.apply(version(2, rollout=steps(10)))
+    served.run(seconds)
+    served.edit("signals-2", desired="Retired")
+    served.run(40)
+    assert served.state("signals-2") is State.Retired
+    assert len(served.splits) == 1
+    assert "signals-2" not in served.running
+
+
+def test_a_withdrawn_version_rolls_out_anew_when_it_is_wanted_again(served: World) -> None:
+    canary(served, 2, 30, pause="1s")
+    served.edit("signals-2", desired="Standby")
+    served.run(5)
+    served.edit("signals-2", desired="Live")
+    served.run(20)
+    assert served.state("signals-2") is State.Live
+    assert served.versions["signals-2"].status.attempt == 2
+
+
+def test_a_retired_version_is_pending_again_when_it_is_wanted(served: World) -> None:
+    served.apply(version(2, desired="Retired"))
+    served.run(1)
+    assert served.state("signals-2") is State.Retired
+    served.edit("signals-2", desired="Standby")
+    served.run(1)
+    assert served.state("signals-2") is State.Standby
+    served.edit("signals-2", desired="Retired")
+    served.run(1)
+    served.edit("signals-2", desired="Live")
+    served.run(0.1)
+    assert served.state("signals-2") is State.Deploying
+
+
+def test_rollback_by_standby_is_the_fast_way_back() -> None:
+    world = serving(1, 2, check=Invariants())
+    world.edit("signals-2", desired="Standby")
+    world.run(1)
+    assert world.percent("signals-1") == 100
+    assert world.states() == {"signals-1": State.Live, "signals-2": State.Standby}
+    assert world.versions["signals-1"].status.history[-1].reason == "FastReturn"
+
+
+def test_the_fast_way_back_wakes_pods_first_when_they_have_gone() -> None:
+    world = serving(1, 2, rollout={"promotedScaleDownDelay": "5s"}, check=Invariants())
+    world.idle("signals-1")
+    world.run(10)
+    assert not world.running["signals-1"].pods
+    world.edit("signals-2", desired="Retired")
+    world.run(1)
+    assert (world.state("signals-1"), world.percent("signals-1")) == (State.Promoting, 0)
+    world.run(3)
+    assert world.states() == {"signals-1": State.Live, "signals-2": State.Retired}
+
+
+def test_rollback_past_several_versions() -> None:
+    world = serving(1, 2, 3, check=Invariants())
+    for name in ("signals-3", "signals-2"):
+        world.edit(name, desired="Standby")
+    world.run(5)
+    assert world.state("signals-1") is State.Live
+
+
+def test_a_version_outside_the_window_is_archived_and_returns_as_it_was() -> None:
+    world = serving(1, 2, rollout={"rollbackWindow": {"versions": 1, "maxAge": "1m"}}, check=Invariants())
+    image = world.versions["signals-1"].status.resolved
+    world.run(90, tick=timedelta(seconds=1))
+    assert world.state("signals-1") is State.Archived
+    assert "signals-1" not in world.running
+    world.edit("signals-2", desired="Standby")
+    world.run(8)
+    assert world.states() == {"signals-1": State.Live, "signals-2": State.Standby}
+    status = world.versions["signals-1"].status
+    assert status.resolved == image
+    assert status.history[-1].reason == "FastReturn"
+
+
+def test_only_the_last_versions_stay_in_the_window() -> None:
+    world = serving(1, 2, 3, rollout={"rollbackWindow": {"versions": 1}}, check=Invariants())
+    assert world.states() == {"signals-1": State.Archived, "signals-2": State.Standby, "signals-3": State.Live}
+
+
+def test_a_formerly_promoted_version_whose_deployment_was_removed_is_made_again() -> None:
+    world = serving(1, 2, check=Invariants())
+    world.remove("signals-1")
+    world.run(1)
+    world.edit("signals-2", desired="Standby")
+    world.run(10)
+    assert world.state("signals-1") is State.Live
+
+
+@pytest.mark.parametrize("desired", [Desired.STANDBY, Desired.RETIRED])
+def test_the_last_that_serves_stays_until_it_is_deleted(served: World, desired: Desired) -> None:
+    served.edit("signals-1", desired=desired)
+    served.run(5)
+    status = served.versions["signals-1"].status
+    assert (status.state, status.reason, served.percent("signals-1")) == (State.Live, Reason.LastServing, 100)
+    assert entered(served.events).count("signals-1 LastServing") == 1
+    served.delete("signals-1")
+    served.run(1)
+    assert not served.running
+    assert not served.route_uid
+
+
+def test_a_first_version_withdrawn_at_its_promotion_is_the_last_that_serves(world: World) -> None:
+    world.apply(version(1))
+    world.run(6, until=lambda: bool(world.written))
+    world.edit("signals-1", desired="Retired")
+    world.run(2)
+    assert world.percent("signals-1") == 100 or world.state("signals-1") is State.Retired
+
+
+# -- ghosts: a serving version that was deleted
+
+
+def test_a_deleted_serving_version_serves_on_and_goes_when_it_is_replaced(served: World) -> None:
+    served.apply(version(2, desired="Standby"))
+    served.run(1)
+    served.delete("signals-1")
+    served.run(30)
+    assert served.percent("signals-1") == 100
+    assert entered(served.events).count("signals-2 GhostServing") == 1
+    served.edit("signals-2", desired="Live", rollout=version(2, rollout=steps(10, 50)).spec.rollout)
+    served.run(8)
+    assert served.percent("signals-1") == 90
+    served.run(30, until=lambda: served.state("signals-2") is State.Live)
+    served.run(2)
+    assert "signals-1" not in served.running
+
+
+def test_a_ghost_that_dies_gives_its_share_to_the_candidate(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.delete("signals-1")
+    served.run(1)
+    served.crash("signals-1")
+    served.run(1)
+    assert served.percent("signals-2") == 100
+
+
+def test_a_deleted_candidate_is_dropped_and_then_its_deployment_goes(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.delete("signals-2")
+    served.run(0.1)
+    assert "signals-2" in served.running
+    served.run(2)
+    assert "signals-2" not in served.running
+    assert served.percent("signals-1") == 100
+
+
+def test_nothing_of_an_orphaning_model_is_ever_deleted(served: World) -> None:
+    served.apply(version(2, rollout=steps(10, pause="1s")))
+    served.edit("signals-1", deletion_policy=DeletionPolicy.ORPHAN)
+    served.run(30)
+    assert all(not run.owners for run in served.running.values())
+    served.delete("signals-2")
+    served.run(2)
+    assert served.percent("signals-1") == 100
+    assert set(served.running) == {"signals-1", "signals-2"}
+    served.delete("signals-1")
+    served.run(1)
+    assert set(served.running) == {"signals-1", "signals-2"}
+    assert served.written
+
+
+@pytest.mark.parametrize("outcome", ["rolled back", "superseded", "withdrawn"])
+def test_what_was_given_up_is_deleted_after_the_windows_age(served: World, outcome: str) -> None:
+    canary(served, 2, 30, pause="60s", rollout={"rollbackWindow": {"maxAge": "2m"}})
+    if outcome == "rolled back":
+        served.crash("signals-2")
+    elif outcome == "superseded":
+        served.apply(version(3, rollout=steps(10, pause="1s")))
+    else:
+        served.edit("signals-2", desired="Standby")
+    served.run(90, tick=timedelta(seconds=1))
+    state = served.state("signals-2")
+    assert "signals-2" in served.running
+    served.run(60, tick=timedelta(seconds=1))
+    assert "signals-2" not in served.running
+    assert served.state("signals-2") is state
