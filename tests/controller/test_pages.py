@@ -1,0 +1,95 @@
+"""The operator's three pages and its own numbers."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from turnout.api.reasons import State
+from turnout.api.status import ReplicasStatus, Status, WeightStatus
+from turnout.api.version import ModelVersion
+from turnout.controller.health import application
+from turnout.controller.metrics import Metrics
+from turnout.controller.queue import Queue
+from turnout.rollout.plan import Plan, RouteChange
+from turnout.rollout.snapshot import ModelKey, Share, Snapshot
+
+KEY = ModelKey("support", "signals")
+NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+def a_version(number: int, state: State, weight: int = 0) -> ModelVersion:
+    raw = {
+        "metadata": {"name": f"signals-{number}", "namespace": "support"},
+        "spec": {"model": "signals", "version": number, "predictor": {"runtime": "custom", "image": "i"}},
+    }
+    status = Status(state=state, weight=WeightStatus(observed=weight), replicas=ReplicasStatus(ready=2))
+    return ModelVersion.model_validate(raw).model_copy(update={"status": status})
+
+
+class Pages:
+    def __init__(self) -> None:
+        self.queue = Queue(asyncio.get_running_loop().time)
+        self.metrics = Metrics(self.queue)
+        self.lacking = ""
+        self._app = application(self.queue, self.metrics, lambda: self.lacking)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        request = make_mocked_request("GET", path, app=self._app)
+        match = await self._app.router.resolve(request)
+        response = await match.handler(request)
+        return response.status, getattr(response, "body", b"").decode()  # type: ignore[union-attr]
+
+
+async def test_alive_means_that_somebody_takes_what_is_due() -> None:
+    pages = Pages()
+    assert (await pages.get("/livez"))[0] == 200
+    pages.queue.add(KEY)
+    await asyncio.sleep(170)
+    assert await pages.get("/livez") == (200, "ok: 1 due, the first for 170.0 s\n")
+    await asyncio.sleep(20)
+    assert await pages.get("/livez") == (503, "no worker has taken a due model for 190 s\n")
+    await pages.queue.take()
+    assert (await pages.get("/livez"))[0] == 200
+
+
+async def test_ready_means_that_nothing_lacks() -> None:
+    pages = Pages()
+    pages.lacking = "the first lists have not been read"
+    assert await pages.get("/readyz") == (503, "the first lists have not been read\n")
+    pages.lacking = ""
+    assert await pages.get("/readyz") == (200, "ok\n")
+
+
+async def test_numbers_follow_the_versions_and_go_with_them() -> None:
+    pages = Pages()
+    meter, versions = pages.metrics, (a_version(6, State.Live, 90), a_version(7, State.Progressing, 10))
+    change = RouteChange((Share("signals-6-predictor-00001", 100),))
+    meter.looked(Snapshot(KEY, NOW, versions), Plan(route=change))
+    meter.passed(KEY, 0.02, "ok")
+    _, text = await pages.get("/metrics")
+    assert 'turnout_version_weight{model="signals",namespace="support",version="7"} 10.0' in text
+    assert 'turnout_version_ready_pods{model="signals",namespace="support",version="6"} 2.0' in text
+    assert 'turnout_version_state{model="signals",namespace="support",state="Progressing",version="7"} 1.0' in text
+    assert 'turnout_split_writes_total{model="signals",namespace="support"} 1.0' in text
+    assert 'turnout_reconciles_total{outcome="ok"} 1.0' in text
+    recorded = Plan(record={"signals-6": Status(state=State.Standby)})
+    meter.looked(Snapshot(KEY, NOW, versions[:1]), recorded)
+    _, text = await pages.get("/metrics")
+    assert 'version="7"' not in text
+    assert 'state="Standby",version="6"} 1.0' in text
+    assert 'state="Live"' not in text
+    meter.gone(KEY)
+    meter.gone(KEY)
+    _, text = await pages.get("/metrics")
+    assert "signals" not in text
+
+
+@pytest.mark.parametrize("due", [0, 3])
+async def test_the_queues_depth_is_read_when_asked_for(due: int) -> None:
+    pages = Pages()
+    for number in range(due):
+        pages.queue.add(ModelKey("support", f"model-{number}"))
+    _, text = await pages.get("/metrics")
+    assert f"turnout_queue_depth {float(due)}" in text
