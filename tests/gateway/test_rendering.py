@@ -144,7 +144,8 @@ def test_counters_are_added_over_addresses_and_the_version_s_own_is_left_out() -
     values = {
         "vhost.default/digits.route.default/digits-2-00001.upstream_rq_completed": 7,
         "vhost.bare.route.default/digits-2-00001.upstream_rq_completed": 3,
-        "vhost.bare.route.default/digits-2-00001.upstream_rq_retry": 2,
+        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_retry": 2,
+        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_5xx": 1,
         "vhost.bare.route.default/digits-2-00001.upstream_rq_5xx": 1,
         "vhost.default/digits-2-00001/own.route.own.upstream_rq_completed": 50,
         "cluster.default/digits-2-00001.upstream_rq_total": 10,
@@ -156,7 +157,7 @@ def test_counters_are_added_over_addresses_and_the_version_s_own_is_left_out() -
     stats = read_stats(
         {"stats": [{"name": name, "value": value} for name, value in values.items()] + [{"histograms": {}}]}
     )
-    assert stats.shares == {"default/digits-2-00001": ShareCount(10, 2, 1)}
+    assert stats.shares == {"default/digits-2-00001": ShareCount(10, 2, 1, 1)}
     assert (stats.tries, stats.active) == ({"default/digits-2-00001": 10}, {"default/digits-2-00001": 4})
     assert stats.versions == {"clusters": "c1", "routes": "r1"}
     assert stats.rejected == 1

@@ -13,23 +13,36 @@ from turnout.gateway.topology import Resource
 from turnout.rollout.snapshot import ModelKey, Share, Split
 
 STATS_FILTER = (
-    r"^(vhost\..*\.route\..*\.upstream_rq_(completed|retry|5xx)"
+    r"^(vhost\..*\.route\..*\.upstream_rq_(completed|5xx)"
     r"|cluster\..*\.upstream_rq_(total|active)"
+    r"|cluster\..*/then/[^.]*\.upstream_rq_(retry|5xx)"
     r"|.*\.(cds|rds\.[^.]*)\.(version_text|update_rejected))$"
 )
 """What to ask `/stats?format=json&filter=` for, so that the answer stays small."""
 
-_ROUTE = re.compile(r"vhost\.[^.]*\.route\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>completed|retry|5xx)")
+_ROUTE = re.compile(r"vhost\.[^.]*\.route\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>completed|5xx)")
+_RELAY = re.compile(r"cluster\.(?P<cluster>[^.]+)/then/[^.]+\.upstream_rq_(?P<what>retry|5xx)")
 _CLUSTER = re.compile(r"cluster\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>total|active)")
+_FIELDS = {"completed": "completed", "5xx": "failed", "relay retry": "repeated", "relay 5xx": "failed_twice"}
 
 
 @dataclass(frozen=True, slots=True)
 class ShareCount:
-    """Of one revision's share: answers given, first tries repeated elsewhere, answers that were 5xx."""
+    """Of one revision's share, in requests.
+
+    `completed`: answered, by whomever; `failed`: with a 5xx; `repeated`: failed here and were tried elsewhere;
+    `failed_twice`: there in vain. The last two come from the relays: a route's own counter of them goes with it.
+    """
 
     completed: int = 0
     repeated: int = 0
     failed: int = 0
+    failed_twice: int = 0
+
+    @property
+    def failed_here(self) -> int:
+        """First tries that brought no good answer."""
+        return self.repeated + max(0, self.failed - self.failed_twice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,9 @@ def read_stats(answer: object) -> Stats:
     rejected = 0
     for name, value in _values(answer):
         if (found := _ROUTE.fullmatch(name)) and found["cluster"] != OWN:
-            counts = shares.setdefault(found["cluster"], {})
-            counts[found["what"]] = counts.get(found["what"], 0) + int(cast("int", value))
+            _add(shares, found["cluster"], found["what"], value)
+        elif found := _RELAY.fullmatch(name):
+            _add(shares, found["cluster"], f"relay {found['what']}", value)
         elif found := _CLUSTER.fullmatch(name):
             clusters[found["what"]][found["cluster"]] = int(cast("int", value))
         elif name.endswith("version_text"):
@@ -60,15 +74,17 @@ def read_stats(answer: object) -> Stats:
         elif name.endswith("update_rejected"):
             rejected += int(cast("int", value))
     return Stats(
-        shares={
-            cluster: ShareCount(counts.get("completed", 0), counts.get("retry", 0), counts.get("5xx", 0))
-            for cluster, counts in shares.items()
-        },
+        shares={cluster: ShareCount(**counts) for cluster, counts in shares.items()},
         tries=clusters["total"],
         active=clusters["active"],
         versions=texts,
         rejected=rejected,
     )
+
+
+def _add(shares: dict[str, dict[str, int]], cluster: str, what: str, value: object) -> None:
+    counts = shares.setdefault(cluster, {})
+    counts[_FIELDS[what]] = counts.get(_FIELDS[what], 0) + int(cast("int", value))
 
 
 def _values(answer: object) -> Iterator[tuple[str, object]]:

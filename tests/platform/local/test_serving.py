@@ -84,6 +84,17 @@ async def test_what_fails_on_the_candidate_is_repeated_on_stable_and_counted(wor
     assert traffic.versions["tiny-1"].repeated == len(repeats)
 
 
+async def test_failures_are_counted_though_the_version_is_dropped_at_once(world: World) -> None:
+    await world.deploy(1)
+    await world.deploy(2, settings={"status": 500})
+    await world.split((2, 99), (1, 1), fallback=1)
+    for _ in range(10):
+        assert (await world.ask()).status == 200
+    await world.split((1, 100))
+    await world.until(lambda: world.traffic.requests == 10)
+    assert world.traffic.versions["tiny-2"].failed == world.traffic.versions["tiny-1"].repeated >= 8
+
+
 async def test_without_a_fallback_the_caller_sees_the_failure_and_it_is_counted(world: World) -> None:
     await world.deploy(1, settings={"status": 500})
     await world.split((1, 100))

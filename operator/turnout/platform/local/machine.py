@@ -17,7 +17,7 @@ from time import monotonic
 import aiohttp
 
 from turnout.gateway.clusters import repeats_elsewhere
-from turnout.gateway.topology import Backend, Fork, Topology
+from turnout.gateway.topology import Fork, Topology
 from turnout.platform.local.envoy import Envoy, NotTakenError, find_envoy
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.pods import Surroundings
@@ -235,15 +235,11 @@ class Machine:
         now = monotonic()
         seconds, self._looked = now - self._looked, now
         topology = self.topology()
-        relayed = self._relayed(topology)
-        clusters = self._counting.take(stats, topology.backends, relayed, seconds)
+        clusters = self._counting.take(stats, topology.backends, seconds)
         for revision in self.revisions():
             if asked(clusters, revision.record.key.namespace, revision.record.revision):
                 revision.touch()
         self._write_traffic()
-
-    def _relayed(self, topology: Topology) -> Callable[[Backend], bool]:
-        return lambda backend: repeats_elsewhere(topology, backend.namespace, backend.revision)
 
     def _write_traffic(self) -> None:
         self.folder.write("traffic", as_json(self._counting.models))

@@ -12,7 +12,7 @@ repeated  requests that failed elsewhere and were repeated on this version
 rate      answers per second over the last second or so
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from turnout.gateway.reading import ShareCount, Stats
@@ -47,13 +47,8 @@ class Counting:
         self._shares: Mapping[str, ShareCount] = {}
         self._tries: Mapping[str, int] = {}
 
-    def take(
-        self, stats: Stats, backends: Iterable[Backend], relayed: Callable[[Backend], bool], seconds: float
-    ) -> frozenset[str]:
-        """Add what has come since the last look, `seconds` ago; returns the clusters that were asked.
-
-        `relayed`: whether failures on a backend are repeated elsewhere; then each repeat is a failure of it.
-        """
+    def take(self, stats: Stats, backends: Iterable[Backend], seconds: float) -> frozenset[str]:
+        """Add what has come since the last look, `seconds` ago; returns the clusters that were asked."""
         shares, tries = self._shares, self._tries
         self._shares, self._tries = stats.shares, stats.tries
         fresh: dict[str, int] = {}
@@ -64,8 +59,7 @@ class Counting:
             key = str(ModelKey(backend.namespace, backend.model))
             fresh[key] = fresh.get(key, 0) + share.completed
             if share.completed or share.repeated or repeated:
-                failed = share.repeated if relayed(backend) else share.failed
-                self._add(key, backend.version, share, failed, repeated)
+                self._add(key, backend.version, share, repeated)
         for key, count in fresh.items():
             if count or key in self.models:
                 model = self.models.get(key, LocalTraffic())
@@ -74,10 +68,10 @@ class Counting:
             name for name, active in stats.active.items() if active
         )
 
-    def _add(self, key: str, version: str, share: ShareCount, failed: int, repeated: int) -> None:
+    def _add(self, key: str, version: str, share: ShareCount, repeated: int) -> None:
         model = self.models.get(key, LocalTraffic())
         old = model.versions.get(version, VersionTraffic())
-        new = VersionTraffic(old.requests + share.completed, old.failed + failed, old.repeated + repeated)
+        new = VersionTraffic(old.requests + share.completed, old.failed + share.failed_here, old.repeated + repeated)
         self.models[key] = LocalTraffic(
             model.requests + share.completed, model.errors + share.failed, model.rate, {**model.versions, version: new}
         )
@@ -102,4 +96,5 @@ def _since(now: ShareCount | None, before: ShareCount | None) -> ShareCount:
         _grown(now.completed, before.completed),
         _grown(now.repeated, before.repeated),
         _grown(now.failed, before.failed),
+        _grown(now.failed_twice, before.failed_twice),
     )
