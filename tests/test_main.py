@@ -1,0 +1,118 @@
+"""How the process starts, what makes it start over, and what ends it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from turnout import main
+from turnout.controller.reconcile import Controller
+from turnout.main import Operator
+from turnout.platform.kubernetes.engine import KubernetesPlatform
+from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, Resource
+from turnout.platform.protocol import Refused, Unavailable
+from turnout.rollout.snapshot import Problem
+from turnout.settings import parse
+
+
+class Lists:
+    """Stands where the platform and its feed do; `faults` come first, then what `serves` says."""
+
+    def __init__(self, *faults: Exception, missing: frozenset[Resource] = frozenset()) -> None:
+        self.faults = list(faults)
+        self.feed = self
+        self.missing = missing
+        self.trouble: Problem | None = None
+        self.refreshed = 0
+        self.appears = asyncio.Event()
+        self.often = asyncio.Event()
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+        if self.refreshed == 5:
+            self.often.set()
+        if self.faults:
+            raise self.faults.pop(0)
+        if self.appears.is_set():
+            self.missing = frozenset()
+
+
+class Workers:
+    def __init__(self) -> None:
+        self.working = False
+
+    async def run(self) -> None:
+        self.working = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.working = False
+
+
+Watch = Callable[..., Awaitable[None]]
+
+
+async def told_to_end(*_: Any) -> None:
+    await asyncio.sleep(0)
+
+
+async def broken(*_: Any) -> None:
+    raise RuntimeError("404 page not found")
+
+
+async def until_stopped(_feed: Any, _namespaces: Any, stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def an_operator(monkeypatch: pytest.MonkeyPatch, watches: Watch, lists: Lists) -> tuple[Operator, Workers]:
+    monkeypatch.setattr(main.watch, "watch", watches)
+    for wait in ("RELIST", "LOOK_FOR_MISSING", "TRY_AGAIN"):
+        monkeypatch.setattr(main, wait, 0.0)
+    workers = Workers()
+    platform, controller = cast("KubernetesPlatform", lists), cast("Controller", workers)
+    return Operator(parse([]), platform, controller), workers
+
+
+async def test_it_is_ready_when_the_first_lists_are_read_however_often_they_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = Lists(Unavailable("away"), Refused("no right"), Unavailable("away"))
+    operator, workers = an_operator(monkeypatch, told_to_end, lists)
+    assert operator.lacking() == "the first lists have not been read"
+    assert await operator.run() is False
+    assert operator.lacking() == ""
+    assert lists.refreshed >= 4
+    assert not workers.working
+
+
+async def test_broken_watches_make_it_start_over_and_say_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator, workers = an_operator(monkeypatch, broken, Lists())
+    assert await operator.run() is True
+    assert "404 page not found" in caplog.text
+    assert not workers.working
+
+
+async def test_a_kind_that_appears_later_makes_it_start_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = Lists(missing=frozenset({INFERENCE_SERVICES}))
+    operator, _ = an_operator(monkeypatch, until_stopped, lists)
+    running = asyncio.create_task(operator.run())
+    await lists.often.wait()
+    assert not running.done()
+    lists.faults = [Unavailable("away"), Refused("no right")]  # a list that fails does not end the search
+    lists.appears.set()
+    assert await running is True
+
+
+def test_it_starts_over_until_it_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [True, True, False]
+
+    async def operate(_: Any) -> bool:
+        return turns.pop(0)
+
+    monkeypatch.setattr(main, "operate", operate)
+    monkeypatch.setattr(main, "sleep", lambda _: None)
+    assert main.main(["--verbose"]) == 0
+    assert not turns
