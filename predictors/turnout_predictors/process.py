@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -113,7 +114,7 @@ class Process:
         lifecycle = Lifecycle(self._arguments.queue_limit)
         limits = Limits(self._arguments.timeout_seconds)
         names = (self._arguments.model_name, self._arguments.model_version)
-        server = Server(_config(App(*names, lifecycle, self._metrics, limits)))
+        server = Server(_config(App(*names, lifecycle, self._metrics, limits), limits))
         tasks: set[asyncio.Task[None]] = set()
 
         def drain() -> None:
@@ -224,7 +225,7 @@ class _Clock:
         self._since = now
 
 
-def _config(app: App) -> uvicorn.Config:
+def _config(app: App, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",  # the runner already made uvloop's
@@ -239,4 +240,6 @@ def _config(app: App) -> uvicorn.Config:
         date_header=False,
         backlog=2048,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
+        timeout_graceful_shutdown=math.ceil(limits.timeout_seconds),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -200,6 +201,15 @@ def test_sigterm_while_loading_ends_at_once_with_0(sleeper: Start) -> None:
     assert process.ended(20) == 0
     caller.join()
     assert answers == [503]
+
+
+def test_a_client_that_never_finishes_its_body_does_not_keep_a_drained_process(sleeper: Start) -> None:
+    process = sleeper("--timeout_seconds=1").ready()
+    with socket.create_connection(("127.0.0.1", process.port)) as half:
+        half.sendall(f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+        process.until("half read", lambda: 'inflight{model="m",revision="local",version="3"} 1.0' in metrics(process))
+        process.process.send_signal(signal.SIGTERM)
+        assert process.ended(20) == 0
 
 
 def test_a_hung_forward_is_504_unready_and_live_until_it_returns(shared_sleeper: Any) -> None:
