@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.install import NAMESPACES, adapt, all_available, image, with_authority
+from harness.install import NAMESPACES, all_available, with_authority
 from harness.layout import GATEWAY_ADDRESS
+from harness.releases import adapt, image
 
 IMAGES = {
     "ko://knative.dev/serving/cmd/activator": "dev.local/activator:1",

@@ -6,8 +6,13 @@ import json
 import tomllib
 from pathlib import Path
 
+from harness.configuration import (
+    audit_policy,
+    cni_configuration,
+    containerd_configuration,
+    kubelet_configuration,
+)
 from harness.layout import NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, Layout
-from harness.node import audit_policy, cni_configuration, containerd_configuration, kubelet_configuration
 from harness.pki import kubeconfig
 
 LAYOUT = Layout(cache=Path("/cache"), state=Path("/state"))

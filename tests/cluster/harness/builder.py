@@ -27,8 +27,6 @@ BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 KEPT_ARCHIVES = 3  # of each image; one that is used again is not made younger
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # where Debian's base has them
 
-DRIVER = "overlay"  # as containerd's own; vfs would copy every layer whole
-
 # What of the machine's pip settings a build needs, too.
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "retries")
 

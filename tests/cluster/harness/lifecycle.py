@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from harness import install, node, processes
+from harness import install, node, processes, releases
 from harness.binaries import build
 from harness.errors import CommandError, HarnessError, MissingError
 from harness.layout import LOCK, Layout
@@ -54,7 +54,7 @@ def start(layout: Layout) -> None:
 def _assemble(layout: Layout) -> None:
     """The parts that need each other in order, the others beside them."""
     with ThreadPoolExecutor(2) as aside:
-        reading = aside.submit(install.read, layout)
+        reading = aside.submit(releases.read, layout)
         node.start(layout)
         joining = aside.submit(node.join, layout)
         release = reading.result()
