@@ -9,7 +9,7 @@ import pytest
 
 from harness import Cluster
 from tests.chart.test_rights import Right, operators, rights
-from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, mver
+from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, mver, steps
 
 pytestmark = pytest.mark.cluster
 
@@ -64,7 +64,7 @@ def test_an_uninstall_leaves_models_serving_and_an_install_takes_up_again(stage:
             assert stage.call()[0] == 200
         finally:
             helm("install", "turnout", str(CHART), *release[1:], "--values", str(values), "--wait", "--timeout", "120s")
-        stage.apply(mver(2))
+        stage.apply(mver(2, rollout=steps(50, pause="1s")))
         stage.wait_state(f"{MODEL}-2", "Live", seconds=120)
     assert [answer for answer in stream.answers if answer.failed] == []
     assert written(stage)[0] == before[0]
