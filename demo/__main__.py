@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from demo.callers import Callers, Tally
+from demo.callers import PATIENCE_WITH_SLEEPERS, Callers, Tally
 from demo.engine import Engine, EngineError, free_port
 from demo.recorder import Recorder
 from demo.report import results, story, summary
@@ -82,7 +82,7 @@ async def play_on(folder: Path, trained: Trained, args: argparse.Namespace) -> i
     async with engine, AsyncExitStack() as stack:
         screen = stack.enter_context(Screen(sys.stdout))
         callers = await stack.enter_async_context(Callers(engine.url, "digits", trained.questions))
-        night = await stack.enter_async_context(Callers(engine.url, NIGHT, trained.questions))
+        night = await stack.enter_async_context(Callers(engine.url, NIGHT, trained.questions, PATIENCE_WITH_SLEEPERS))
         tallies = {"digits": callers.tally, NIGHT: night.tally}
         teller = Teller(screen)
         recorder = Recorder(engine, tallies, folder / JOURNAL, teller.mark, teller.tree)

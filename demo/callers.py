@@ -17,6 +17,7 @@ import orjson
 from demo.train import Questions
 
 PATIENCE_SECONDS = 10.0
+PATIENCE_WITH_SLEEPERS = 60.0  # a process must start first, and the machine may be busy
 VERSION_HEADER = "X-Model-Version"
 
 
@@ -43,15 +44,16 @@ class Tally:
 class Callers:
     """Everybody who asks one model. Use as a context: leaving it waits for the last answers."""
 
-    def __init__(self, url: str, model: str, questions: Questions) -> None:
+    def __init__(self, url: str, model: str, questions: Questions, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.tally = Tally()
         self._path = f"{url}/v2/models/{model}/infer"
         self._questions = self._forever(questions)
+        self._patience_seconds = patience_seconds
         self._session: aiohttp.ClientSession | None = None
         self._flying: set[asyncio.Task[float]] = set()
 
     async def __aenter__(self) -> "Callers":
-        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._patience_seconds)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
         return self
 
