@@ -106,6 +106,16 @@ async def test_a_kind_that_appears_later_makes_it_start_over(monkeypatch: pytest
     assert await running is True
 
 
+async def test_its_own_work_ends_before_the_watches_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow_to_end(_feed: Any, _namespaces: Any, stop: asyncio.Event) -> None:
+        stop.set()
+        await asyncio.sleep(0.01)
+        assert not workers.working
+
+    operator, workers = an_operator(monkeypatch, slow_to_end, Lists())
+    assert await operator.run() is False
+
+
 def test_it_starts_over_until_it_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = [True, True, False]
 

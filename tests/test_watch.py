@@ -25,7 +25,7 @@ class Seen:
 
 def a_registry(missing: tuple[Resource, ...] = ()) -> tuple[kopf.OperatorRegistry, Seen]:
     registry, seen = kopf.OperatorRegistry(), Seen()
-    watch.register(registry, cast("Feed", seen), missing)
+    watch.register(registry, cast("Feed", seen), asyncio.Event(), missing)
     return registry, seen
 
 
@@ -38,7 +38,7 @@ def test_only_raw_events_are_handled_since_all_else_writes_on_the_object() -> No
     assert len(list(handlers(registry))) == len(WATCHED)
     for others in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert not others._handlers
-    assert {handler.id for handler in registry._activities._handlers} == {"configure", "login"}
+    assert {handler.id for handler in registry._activities._handlers} == {"configure", "login", "end"}
 
 
 def test_kinds_that_the_cluster_does_not_serve_are_not_watched() -> None:
@@ -97,7 +97,8 @@ async def test_watching_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(watch.watch(cast("Feed", Lists()), ("support",), stop))
     await asyncio.sleep(0)
-    stop.set()
+    end = next(each for each in asked["registry"]._activities._handlers if each.id == "end")
+    await end.fn()  # kopf's own word that it begins to end
     await running
     assert (asked["clusterwide"], asked["namespaces"]) == (False, ("support",))
     assert len(list(handlers(asked["registry"]))) == len(WATCHED) - 1

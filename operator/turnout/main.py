@@ -79,22 +79,24 @@ class Operator:
     async def run(self) -> bool:
         """Work until told to end; True where it must be begun anew."""
         await self._prime()
-        served_otherwise = asyncio.Event()
-        watches = watch.watch(self._platform.feed, self._settings.namespaces, served_otherwise)
-        work = asyncio.create_task(self._controller.run(), name="workers")
-        listing = asyncio.create_task(self._relist(served_otherwise), name="lists")
+        stop = asyncio.Event()
+        watches = watch.watch(self._platform.feed, self._settings.namespaces, stop)
         watching = asyncio.create_task(watches, name="watches")
-        tasks = (work, listing, watching)
+        listing = asyncio.create_task(self._relist(), name="lists")
+        working = asyncio.create_task(self._controller.run(), name="workers")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            await asyncio.wait((watching,))
+            await asyncio.wait((watching, listing, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
+            served_otherwise = listing.done()
+            stop.set()
+            for task in (listing, working, stopping):
                 task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(watching, listing, working, stopping, return_exceptions=True)
         faults = [end for end in ends if isinstance(end, Exception)]
         for fault in faults:  # a kind that has gone, a right that was taken away
             log.warning("the work broke off and begins anew in %.0f s: %s", TRY_AGAIN, fault)
-        return bool(faults) or served_otherwise.is_set()
+        return bool(faults) or served_otherwise
 
     async def _prime(self) -> None:
         """Whoever decides has seen everything: no pass before the first full lists."""
@@ -109,7 +111,8 @@ class Operator:
         if trouble := self._platform.feed.trouble:
             log.warning("%s; looking again every %.0f s", trouble.message, LOOK_FOR_MISSING)
 
-    async def _relist(self, served_otherwise: asyncio.Event) -> None:
+    async def _relist(self) -> None:
+        """Full lists every few minutes, until the cluster serves other kinds than before."""
         missing = self._platform.feed.missing
         while self._platform.feed.missing == missing:
             await asyncio.sleep(LOOK_FOR_MISSING if missing else RELIST)
@@ -118,7 +121,6 @@ class Operator:
             except (Unavailable, Refused) as fault:
                 log.warning("the lists cannot be read, again in %.0f s: %s", RELIST, fault)
         log.info("the cluster serves other kinds than before")
-        served_otherwise.set()
 
 
 async def _connection() -> Configuration:
@@ -139,6 +141,8 @@ def _configure_logging(verbose: bool) -> None:
     )
     for noisy in ("kopf", "aiohttp", "asyncio", "kubernetes"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # kopf tells each of five tries of each of eight watches; the last one is enough
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(lambda told: "will retry" not in told.getMessage())
 
 
 if __name__ == "__main__":

@@ -20,10 +20,17 @@ from turnout.platform.kubernetes.resources import WATCHED, Resource
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
-def register(registry: kopf.OperatorRegistry, feed: Feed, missing: Collection[Resource] = ()) -> None:
+def register(
+    registry: kopf.OperatorRegistry, feed: Feed, stop: asyncio.Event, missing: Collection[Resource] = ()
+) -> None:
     """All handlers, for the kinds that the cluster serves."""
+
+    async def end(**_: object) -> None:
+        stop.set()
+
     kopf.on.startup(registry=registry)(configure)
     kopf.on.login(registry=registry)(login)
+    kopf.on.cleanup(registry=registry, id="end")(end)
     for resource in WATCHED:
         if resource not in missing:
             _watch(registry, feed, resource)
@@ -47,7 +54,7 @@ async def configure(settings: kopf.OperatorSettings, **_: object) -> None:
         if resource.selector:  # filtered at the server: foreign pods never reach this process
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = resource.selector
     settings.networking.request_timeout = 15  # the default is five minutes
-    settings.networking.error_backoffs = (0.2, 1, 2, 5)
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2)  # likewise
     settings.posting.enabled = False  # we write our own Events, with our reasons
     settings.scanning.disabled = True  # no rights on CRDs and namespaces; new kinds are found by our own lists
     settings.peering.standalone = True  # two kopf peers would pause each other
@@ -80,9 +87,12 @@ def in_cluster() -> bool:
 
 
 async def watch(feed: Feed, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Feed until `stop` is set or the process is told to end; kopf listens to the signals itself."""
+    """Feed until `stop` is set or the process is told to end; kopf listens to the signals itself.
+
+    It sets `stop`, too, when it begins to end: then it waits for every task that was begun while it ran.
+    """
     registry = kopf.OperatorRegistry()
-    register(registry, feed, feed.missing)
+    register(registry, feed, stop, feed.missing)
     try:
         await kopf.operator(
             registry=registry,
