@@ -71,7 +71,8 @@ class Running:
         self.port = free_port()
         self.termination = folder / "termination"
         self.log = folder / "log"
-        paths = os.pathsep.join([str(ROOT / "predictors"), str(folder), os.environ.get("PYTHONPATH", "")])
+        own = environment.get("PYTHONPATH", "")
+        paths = [str(ROOT / "predictors"), str(folder), own, os.environ.get("PYTHONPATH", "")]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "turnout_predictors", f"--http_port={self.port}", *flags],
@@ -80,9 +81,9 @@ class Running:
                 cwd=folder,
                 env={
                     **os.environ,
-                    "PYTHONPATH": paths,
                     "TURNOUT_TERMINATION_LOG": str(self.termination),
                     **environment,
+                    "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                 },
                 start_new_session=True,
             )
