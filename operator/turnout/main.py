@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from time import sleep
 
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
-
 from turnout import watch
 from turnout.controller.health import application, serve
 from turnout.controller.metrics import Metrics
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import Controller
-from turnout.platform.kubernetes.calls import Calls
+from turnout.platform.kubernetes.connection import connect
 from turnout.platform.kubernetes.engine import KubernetesPlatform
 from turnout.platform.protocol import Refused, Unavailable
 from turnout.rollout.decide import decide
@@ -44,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def operate(settings: Settings) -> bool:
     """Wire everything, then work until told to end; whether to start over."""
-    async with ApiClient(await _connection()) as client:
+    async with connect() as calls:
         queue = Queue()
         platform = KubernetesPlatform(
-            Calls(client),
+            calls,
             queue.add,
             images=settings.images,
             namespaces=settings.namespaces,
@@ -121,16 +118,6 @@ class Operator:
             except (Unavailable, Refused) as fault:
                 log.warning("the lists cannot be read, again in %.0f s: %s", RELIST, fault)
         log.info("the cluster serves other kinds than before")
-
-
-async def _connection() -> Configuration:
-    connection = Configuration()
-    connection.disable_strict_ssl_verification = True  # as watch.Connection: many a cluster's authority is not strict
-    if watch.in_cluster():
-        config.load_incluster_config(client_configuration=connection)
-    else:
-        await config.load_kube_config(client_configuration=connection)
-    return connection
 
 
 def _configure_logging(verbose: bool) -> None:

@@ -5,19 +5,16 @@ a revision, and add finalizers, which would block deletions once the operator is
 """
 
 import asyncio
-import os
 import signal
 import ssl
 from collections.abc import Collection
 from dataclasses import fields
-from pathlib import Path
 
 import kopf
 
+from turnout.platform.kubernetes.connection import in_cluster
 from turnout.platform.kubernetes.feed import Feed
 from turnout.platform.kubernetes.resources import WATCHED, Resource
-
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 def register(
@@ -80,10 +77,6 @@ class Connection(kopf.ConnectionInfo):  # type: ignore[misc]
         context: ssl.SSLContext = super().as_ssl_context()
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
-
-
-def in_cluster() -> bool:
-    return SERVICE_ACCOUNT.exists() and "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 async def watch(feed: Feed, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
