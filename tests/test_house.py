@@ -130,7 +130,7 @@ def texts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
             continue
 
 
-MACHINE_PATH = re.compile(r"(?<![\w.~}-])/(?:work|root|home/(?!me\b)\w+|Users/\w+|tmp/\w+/)(?=/|\b)")
+MACHINE_PATH = re.compile(r"(?<![\w.~}-])/(?:work|root|home/(?!me\b)\w+|Users/\w+)(?=/|\b)")
 REGISTRY_HOST = re.compile(
     r"\b(?:pypi|files\.pythonhosted|registry\.npmjs|(?:proxy|sum)\.golang|deb\.debian)\.(?:org|com)\b"
 )

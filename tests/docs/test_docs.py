@@ -19,6 +19,7 @@ PAGES = sorted(
 )
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|!\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+DIGEST = "sha256:" + 64 * "0"  # what a reader fills in for "sha256:…"
 SHELLS = {"sh", "bash", "shell"}
 
 
@@ -76,7 +77,7 @@ def test_every_file_that_a_shell_block_names_is_there(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_yaml_block_parses_and_its_model_versions_are_valid(page: Path) -> None:
     for block in blocks(page, {"yaml", "yml"}):
-        for each in yaml.safe_load_all(block):
+        for each in yaml.safe_load_all(block.replace("sha256:…", DIGEST)):
             if isinstance(each, dict) and each.get("kind") == "ModelVersion":
                 ModelVersion.model_validate(each)
 
