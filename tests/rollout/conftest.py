@@ -1,4 +1,4 @@
-"""The simulated platform and the invariants are modules of this folder, which importlib mode does not put on the path."""
+"""The simulated platform is a module of this folder, which importlib mode does not put on the path."""
 
 import sys
 from pathlib import Path

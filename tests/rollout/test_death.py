@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from invariants import Invariants
 from world import World, canary, entered, serving, steps, version
 
-from invariants import Invariants
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 
@@ -254,4 +254,3 @@ def test_a_dead_version_stays_out_when_the_operator_forgets(served: World, resta
         served.run(1)
         assert served.percent("signals-2") == 0
     assert served.state("signals-2") is State.RolledBack
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from invariants import Invariants
 from world import World, canary, entered, serving, steps, version
 
-from invariants import Invariants
 from turnout.api.reasons import Reason, State
 from turnout.api.version import DeletionPolicy, Desired
 

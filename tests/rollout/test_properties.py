@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-
 from invariants import Invariants
 from world import World, steps, version
+
 from turnout.api.control import Control
 from turnout.api.reasons import State
 from turnout.api.version import DeletionPolicy, Desired
@@ -173,7 +174,7 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = PROFILE
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.timeout(0 if DEEP else 120)(Histories.TestCase)
 
 
 @st.composite

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from invariants import Invariants
 from world import World, canary, entered, serving, steps, version
 
-from invariants import Invariants
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.rollout.decide import decide

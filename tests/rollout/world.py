@@ -105,6 +105,7 @@ class World:
     def __init__(self, check: Check | None = None) -> None:
         self.check = check
         self.conflicts = 0
+        self.conflict_at: int | None = None
         self.frozen_until: datetime | None = None
         self.now = START
         self.versions: dict[str, ModelVersion] = {}
@@ -134,6 +135,7 @@ class World:
         self._writes_until_kill = 0
         self._memory = ReadinessMemory()
         self._uids = itertools.count(1)
+        self._looked: tuple[Snapshot, datetime | None] | None = None
 
     # -- what people do
 
@@ -230,6 +232,8 @@ class World:
     def passes(self, limit: int = 20) -> None:
         for _ in range(limit):
             snapshot = self.snapshot()
+            if self._sleeps(snapshot):
+                return
             plan = decide(snapshot)
             if self.check:
                 self.check(self, snapshot, plan)
@@ -240,9 +244,17 @@ class World:
                 continue
             except ConflictError:
                 continue
+            self._looked = snapshot, plan.again
             if not plan.record:
                 return
         raise AssertionError(f"still recording after {limit} passes: {plan.record}")
+
+    def _sleeps(self, snapshot: Snapshot) -> bool:
+        """As the engines do: no pass while nothing has changed and the moment that the last plan named has not come."""
+        if self._looked is None:
+            return False
+        last, again = self._looked
+        return replace(snapshot, now=last.now) == last and (again is None or snapshot.now < again)
 
     def states(self) -> dict[str, State | None]:
         return {name: v.status.state for name, v in self.versions.items()}
@@ -263,8 +275,8 @@ class World:
             versions=tuple(self.versions.values()),
             deployments=tuple(self._deployment(run) for run in self.running.values()),
             route=self._route(),
-            taken=self.taken,
-            probes=self.answers,
+            taken=dict(self.taken),
+            probes=dict(self.answers),
             trouble=self.trouble,
             namespace_url="http://{name}.support.example.com",
             version_url="http://{name}-predictor.support.svc.cluster.local",
@@ -279,7 +291,8 @@ class World:
         revision = Revision(
             name=run.revision_name, uid=run.uid, servable=run.servable, wanted=run.wanted,
             autoscaling=run.autoscaling, pods=tuple(run.pods.values()), starting=seen.starting,
-            starting_since=seen.since, ready_at=seen.ready_at, crash=crashes[-1] if crashes else None,
+            starting_since=seen.since, ready_at=None if ready else seen.ready_at,
+            crash=crashes[-1] if crashes else None,
         )  # fmt: skip
         made = self.now >= run.created_at + timedelta(seconds=0.5)
         return Deployment(
@@ -393,6 +406,8 @@ class World:
         if self.kill_before is not None and self._writes_until_kill > self.kill_before:
             self.kill_before = None
             raise KilledError(what)
+        if self.conflict_at == len(self.writes):
+            self.conflict_at, self.conflicts = None, 1
         if self.conflicts:
             self.conflicts -= 1
             raise ConflictError(what)
@@ -410,7 +425,7 @@ class World:
 
     def restart_operator(self) -> None:
         """The process ends: what it only remembered is gone."""
-        self._memory = ReadinessMemory()
+        self._memory, self._looked = ReadinessMemory(), None
         self.answers = {}
 
 

@@ -51,7 +51,7 @@ def _never_started(revision: Revision, now: datetime, deadline: timedelta) -> De
     since = revision.starting_since
     if since is None or now - since < deadline:
         return None
-    return Death(Reason.ReadinessLost, f"it does not come up from zero since {since:%H:%M:%S}", own_fault=True)
+    return Death(Reason.ReadinessLost, f"it does not come up since {since:%H:%M:%S}", own_fault=False)
 
 
 def _only_replacements(revision: Revision) -> bool:

@@ -13,11 +13,14 @@ from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Reason, State
 from turnout.api.status import EPOCH, Status
 from turnout.api.version import DeletionPolicy, Desired, ModelVersion
 from turnout.rollout.acceptance import refusals
-from turnout.rollout.health import Death, death, freezes
+from turnout.rollout.health import GRACE, Death, death, freezes
 from turnout.rollout.snapshot import Deployment, Problem, Revision, Route, Snapshot
 
 TRAFFIC_STATES = frozenset({State.Progressing, State.Paused, State.Held, State.Promoting})
 """States of a candidate that has been warmed up, so that callers may meet it."""
+
+TAKEN_AWAY = frozenset({Reason.Evicted, Reason.ReadinessLost, Reason.TrafficStuck})
+"""What a candidate is Held for without a share, until its pods are ready: no fault of its own."""
 
 SETTLED_IN = ROLLOUT_STATES | {State.Live}
 """States in which a refusal is only said: what runs goes on."""
@@ -60,7 +63,13 @@ class Member:
 
     @property
     def start_deadline(self) -> timedelta:
-        """How long it may come up from zero before it counts as dead."""
+        """How long it may come up from zero before it counts as dead.
+
+        A candidate with a share is never at zero: one that seems to start has lost its pods, and who looks has
+        lost its memory.
+        """
+        if self.state in TRAFFIC_STATES and (self.observed_percent or self.written_percent):
+            return GRACE
         return self.version.spec.rollout.progress_deadline.delta if self.version else GHOST_START_DEADLINE
 
     @property
@@ -196,15 +205,13 @@ def _member(name: str, version: ModelVersion | None, deployment: Deployment | No
     revision, route, now = member.revision, snapshot.route, snapshot.now
     if not member.revision_name:
         return member
+    if route:
+        shares = route.percent_observed(member.revision_name), route.percent_written(member.revision_name)
+        member = replace(member, observed_percent=shares[0], written_percent=shares[1])
     killed = death(revision, now, member.start_deadline)
     if killed is None and revision and route:
         killed = freezes(revision, route, now)
-    return replace(
-        member,
-        observed_percent=route.percent_observed(member.revision_name) if route else 0,
-        written_percent=route.percent_written(member.revision_name) if route else 0,
-        death=killed,
-    )
+    return replace(member, death=killed)
 
 
 def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:

@@ -6,7 +6,7 @@ unplanned rise is that of the living when another dies.
 
 from turnout.api.reasons import Reason, State
 from turnout.rollout.capacity import may_have
-from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
+from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Share, Split
 from turnout.rollout.steps import weight_of
 
@@ -45,7 +45,7 @@ def _unclaimed(selection: Selection) -> Weights:
     return {alone.name: 100} if alone else {}
 
 
-OUT_OF_THE_SPLIT = frozenset({Reason.Evicted, Reason.TrafficStuck, Reason.RollbackBlocked})
+OUT_OF_THE_SPLIT = TAKEN_AWAY | {Reason.RollbackBlocked}
 """Holds without a share: it comes back to its step with its pods, or serves only as the last that lives."""
 
 

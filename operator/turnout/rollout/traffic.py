@@ -12,7 +12,7 @@ from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, may_have, needed
 from turnout.rollout.launching import redeploy
 from turnout.rollout.record import condemn_dead, end_attempt, enter, go_on, hold, pause, resume
-from turnout.rollout.selection import Member, Selection
+from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
 from turnout.rollout.split import desired_weights
 from turnout.rollout.steps import current_step, weight_of
 
@@ -80,7 +80,7 @@ def held(member: Member, version: ModelVersion, selection: Selection) -> Status:
     reason = member.held_for
     if reason is Reason.RollbackBlocked:
         return status if _must_carry_on(member, selection) else enter(status, State.RollingBack, _why(status), now)
-    if reason in {Reason.Evicted, Reason.TrafficStuck, Reason.TooLittleCapacity}:
+    if reason in TAKEN_AWAY or reason is Reason.TooLittleCapacity:
         percent = max(weight_of(status), 1)
         return resume(status, now) if may_have(selection, member, percent) else status
     return resume(status, now)
