@@ -56,10 +56,7 @@ class Member:
 
     @property
     def number(self) -> int:
-        """The version's number, also of a ghost."""
-        if self.version:
-            return self.version.version
-        return self.deployment.version if self.deployment else 0
+        return self.version.version if self.version else 0
 
     @property
     def start_deadline(self) -> timedelta:

@@ -12,14 +12,6 @@ def steps_of(status: Status) -> tuple[Step, ...]:
     return status.plan.steps if status.plan else ()
 
 
-def current_step(status: Status) -> Step | None:
-    """The step that runs; None before the first and after the last."""
-    steps = steps_of(status)
-    if status.step is None or status.step.index >= len(steps):
-        return None
-    return steps[status.step.index]
-
-
 def weight_of(status: Status) -> int:
     """The percent that the plan has reached: that of the last setWeight up to the recorded step; 100 behind it."""
     steps = steps_of(status)

@@ -6,7 +6,6 @@ Death comes first, then a person's or a newer version's wish, then the stable si
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Verb
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, may_have, needed
@@ -14,7 +13,7 @@ from turnout.rollout.launching import redeploy
 from turnout.rollout.record import condemn_dead, end_attempt, enter, go_on, hold, pause, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
 from turnout.rollout.split import desired_weights
-from turnout.rollout.steps import current_step, weight_of
+from turnout.rollout.steps import steps_of, weight_of
 
 PATIENCE = timedelta(seconds=30)
 """How long a step may want for pods before the version is Held: a pod's usual start is no news."""
@@ -47,14 +46,11 @@ def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> S
 def progressing(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Go on to the next step once the weight of this one is observed with its pods."""
     status, now = member.status, selection.snapshot.now
-    step, percent = current_step(status), weight_of(status)
-    if status.step is None or step is None:
-        return enter(status, State.Promoting, Reason.PlanCompleted, now)
-    if step.verb is Verb.WARMUP:
-        return _next(status, version, selection)
+    percent = weight_of(status)
+    if status.step is None or status.step.index >= len(steps_of(status)):
+        return resume(status, now)
     if not may_have(selection, member, percent):
-        waited = now - (status.step.started_at or now)
-        if waited >= PATIENCE:
+        if now - (status.step.started_at or now) >= PATIENCE:
             return hold(status, Reason.TooLittleCapacity, now)
         return enter(status, State.Progressing, Reason.AwaitingCapacity, now)
     if not _holds(member, selection, percent):

@@ -1,0 +1,131 @@
+"""Records that no pass of ours would leave: half-broken, of another release, or told by a neighbour."""
+
+from __future__ import annotations
+
+import pytest
+from scenarios import SCENARIOS
+from world import START, World, canary, entered, serving, steps, version
+
+from invariants import Invariants
+from turnout.api.reasons import Reason, State
+from turnout.api.status import StepStatus, Verdict
+from turnout.rollout.capacity import needed
+from turnout.rollout.decide import decide
+from turnout.rollout.selection import Member, Status
+from turnout.rollout.snapshot import ModelKey, Problem, Share
+
+
+def recorded(world: World, name: str, **facts: object) -> None:
+    known = world.versions[name]
+    world.versions[name] = known.model_copy(update={"status": known.status.model_copy(update=facts)})
+
+
+def test_no_version_at_all_asks_for_nothing(world: World) -> None:
+    assert decide(world.snapshot()).changes_nothing
+    assert str(ModelKey("support", "signals")) == "support/signals"
+
+
+def test_a_ghost_needs_one_pod() -> None:
+    assert needed(Member("ghost", None, None, Status()), 50) == 1
+
+
+def test_a_step_behind_the_plan_leads_to_promotion(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    recorded(served, "signals-2", state=State.Progressing, reason=None, step=StepStatus(index=99))
+    served.run(3)
+    assert served.state("signals-2") is State.Live
+
+
+def test_a_pause_without_an_end_goes_on(served: World) -> None:
+    canary(served, 2, 30, 60, pause="60s")
+    recorded(served, "signals-2", state=State.Paused, reason=None, step=StepStatus(index=3))
+    served.run(3)
+    assert served.percent("signals-2") == 60
+
+
+def test_a_verdict_that_leads_nowhere_ends_as_rolled_back(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    recorded(served, "signals-2", state=State.RollingBack, verdict=Verdict(outcome=State.Live, at=START))
+    served.run(3)
+    assert served.state("signals-2") is State.RolledBack
+
+
+def test_a_failure_without_a_verdict_has_a_sentence_all_the_same(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    recorded(served, "signals-2", state=State.Failed, reason=Reason.Crashed, verdict=None)
+    served.run(1)
+    assert served.versions["signals-2"].status.message == Reason.Crashed.sentence
+
+
+def test_a_hold_that_changes_its_reason_is_told_again() -> None:
+    world = World(check=Invariants())
+    world.apply(version(1, scaling={"minReplicas": 3}))
+    world.run(6)
+    canary(world, 2, 10, 60, pause="2s")
+    world.running["signals-2"].start_seconds = 90
+    world.run(40, until=lambda: world.state("signals-2") is State.Held)
+    world.crash("signals-1")
+    world.run(1)
+    assert entered(world.events).count("signals-2 Held") == 2
+
+
+def test_a_split_of_a_ghost_alone_is_put_back_and_has_nobody_to_tell_it_on(served: World) -> None:
+    served.apply(version(2, desired="Standby"))
+    served.run(1)
+    served.delete("signals-1")
+    served.run(1)
+    before = len(served.events)
+    served.edit_route((Share("elsewhere-00001", 100),))
+    served.observed = (Share("signals-1-predictor-00001", 100),)
+    served.run(1)
+    assert served.percent("signals-1") == 100
+    assert len(served.events) == before
+
+
+def test_a_stable_that_never_tells_its_contract_keeps_the_candidate_waiting(served: World) -> None:
+    served.silent.add("signals-1")
+    served.restart_operator()
+    served.apply(version(2, rollout={"steps": [{"warmup": {"timeout": "10s"}}]}))
+    served.run(6)
+    assert served.state("signals-2") is State.Warming
+    served.run(10)
+    assert served.versions["signals-2"].status.reason is Reason.WarmupTimeout
+
+
+def test_a_kept_version_that_becomes_the_target_waits_for_its_turn(served: World) -> None:
+    served.apply(version(3, desired="Standby", rollout=steps(10, pause="1s")))
+    canary(served, 2, 30, pause="60s")
+    served.edit("signals-3", desired="Live")
+    served.run(0.1)
+    assert served.state("signals-3") is State.Queued
+    served.run(20)
+    assert served.state("signals-3") is State.Live
+
+
+def test_a_fallback_that_carries_everything_does_not_retire() -> None:
+    world = serving(1, 2, check=Invariants())
+    world.crash("signals-2")
+    world.run(1)
+    world.edit("signals-1", desired="Retired")
+    world.run(5)
+    assert (world.state("signals-1"), world.percent("signals-1")) == (State.Standby, 100)
+    world.heal("signals-2")
+    world.run(15)
+    assert world.states() == {"signals-1": State.Retired, "signals-2": State.Live}
+
+
+def test_trouble_is_said_of_a_deployment_that_cannot_be_made(world: World) -> None:
+    world.start_problem["signals-1"] = Problem(Reason.CannotSchedule, "no node has room")
+    world.apply(version(1))
+    world.run(2)
+    assert "no node has room; gives up at 10:10:0" in world.versions["signals-1"].status.message
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_story_comes_to_rest(world: World, name: str) -> None:
+    SCENARIOS[name](world)
+    world.run(1500)
+    writes = len(world.writes)
+    world.run(600)
+    assert world.writes[writes:] == []
+    assert decide(world.snapshot()).changes_nothing
