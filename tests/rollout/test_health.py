@@ -36,9 +36,7 @@ R = Revision("r", "uid", servable=True, wanted=1, autoscaling=KNOBS)
         pytest.param(
             replace(R, pods=(UNREADY,), ready_at=LONG_AGO), Reason.ReadinessLost, True, id="for four seconds it is"
         ),
-        pytest.param(
-            replace(R, pods=(UNREADY,)), Reason.ReadinessLost, True, id="when it was ready may be unknown"
-        ),
+        pytest.param(replace(R, pods=(UNREADY,)), Reason.ReadinessLost, True, id="when it was ready may be unknown"),
         pytest.param(
             replace(R, pods=(LEAVING,), ready_at=LONG_AGO), Reason.Evicted, False, id="a pod that leaves is evicted"
         ),

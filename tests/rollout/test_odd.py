@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from invariants import Invariants
 from scenarios import SCENARIOS
 from world import START, World, canary, entered, serving, steps, version
 
-from invariants import Invariants
 from turnout.api.reasons import Reason, State
 from turnout.api.status import StepStatus, Verdict
 from turnout.rollout.capacity import needed

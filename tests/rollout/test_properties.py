@@ -1,4 +1,4 @@
-"""Random histories of people, pods, Routes, conflicts and kills, under every invariant; and decide's totality."""
+"""Random histories of people, pods, Routes, conflicts and kills, under every invariant; left alone, all rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from invariants import Invariants
 from world import World, steps, version
 
 from turnout.api.control import Control
-from turnout.api.reasons import State
 from turnout.api.version import DeletionPolicy, Desired
 from turnout.rollout.snapshot import Share
 
@@ -175,8 +174,3 @@ class Histories(RuleBasedStateMachine):
 
 Histories.TestCase.settings = PROFILE
 TestHistories = pytest.mark.timeout(0 if DEEP else 120)(Histories.TestCase)
-
-
-@st.composite
-def odd_statuses(draw: st.DrawFn) -> dict[str, object]:
-    return {"state": draw(st.sampled_from([*State, None]))}

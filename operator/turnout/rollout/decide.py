@@ -4,7 +4,7 @@ The split follows from what was recorded before this pass, and from who is dead;
 next one. See plan.py for why this survives a kill between any two writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -44,12 +44,13 @@ def decide(snapshot: Snapshot) -> Plan:
     weights = desired_weights(selection)
     record, events = _records(selection, weights)
     change, told = _route_change(selection, weights)
+    retire = tuple(_retire(selection, weights))
     return Plan(
         route=change,
         scale=tuple(_scale(selection)),
         deploy=tuple(_deploy(selection)),
-        retire=tuple(_retire(selection, weights)),
-        own=tuple(_own(selection)),
+        retire=retire,
+        own=tuple(_own(selection, {retired.deployment.name for retired in retire})),
         probe=tuple(_probe(selection)),
         record=record,
         events=(*told, *events),
@@ -168,12 +169,13 @@ def _is_abandoned(status: Status) -> bool:
     return status.state in ABANDONED or (status.state is State.Standby and status.promoted_at is None)
 
 
-def _own(selection: Selection) -> Iterator[Own]:
+def _own(selection: Selection, going: Container[str]) -> Iterator[Own]:
     owners = selection.owners
     uids = frozenset(uid for _, uid in owners)
-    for member in selection.members.values():
-        if member.deployment and not member.deployment.leaving and member.deployment.owners != uids:
-            yield Own(member.deployment, owners)
+    for name, member in selection.members.items():
+        deployment = member.deployment
+        if deployment and not deployment.leaving and name not in going and deployment.owners != uids:
+            yield Own(deployment, owners)
 
 
 def _probe(selection: Selection) -> Iterator[ProbeRequest]:

@@ -1,0 +1,156 @@
+"""`decide` answers whatever it is shown: nonsense in the record, in the Route, among the pods. It never raises."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from world import KEY, START, steps, version
+
+from turnout.api.control import Control
+from turnout.api.plan import resolve_plan
+from turnout.api.reasons import Reason, State
+from turnout.api.rollout import Verb
+from turnout.api.scalars import Duration
+from turnout.api.status import Hold, RevisionStatus, Status, StepPause, StepStatus, Verdict
+from turnout.api.version import Desired, ModelVersion
+from turnout.rollout.decide import decide
+from turnout.rollout.identity import spec_hash
+from turnout.rollout.snapshot import (
+    Autoscaling,
+    Crash,
+    Deployment,
+    Pod,
+    Probe,
+    Problem,
+    Revision,
+    Route,
+    Share,
+    Snapshot,
+)
+
+EXAMPLES = int(os.environ.get("TURNOUT_DEEP") or 3) * 100
+NAMES = st.sampled_from([f"signals-{number}" for number in range(1, 5)])
+UIDS = st.sampled_from(["uid-a", "uid-b"])
+MOMENTS = st.integers(-100_000, 100_000).map(lambda seconds: START + timedelta(seconds=seconds))
+MAYBE = st.none() | MOMENTS
+STATES = st.none() | st.sampled_from(State)
+REASONS = st.none() | st.sampled_from(Reason)
+PROBLEMS = st.none() | st.builds(Problem, st.sampled_from(Reason), st.just("something is wrong"), st.booleans())
+PERCENTS = st.integers(0, 100)
+
+
+@st.composite
+def statuses(draw: st.DrawFn) -> Status:
+    plan = draw(st.none() | st.just(resolve_plan(version(1, rollout=steps(10, 50)).spec).status()))
+    pause = st.none() | st.builds(StepPause, since=MOMENTS, remaining=st.none() | st.just(Duration("3s")))
+    step = st.builds(
+        StepStatus,
+        index=st.integers(0, 9),
+        verb=st.none() | st.sampled_from(Verb),
+        started_at=MAYBE,
+        deadline=MAYBE,
+        paused=pause,
+    )
+    return Status(
+        state=draw(STATES),
+        reason=draw(REASONS),
+        state_since=draw(MAYBE),
+        revision=draw(st.none() | st.builds(RevisionStatus, name=st.just("r-1"), uid=UIDS)),
+        promoted_at=draw(MAYBE),
+        replaced_at=draw(MAYBE),
+        rollout_started_at=draw(MAYBE),
+        progress_since=draw(MAYBE),
+        scale_down_at=draw(MAYBE),
+        capacity=draw(st.none() | st.integers(0, 9)),
+        attempt=draw(st.integers(0, 3)),
+        plan=plan,
+        step=draw(st.none() | step),
+        verdict=draw(st.none() | st.builds(Verdict, outcome=STATES, reason=REASONS, at=MAYBE)),
+        hold=draw(st.none() | st.builds(Hold, reason=REASONS, since=MAYBE)),
+    )
+
+
+@st.composite
+def versions(draw: st.DrawFn, number: int) -> ModelVersion:
+    spec = {"desired": draw(st.sampled_from(Desired)), "control": Control(paused=draw(st.booleans())).body()}
+    written = version(draw(st.just(number) | st.just(1)), name=f"signals-{number}", **spec)
+    return written.model_copy(update={"status": draw(statuses())})
+
+
+@st.composite
+def revisions(draw: st.DrawFn) -> Revision:
+    pods = st.builds(Pod, st.just("pod"), st.booleans(), st.booleans(), MAYBE)
+    return Revision(
+        name=draw(st.sampled_from(["r-1", "r-2", "r-3"])),
+        uid=draw(UIDS),
+        servable=draw(st.booleans()),
+        wanted=draw(st.integers(0, 3)),
+        autoscaling=Autoscaling(draw(st.integers(0, 3)), 3, timedelta(seconds=30)),
+        pods=tuple(draw(st.lists(pods, max_size=3))),
+        starting=draw(st.booleans()),
+        starting_since=draw(MAYBE),
+        ready_at=draw(MAYBE),
+        crash=draw(st.none() | st.builds(Crash, MOMENTS, st.just(1))),
+    )
+
+
+@st.composite
+def deployments(draw: st.DrawFn, name: str) -> Deployment:
+    return Deployment(
+        name=name,
+        uid=draw(UIDS),
+        version=draw(st.integers(1, 4)),
+        spec_hash=draw(st.just("other") | st.just(spec_hash(version(1)))),
+        revision=draw(st.none() | revisions()),
+        unplanned=draw(st.sampled_from([(), ("r-9",)])),
+        problem=draw(PROBLEMS),
+        leaving=draw(st.booleans()),
+    )
+
+
+SPLITS = st.lists(st.builds(Share, st.sampled_from(["r-1", "r-2", "elsewhere"]), PERCENTS), max_size=3).map(tuple)
+ROUTES = st.builds(
+    Route,
+    uid=st.just("route"),
+    written=SPLITS,
+    observed=SPLITS,
+    in_sync=st.booleans(),
+    unsynced_since=MAYBE,
+    problem=PROBLEMS,
+    foreign_edits=st.lists(MOMENTS, max_size=4).map(tuple),
+)
+PROBES = st.dictionaries(
+    UIDS, st.builds(Probe, UIDS, st.booleans(), contract=st.sampled_from(["", "[]", "{}", "null"]), problem=PROBLEMS)
+)
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    numbers = draw(st.sets(st.integers(1, 4)))
+    return Snapshot(
+        key=KEY,
+        now=START,
+        versions=tuple(draw(versions(number)) for number in sorted(numbers)),
+        deployments=tuple(draw(deployments(name)) for name in sorted(draw(st.sets(NAMES)))),
+        route=draw(st.none() | ROUTES),
+        taken=draw(st.dictionaries(NAMES, st.just("is somebody's"), max_size=1)),
+        probes=draw(PROBES),
+        trouble=draw(PROBLEMS),
+    )
+
+
+@given(snapshot=snapshots())
+@settings(max_examples=EXAMPLES, deadline=None, derandomize="TURNOUT_DEEP" not in os.environ)
+def test_decide_answers_whatever_it_is_shown(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+    assert plan == decide(snapshot)
+    if plan.route:
+        assert sum(share.percent for share in plan.route.split) == 100
+    observed = {share.revision for share in snapshot.route.observed if share.percent} if snapshot.route else set()
+    for retire in plan.retire:
+        assert retire.deployment.revision is None or retire.deployment.revision.name not in observed
+    for status in plan.record.values():
+        assert Status.model_validate_json(status.model_dump_json(by_alias=True)) == status
