@@ -43,7 +43,6 @@ class Store(Generic[T]):
     def __init__(self) -> None:
         self._items: dict[Name, T] = {}
         self._by_key: dict[ModelKey, dict[str, T]] = {}
-        self._by_namespace: dict[str, dict[str, T]] = {}
 
     def get(self, namespace: str, name: str) -> T | None:
         return self._items.get((namespace, name))
@@ -51,9 +50,6 @@ class Store(Generic[T]):
     def of(self, key: ModelKey) -> tuple[T, ...]:
         """All that belongs to a model, by name."""
         return tuple(item for _, item in sorted(self._by_key.get(key, {}).items()))
-
-    def within(self, namespace: str) -> Iterable[T]:
-        return self._by_namespace.get(namespace, {}).values()
 
     def keys(self) -> Iterator[ModelKey]:
         yield from self._by_key
@@ -73,7 +69,6 @@ class Store(Generic[T]):
                 return False
             self._forget(before)
         self._items[name] = item
-        self._by_namespace.setdefault(item.namespace, {})[item.name] = item
         if key := key_of(item):
             self._by_key.setdefault(key, {})[item.name] = item
         return True
@@ -101,7 +96,6 @@ class Store(Generic[T]):
         return gone + [item for item in present.values() if self.put(item)]
 
     def _forget(self, item: T) -> None:
-        self._by_namespace[item.namespace].pop(item.name, None)
         key = key_of(item)
         if key and key in self._by_key:
             self._by_key[key].pop(item.name, None)
@@ -109,11 +103,38 @@ class Store(Generic[T]):
                 del self._by_key[key]
 
 
+class Versions(Store[ModelVersion]):
+    """ModelVersions, also by the names that they need: a namespace may hold thousands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._needing: dict[Name, dict[str, ModelVersion]] = {}
+
+    def needing(self, namespace: str, name: str) -> tuple[ModelVersion, ...]:
+        """Every version that needs this name for an object of ours."""
+        return tuple(self._needing.get((namespace, name), {}).values())
+
+    def put(self, item: ModelVersion) -> bool:
+        taken_in = super().put(item)
+        if taken_in:
+            for name in needed_names(item):
+                self._needing.setdefault((item.namespace, name), {})[item.name] = item
+        return taken_in
+
+    def _forget(self, item: ModelVersion) -> None:
+        super()._forget(item)
+        for name in needed_names(item):
+            holders = self._needing.get((item.namespace, name), {})
+            holders.pop(item.name, None)
+            if not holders:
+                self._needing.pop((item.namespace, name), None)
+
+
 class Cache:
     """All stores."""
 
     def __init__(self) -> None:
-        self.versions: Store[ModelVersion] = Store()
+        self.versions = Versions()
         self.inference_services: Store[InferenceService] = Store()
         self.routes: Store[Route] = Store()
         self.revisions: Store[Revision] = Store()
@@ -149,11 +170,7 @@ class Cache:
 
     def needing(self, namespace: str, name: str) -> set[ModelKey]:
         """The models of which some version needs this name for an object of ours."""
-        return {
-            ModelKey(namespace, version.model)
-            for version in self.versions.within(namespace)
-            if name in needed_names(version)
-        }
+        return {ModelKey(namespace, version.model) for version in self.versions.needing(namespace, name)}
 
 
 def needed_names(version: ModelVersion) -> tuple[str, str, str]:

@@ -44,11 +44,10 @@ def _may_stand(item: Seen, key: ModelKey) -> bool:
 
 def _reservations(cache: Cache, key: ModelKey, name: str) -> Iterator[str]:
     """An older ModelVersion of another model that needs the same name: the later creation gives way."""
-    ours = [version for version in cache.versions.of(key) if name in needed_names(version)]
-    for other in cache.versions.within(key.namespace):
-        if other.model == key.model or name not in needed_names(other):
-            continue
-        if all(_age(other) < _age(version) for version in ours):
+    needing = cache.versions.needing(key.namespace, name)
+    ours = [version for version in needing if version.model == key.model]
+    for other in needing:
+        if other.model != key.model and all(_age(other) < _age(version) for version in ours):
             yield f"the name {name} is reserved by ModelVersion {other.name} of model {other.model}; rename this one"
 
 
