@@ -27,7 +27,7 @@ format: .venv/.dev ## format and mend what can be mended
 	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 generate: .venv/.dev ## write the CRD and the reference anew from the models
-	$(BIN)/python -m turnout.api.generate
+	$(BIN)/python -m turnout.api.generate && $(BIN)/python tests/chart/values_table.py --write
 
 lock: $(BIN)/uv ## resolve every dependency anew
 	locks/compile
@@ -56,9 +56,9 @@ $(BIN)/uv:
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q "uv==$(UV_VERSION)"
 
 .venv/.dev: locks/dev.txt pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip install -q --require-hashes -r locks/dev.txt
+	$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r locks/dev.txt
 	$(BIN)/uv pip install -q --no-deps -e . && touch .venv/.demo $@
 
 .venv/.demo: locks/demo.txt pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip install -q --require-hashes -r locks/demo.txt
+	$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r locks/demo.txt
 	$(BIN)/uv pip install -q --no-deps -e . && touch $@

@@ -81,7 +81,8 @@ def block(first_words: str) -> str:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder in which the page's commands find what a clone has."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder in ("examples", "manifests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     for name, command in (("python", ""), ("turnout", " -m turnout.cli")):
         script = tmp_path / ".venv" / "bin" / name
@@ -138,5 +139,5 @@ def test_the_commands_of_the_page_do_what_it_says(checkout: Path) -> None:
 
 
 def test_the_examples_for_a_cluster_pass_lint(checkout: Path) -> None:
-    lint = block(".venv/bin/turnout lint examples/kubernetes").splitlines()[0]
-    assert "2 ModelVersions, nothing wrong" in sh(lint, checkout)
+    lint = block(".venv/bin/turnout lint manifests/examples").splitlines()[0]
+    assert "4 ModelVersions, nothing wrong" in sh(lint, checkout)

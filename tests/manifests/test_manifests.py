@@ -12,7 +12,7 @@ from turnout.api.served import unserved
 from turnout.api.version import ModelVersion
 
 FOLDERS = ["base", "overlays/dev", "overlays/production"]
-EXAMPLES = sorted((MANIFESTS / "examples").glob("*.yaml"))
+EXAMPLES = sorted(path for path in (MANIFESTS / "examples").glob("*.yaml") if "kind: ModelVersion" in path.read_text())
 NEWCOMER_LINES = 15
 
 
