@@ -17,7 +17,7 @@ from turnout.api.version import DeletionPolicy, Desired
 from turnout.rollout.snapshot import Share
 
 DEEP = os.environ.get("TURNOUT_DEEP", "")
-settings.register_profile("quick", max_examples=15, stateful_step_count=20, deadline=None, derandomize=True)
+settings.register_profile("quick", max_examples=150, stateful_step_count=25, deadline=None, derandomize=True)
 settings.register_profile("deep", max_examples=int(DEEP or 1), stateful_step_count=40, deadline=None)
 PROFILE = settings(settings.get_profile("deep" if DEEP else "quick"), suppress_health_check=list(HealthCheck))
 

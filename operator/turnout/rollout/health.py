@@ -36,9 +36,8 @@ def death(revision: Revision | None, now: datetime, start_deadline: timedelta) -
     if revision.starting:
         return _never_started(revision, now, start_deadline)
     if revision.crash:
-        text = f"exit code {revision.crash.exit_code} at {revision.crash.at:%H:%M:%S}"
-        detail = f": {revision.crash.message}" if revision.crash.message else ""
-        return Death(Reason.Crashed, text + detail, own_fault=True)
+        detail = f": {revision.crash.message}" if revision.crash.message else ""  # no moment: a crash loop writes once
+        return Death(Reason.Crashed, f"exit code {revision.crash.exit_code}{detail}", own_fault=True)
     if revision.ready_at is not None and now - revision.ready_at < GRACE:
         return None
     if all(pod.leaving for pod in revision.pods) or _only_replacements(revision):
