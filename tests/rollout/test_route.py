@@ -61,6 +61,16 @@ def test_a_death_is_not_kept_waiting_by_a_fight_for_the_route(served: World) -> 
     assert served.percent("signals-1") == 100
 
 
+def test_a_dead_version_that_somebody_puts_back_is_out_each_time(served: World) -> None:
+    canary(served, 2, 30, pause="10m")
+    served.crash("signals-1")
+    served.run(1)
+    for _ in range(4):
+        served.edit_route((Share("signals-1-predictor-00001", 100),))
+        served.run(1)
+        assert served.percent("signals-2") == 100
+
+
 def test_a_withdrawal_is_not_kept_waiting_either(served: World) -> None:
     canary(served, 2, 30, pause="10m")
     for _ in range(3):

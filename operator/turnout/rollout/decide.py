@@ -111,6 +111,8 @@ def _backs_off(selection: Selection, weights: Weights) -> bool:
     route = selection.route
     if route is None or not route.contended or not _wish_is_recorded(selection, weights):
         return False
+    if any(m.death and (m.observed_percent or m.written_percent) for m in selection.members.values()):
+        return False  # somebody puts the dead back
     return selection.snapshot.now - route.foreign_edits[-1] < BACK_OFF
 
 
