@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.gateway.bootstrap import render_bootstrap, render_discovery
-from turnout.gateway.clusters import endpoint_file, relays, render_clusters, render_endpoints, repeats_elsewhere
+from turnout.gateway.clusters import endpoint_file, relays, render_clusters, render_endpoints
 from turnout.gateway.reading import ShareCount, read_splits, read_stats
 from turnout.gateway.routes import render_routes
 from turnout.gateway.topology import Backend, Endpoint, Fork, Topology
@@ -96,18 +97,41 @@ def test_only_one_namespace_answers_by_path_alone() -> None:
     assert "tone.support.localhost" in bare[0]["direct_response"]["body"]["inline_string"]
 
 
-def test_every_revision_has_a_cluster_for_first_tries_and_one_for_repeats() -> None:
+def test_every_revision_has_a_cluster_for_each_way_to_it() -> None:
     names = [cluster["name"] for cluster in render_clusters(CANARY, "/run")]
     assert names == [
         "default/digits-1-00001",
+        "default/digits-1-00001/relayed",
         "default/digits-1-00001/repeats",
         "default/digits-2-00001",
+        "default/digits-2-00001/relayed",
         "default/digits-2-00001/repeats",
         "default/digits-2-00001/then/digits-1-00001",
     ]
-    assert set(render_endpoints(CANARY)) == set(names[:4])
-    assert repeats_elsewhere(CANARY, "default", CANDIDATE.revision)
-    assert not repeats_elsewhere(CANARY, "default", STABLE.revision)
+    assert set(render_endpoints(CANARY)) == set(names[:6])
+
+
+def ports(backend: Backend) -> dict[str, list[int]]:
+    """Where each cluster of a backend leads."""
+    rendered = json.loads(json.dumps(render_endpoints(Topology((backend,)))))
+    return {
+        name.removeprefix(backend.cluster): [
+            member["endpoint"]["address"]["socket_address"]["port_value"]
+            for member in resource["endpoints"][0]["lb_endpoints"]
+        ]
+        for name, resource in rendered.items()
+    }
+
+
+def test_only_what_is_repeated_elsewhere_goes_to_the_endpoints_that_may_refuse() -> None:
+    assert ports(replace(CANDIDATE, relayed=(Endpoint(1),))) == {"": [9000], "/relayed": [1], "/repeats": [9000]}
+    assert ports(CANDIDATE) == {"": [9000], "/relayed": [9000], "/repeats": [9000]}
+    relay = next(each for each in render_clusters(CANARY, "/run") if "/then/" in str(each["name"]))
+    members = cast("dict[str, Any]", relay)["cluster_type"]["typed_config"]["clusters"]
+    assert [member["name"] for member in members] == [
+        "default/digits-2-00001/relayed",
+        "default/digits-1-00001/repeats",
+    ]
 
 
 def test_a_relay_that_is_kept_is_rendered_though_no_route_names_it() -> None:

@@ -1,4 +1,8 @@
-"""Clusters and endpoints: each revision once for first tries, once for repeats, and relays between two.
+"""Clusters and endpoints: each revision three times, by how a request came to it, and relays between two.
+
+A request that is repeated elsewhere when it fails must never wait for a pod that is gone; one that nobody else would
+answer must. Which of the two it is depends on the route that it took, so each has a cluster of its own: whatever
+order Envoy hears of new endpoints and new routes in, an old route still leads to endpoints that suit it.
 
 A relay is Envoy's composite cluster: its nth try goes to its nth member. It marks the second one
 (`x-turnout-attempt: repeat`), so that predictors count repeats apart; a mark from outside is stripped by the
@@ -12,8 +16,8 @@ from turnout.gateway.topology import (
     Endpoint,
     Resource,
     Topology,
-    cluster_name,
     relay_name,
+    relayed_name,
     repeat_name,
 )
 
@@ -36,14 +40,15 @@ def render_clusters(topology: Topology, endpoint_dir: str, kept: Iterable[Relay]
 
     `kept`: relays that no route names any more but that requests may still be under way in.
     """
-    plain = [_plain(name, endpoint_dir) for backend in topology.backends for name in _names(backend)]
+    plain = [_plain(name, endpoint_dir) for backend in topology.backends for name in _ways(backend)]
     relaying = [_relay(*relay) for relay in sorted(relays(topology).union(kept))]
     return tuple(sorted(plain + relaying, key=lambda cluster: str(cluster["name"])))
 
 
 def render_endpoints(topology: Topology) -> dict[str, Resource]:
     """The endpoints of every cluster that has some, by cluster name."""
-    return {name: _assignment(name, backend) for backend in topology.backends for name in _names(backend)}
+    ways = (way for backend in topology.backends for way in _ways(backend).items())
+    return {name: _assignment(name, endpoints) for name, endpoints in ways}
 
 
 def endpoint_file(cluster: str) -> str:
@@ -51,13 +56,13 @@ def endpoint_file(cluster: str) -> str:
     return cluster.replace("/", "--") + ".json"
 
 
-def repeats_elsewhere(topology: Topology, namespace: str, revision: str) -> bool:
-    """Whether first tries on `revision` are repeated on another one."""
-    return any((namespace, revision) == relay[:2] for relay in relays(topology))
-
-
-def _names(backend: Backend) -> tuple[str, str]:
-    return backend.cluster, repeat_name(backend.namespace, backend.revision)
+def _ways(backend: Backend) -> dict[str, tuple[Endpoint, ...]]:
+    """Every cluster of a backend, and where it leads."""
+    return {
+        backend.cluster: backend.endpoints,
+        relayed_name(backend.namespace, backend.revision): backend.relayed or backend.endpoints,
+        repeat_name(backend.namespace, backend.revision): backend.endpoints,
+    }
 
 
 def relays(topology: Topology) -> frozenset[Relay]:
@@ -94,7 +99,7 @@ def _plain(name: str, endpoint_dir: str) -> Resource:
 
 
 def _relay(namespace: str, revision: str, fallback: str) -> Resource:
-    members = (cluster_name(namespace, revision), repeat_name(namespace, fallback))
+    members = (relayed_name(namespace, revision), repeat_name(namespace, fallback))
     return {
         "@type": f"{_CONFIG}.cluster.v3.Cluster",
         "name": relay_name(namespace, revision, fallback),
@@ -137,8 +142,8 @@ def _marking_repeats() -> Resource:
     }
 
 
-def _assignment(name: str, backend: Backend) -> Resource:
-    members = [_endpoint(endpoint) for endpoint in sorted(backend.endpoints)]
+def _assignment(name: str, endpoints: Iterable[Endpoint]) -> Resource:
+    members = [_endpoint(endpoint) for endpoint in sorted(endpoints)]
     return {
         "@type": f"{_CONFIG}.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": name,

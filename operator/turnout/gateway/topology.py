@@ -22,7 +22,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One revision of a version. `timeout` bounds a single try."""
+    """One revision of a version. `timeout` bounds a single try.
+
+    `relayed`: where first tries go that are repeated elsewhere when they fail; empty: to `endpoints` like all others.
+    """
 
     namespace: str
     revision: str
@@ -30,6 +33,7 @@ class Backend:
     model: str
     endpoints: tuple[Endpoint, ...]
     timeout: timedelta
+    relayed: tuple[Endpoint, ...] = ()
 
     @property
     def cluster(self) -> str:
@@ -60,8 +64,13 @@ class Topology:
 
 
 def cluster_name(namespace: str, revision: str) -> str:
-    """The cluster of a revision's first tries."""
+    """The cluster of a revision's requests that nobody else would answer."""
     return f"{namespace}/{revision}"
+
+
+def relayed_name(namespace: str, revision: str) -> str:
+    """The same pods, for first tries that are repeated elsewhere: these may be refused where others have to wait."""
+    return f"{namespace}/{revision}/relayed"
 
 
 def repeat_name(namespace: str, revision: str) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 SETTINGS = (
     "start_seconds",  # before it is ready
     "exit_at_start",  # with this code
+    "grave",  # exits at its start if this file exists
     "refuse",  # {"reason", "message"}: exit 78 with these last words
     "crash_after",  # this many inferences
+    "hang_after",  # this many inferences one never ends, and readiness is lost
     "status",  # of every inference
     "seconds",  # per inference
     "wrong",  # answers its example otherwise than published
@@ -32,8 +34,16 @@ class Tiny:
         self.busy = 0
 
     @property
+    def hangs(self) -> bool:
+        return self.asked > int(str(self.settings.get("hang_after", sys.maxsize)))
+
+    @property
     def ready(self) -> bool:
-        return not self.draining and time.monotonic() - self.began >= float(str(self.settings.get("start_seconds", 0)))
+        return (
+            not self.draining
+            and not self.hangs
+            and time.monotonic() - self.began >= float(str(self.settings.get("start_seconds", 0)))
+        )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -75,6 +85,8 @@ class Tiny:
         self.asked += 1
         if self.asked > int(str(self.settings.get("crash_after", sys.maxsize))):
             os._exit(3)
+        if self.hangs:
+            await asyncio.Event().wait()
         await asyncio.sleep(float(str(self.settings.get("seconds", 0))))
         answer = 2 if self.settings.get("wrong") else 1
         return int(str(self.settings.get("status", 200))), {
@@ -105,6 +117,8 @@ async def main() -> None:
     if "exit_at_start" in settings:
         print("tiny gives up", file=sys.stderr)
         sys.exit(int(settings["exit_at_start"]))
+    if Path(settings.get("grave", os.devnull)).is_file():
+        sys.exit("tiny is dead for good")
     tiny = Tiny(args.model_name, args.model_version, settings)
     server = await asyncio.start_server(tiny.serve, args.http_host, args.http_port, backlog=1024)
     loop = asyncio.get_running_loop()

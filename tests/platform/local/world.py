@@ -162,6 +162,12 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     slowest: float = 0.0
+    flying: dict[int, float] = field(default_factory=dict)  # when each request began that has no answer yet
+
+    def overdue(self, seconds: float) -> int:
+        """Requests that have waited longer than that, and wait still."""
+        now = asyncio.get_running_loop().time()
+        return sum(now - began > seconds for began in self.flying.values())
 
 
 async def stream(world: World, tally: Tally, *, per_second: float, seconds: float) -> None:
@@ -176,7 +182,8 @@ async def stream(world: World, tally: Tally, *, per_second: float, seconds: floa
 
 async def _one(session: aiohttp.ClientSession, url: str, tally: Tally) -> None:
     tally.sent += 1
-    began = asyncio.get_running_loop().time()
+    began = tally.flying[tally.sent] = asyncio.get_running_loop().time()
+    number = tally.sent
     try:
         async with session.post(url, json={}) as answer:
             text = await answer.text()
@@ -187,4 +194,5 @@ async def _one(session: aiohttp.ClientSession, url: str, tally: Tally) -> None:
                 tally.failed.append(f"{answer.status} {text[:100]}")
     except (aiohttp.ClientError, OSError, TimeoutError) as fault:
         tally.failed.append(repr(fault))
+    del tally.flying[number]
     tally.slowest = max(tally.slowest, asyncio.get_running_loop().time() - began)

@@ -16,8 +16,7 @@ from time import monotonic
 
 import aiohttp
 
-from turnout.gateway.clusters import repeats_elsewhere
-from turnout.gateway.topology import Fork, Topology
+from turnout.gateway.topology import Fork, Topology, relayed_name
 from turnout.platform.local.envoy import Envoy, NotTakenError, find_envoy
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.pods import Surroundings
@@ -172,14 +171,7 @@ class Machine:
     def topology(self) -> Topology:
         """What Envoy is to serve now."""
         forks = tuple(Fork(record.key, record.written, record.fallback) for record in self.routes)
-        bare = Topology(forks=forks, bare_namespace=self.settings.namespace, domain=DOMAIN)
-        backends = tuple(
-            revision.backend(
-                self._nowhere.port,
-                repeated_elsewhere=repeats_elsewhere(bare, revision.record.key.namespace, revision.record.revision),
-            )
-            for _, revision in sorted(self._revisions.items())
-        )
+        backends = tuple(revision.backend(self._nowhere.port) for _, revision in sorted(self._revisions.items()))
         return Topology(backends, forks, bare_namespace=self.settings.namespace, domain=DOMAIN)
 
     def _pods_changed(self, revision: LocalRevision) -> None:
@@ -237,9 +229,18 @@ class Machine:
         topology = self.topology()
         clusters = self._counting.take(stats, topology.backends, seconds)
         for revision in self.revisions():
-            if asked(clusters, revision.record.key.namespace, revision.record.revision):
+            namespace, name = revision.record.key.namespace, revision.record.revision
+            if asked(clusters, namespace, name):
                 revision.touch()
+            if stats.active.get(relayed_name(namespace, name)) and not self._has_share(revision):
+                revision.free_callers()
         self._write_traffic()
+
+    def _has_share(self, revision: LocalRevision) -> bool:
+        """By what is written, or by what Envoy still does."""
+        key = revision.record.key
+        written = self._routes[key].written if key in self._routes else ()
+        return revision.record.revision in {share.revision for share in (*written, *self.envoy.observed.get(key, ()))}
 
     def _write_traffic(self) -> None:
         self.folder.write("traffic", as_json(self._counting.models))

@@ -7,6 +7,7 @@ once.
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -33,6 +34,8 @@ STARTING_PERIOD, READY_PERIOD = 0.1, 0.5  # seconds between two looks at readine
 PROBE_TIMEOUT = 1.0
 FAILURES_TO_UNREADY = 2  # of timeouts; an answer that says "not ready" counts at once
 GRACE_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Replica:
         self._child: Child | None = None
         self._failures = 0
         self._back_off = FIRST_BACK_OFF
+        self._given_up = False  # the running process is being ended because it hangs
         self._task = asyncio.create_task(self._keep_running(), name=f"pod-{name}")
 
     @property
@@ -108,6 +112,18 @@ class Replica:
         await asyncio.gather(self._task, return_exceptions=True)
         self.ready = False
         self.port = 0
+
+    async def start_over(self, grace_seconds: float) -> None:
+        """End a process that hangs, for those who wait in it; started again as after any end, and not ready before.
+
+        That is no crash: it did not end by itself.
+        """
+        if self._child is not None and not self._given_up:
+            self._given_up = True
+            log.warning(
+                "%s hangs: its process %d is ended, which frees those who wait in it", self.name, self._child.pid
+            )
+            await self._child.stop(grace_seconds)
 
     async def _keep_running(self) -> None:
         """Start it, watch it, and start it again: at once never, later and later while it keeps ending."""
@@ -155,6 +171,9 @@ class Replica:
         self.ready = False
         self._failures = 0
         self.problem = self._last_words(code)
+        if self._given_up:
+            self._given_up = False
+            return
         said = self.problem.message if self.problem else last_words(log)
         self.crash = Crash(datetime.now(UTC), code, f"{said} (log: {log})" if said else f"log: {log}")
 
@@ -188,6 +207,8 @@ class Replica:
 
     async def _look(self) -> None:
         said = await self._ask()
+        if self._given_up:
+            return
         self._failures = 0 if said is not None else self._failures + 1
         ready = said if said is not None else self.ready and self._failures < FAILURES_TO_UNREADY
         if ready != self.ready:

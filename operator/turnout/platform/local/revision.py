@@ -5,7 +5,7 @@ refuses at once where its requests are repeated elsewhere, and lets them wait wh
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,6 +20,7 @@ from turnout.platform.readiness import Readiness, ReadinessMemory
 from turnout.rollout.snapshot import Autoscaling, Deployment, Problem, Revision
 
 DRAINED = 0.3  # seconds; from leaving the endpoints to SIGTERM, far more than Envoy needs to follow
+LAST_WORD = 1.0  # seconds; for a process that hangs to answer after all
 
 
 class LocalRevision:
@@ -40,6 +41,7 @@ class LocalRevision:
         self._around, self._memory, self._idle_window = around, memory, idle_window
         self._tell = changed
         self._asked = monotonic()  # when it was last asked for, or began
+        self._lost = False  # it has lost its pods, not sent them to sleep; until it is ready again, whatever it wants
         self._news = asyncio.Event()
         self._departures: set[asyncio.Task[None]] = set()
 
@@ -95,9 +97,7 @@ class LocalRevision:
 
     def _depart(self, replica: Replica) -> None:
         replica.leaving = True  # at once: it is not counted, nor sent away, twice
-        task = asyncio.create_task(self._end(replica), name=f"end-{replica.name}")
-        self._departures.add(task)
-        task.add_done_callback(self._departures.discard)
+        self._in_background(self._end(replica), f"end-{replica.name}")
 
     async def _end(self, replica: Replica) -> None:
         try:
@@ -105,6 +105,17 @@ class LocalRevision:
         finally:
             self.replicas.remove(replica)
             self._changed()
+
+    def free_callers(self) -> None:
+        """End the processes that hang: whoever waits in one is answered elsewhere. Only for what has lost its share."""
+        for replica in self.staying if self._lost else ():
+            if replica.was_ready and not replica.ready:
+                self._in_background(replica.start_over(LAST_WORD), f"free-callers-of-{replica.name}")
+
+    def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._departures.add(task)
+        task.add_done_callback(self._departures.discard)
 
     async def retire(self) -> None:
         """End every pod, drained."""
@@ -151,26 +162,33 @@ class LocalRevision:
 
     def readiness(self) -> Readiness:
         """Look once more; the memory must see every change and every half second."""
-        return self._memory.observe(
+        seen = self._memory.observe(
             self.record.revision_uid,
             wanted=self.wanted,
             ready=len(self.ready),
             was_ready=any(replica.was_ready for replica in self.staying),
             now=datetime.now(UTC),
         )
+        if self.ready:
+            self._lost = False
+        elif self.wanted and not seen.starting:
+            self._lost = True
+        return seen
 
-    def backend(self, nowhere: int, *, repeated_elsewhere: bool) -> Backend:
+    def backend(self, nowhere: int) -> Backend:
         """Where its requests go now. `nowhere`: a port that refuses at once."""
+        self.readiness()
         version = self.record.version
-        dead = self.wanted > 0 and not self.readiness().starting
-        stand_in = nowhere if dead and repeated_elsewhere else self.activator.port
         serving = tuple(Endpoint(replica.port) for replica in self.ready)
+        waiting = (Endpoint(self.activator.port),)
+        refused = (Endpoint(nowhere),) if self._lost else waiting
         return Backend(
             namespace=version.namespace,
             revision=self.record.revision,
             version=version.name,
             model=version.model,
-            endpoints=serving or (Endpoint(stand_in),),
+            endpoints=serving or waiting,
+            relayed=serving or refused,
             timeout=timedelta(seconds=version.spec.predictor.timeout_seconds),
         )
 

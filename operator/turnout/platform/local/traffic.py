@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from turnout.gateway.reading import ShareCount, Stats
-from turnout.gateway.topology import Backend, cluster_name, repeat_name
+from turnout.gateway.topology import Backend, cluster_name, relayed_name, repeat_name
 from turnout.rollout.snapshot import ModelKey
 
 
@@ -79,7 +79,7 @@ class Counting:
 
 def asked(clusters: frozenset[str], namespace: str, revision: str) -> bool:
     """Whether a revision is among the clusters that were asked."""
-    return cluster_name(namespace, revision) in clusters or repeat_name(namespace, revision) in clusters
+    return any(name(namespace, revision) in clusters for name in (cluster_name, relayed_name, repeat_name))
 
 
 def _calm(model: LocalTraffic) -> LocalTraffic:
