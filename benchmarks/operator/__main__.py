@@ -16,9 +16,7 @@ from benchmarks.breakage.__main__ import inference_service
 from benchmarks.cluster import Cluster, cluster_for
 from benchmarks.report import median, publish, quick
 from tests.cluster.rollouts.installation import install, predictor_image, stage
-from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
-
-OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
+from tests.cluster.rollouts.stage import MODEL, OPERATOR, Stage, first_version, mver, steps
 
 
 def first_byte(ours: Stage, manifest: dict[str, object], host: str) -> float:

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from benchmarks.stream import Stream, rows
@@ -17,6 +18,8 @@ from harness import Cluster
 
 MODEL = "signals"
 OPERATOR_NAMESPACE = "turnout"
+OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
+"""Who the operator is to the API server's audit log."""
 CRASH, HANG = 666.0, 667.0  # see tests/cluster/models/faulty.py
 
 
@@ -165,10 +168,22 @@ class Stage:
         for pod in self.pods(name):
             self.cluster.signal_pod(number, self.namespace, pod)
 
+    def crash(self, name: str) -> float:
+        """Kill every process of a version as an out-of-memory kill would, and each that follows: a crash loop."""
+        for pod in self.pods(name):
+            for pid in self.cluster.pod_pids(self.namespace, pod):
+                Path(f"/proc/{pid}/root/tmp/crashed").touch()  # read by tests/cluster/models/faulty.py
+        self.signal(name, signal.SIGKILL)
+        return time.time()
+
     def kill_operator(self) -> None:
         """kill -9, as an out-of-memory kill would; the kubelet starts it again."""
         (pod,) = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
         self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, pod, container="operator")
+
+    def renew_operator(self) -> None:
+        """A new pod: the kubelet forgets how often the old one has been killed, and does not make it wait."""
+        self.cluster.restart_controller(OPERATOR_NAMESPACE, "turnout")
 
 
 def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:

@@ -5,15 +5,14 @@ import time
 import pytest
 
 from tests.cluster.rollouts.installation import install
-from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
+from tests.cluster.rollouts.stage import MODEL, OPERATOR, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-
-OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
 
 
 @pytest.mark.parametrize("state", ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "RollingBack"])
 def test_killed_in_the_middle_of_a_state_it_goes_on(stage: Stage, state: str) -> None:
+    stage.renew_operator()
     first_version(stage)
     canary = mver(2, rollout=steps(20, pause="6s"))
     canary["spec"]["predictor"]["settings"]["load_seconds"] = 3
