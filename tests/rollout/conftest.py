@@ -1,14 +1,7 @@
-"""The simulated platform is a module of this folder, which importlib mode does not put on the path."""
-
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from invariants import Invariants
-from world import World, serving
+from tests.rollout.invariants import Invariants
+from tests.rollout.world import World, serving
 
 
 @pytest.fixture

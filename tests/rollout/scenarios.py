@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from world import World, steps, version
-
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World
 from turnout.api.control import Control
 
 Scenario = Callable[[World], None]
@@ -58,7 +58,7 @@ def evicted_and_back(world: World) -> None:
     first_version(world)
     world.apply(version(2, rollout=steps(30, pause="9s")))
     world.run(5)
-    world.running["signals-2"].start_seconds = 5
+    world.running["signals-2"].start_seconds = 7  # more than two graces: a restart forgets that one has passed
     world.evict("signals-2")
     world.run(25)
 

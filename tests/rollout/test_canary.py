@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from world import World, canary, entered, steps, version
 
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World, canary, entered
 from turnout.api.reasons import ConditionType, Reason, Role, State
 from turnout.api.status import ConditionStatus
 

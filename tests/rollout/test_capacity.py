@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from invariants import Invariants
-from world import World, canary, serving, version
-
+from tests.rollout.invariants import Invariants
+from tests.rollout.simulation import version
+from tests.rollout.world import World, canary, serving
 from turnout.api.reasons import Reason, State
 from turnout.api.scaling import Scaling
 from turnout.rollout.snapshot import Problem

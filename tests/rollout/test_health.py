@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from world import START
 
+from tests.rollout.simulation import START
 from turnout.api.reasons import Reason
 from turnout.rollout.health import FROZEN_AFTER, Death, death, freezes, next_look
 from turnout.rollout.snapshot import Autoscaling, Crash, Pod, Revision, Route, Share

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from invariants import Invariants
-from scenarios import SCENARIOS
-from world import START, World, canary, entered, serving, steps, version
 
+from tests.rollout.invariants import Invariants
+from tests.rollout.scenarios import SCENARIOS
+from tests.rollout.simulation import START, steps, version
+from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import Reason, State
 from turnout.api.status import StepStatus, Verdict
 from turnout.rollout.capacity import needed

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from invariants import Invariants
-from world import World, steps, version
 
+from tests.rollout.invariants import Invariants
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World
 from turnout.api.control import Control
 from turnout.api.version import DeletionPolicy, Desired
 from turnout.rollout.snapshot import Share

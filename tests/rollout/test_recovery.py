@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from invariants import Invariants
-from scenarios import SCENARIOS
-from world import World, canary, entered, steps, version
 
+from tests.rollout.invariants import Invariants
+from tests.rollout.scenarios import SCENARIOS
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World, canary, entered
 from turnout.api.reasons import Reason, State
 from turnout.rollout.snapshot import Split
 

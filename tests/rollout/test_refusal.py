@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from world import World, canary, version
 
+from tests.rollout.simulation import version
+from tests.rollout.world import World, canary
 from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from invariants import Invariants
-from world import World, canary, entered, serving, steps, version
 
+from tests.rollout.invariants import Invariants
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.rollout.decide import decide

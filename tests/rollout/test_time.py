@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from world import World, canary, entered, steps, version
 
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World, canary, entered
 from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import KEY, START, steps, version
 
+from tests.rollout.simulation import KEY, START, steps, version
 from turnout.api.control import Control
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State

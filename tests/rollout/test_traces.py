@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 
 import pytest
-from scenarios import SCENARIOS, TRACED
-from world import World
+
+from tests.rollout.scenarios import SCENARIOS, TRACED
+from tests.rollout.world import World
 
 TRACES = Path(__file__).parent / "traces"
 HEADER = "# seconds  version  state  reason  step: message; then the splits, events and final states\n"
