@@ -10,16 +10,31 @@ from pathlib import Path
 import pytest
 
 from tests.platform.local.world import document
+from turnout.api.predictor import Artifact
 from turnout.api.version import ModelVersion
 from turnout.gateway.reading import ShareCount, Stats
 from turnout.gateway.topology import Backend
 from turnout.platform.local.activator import Activator, AsleepError
 from turnout.platform.local.envoy import find_envoy
 from turnout.platform.local.folder import LOGS_KEPT, Folder, HeldError, write_atomically
-from turnout.platform.local.pods import arguments, thread_plan
+from turnout.platform.local.pods import arguments, artifact_uri, thread_plan
 from turnout.platform.local.ports import Nowhere, Ports, is_free, who_listens
 from turnout.platform.local.process import last_words, start_of
 from turnout.platform.local.traffic import Counting, LocalTraffic, VersionTraffic, asked
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ("file:///opt/models/7", "file:///opt/models/7"),
+        ("file://models/7", "file:///home/me/my%20files/models/7"),
+        ("file://./models/7", "file:///home/me/my%20files/models/7"),
+        ("file://../shared/7%20b", "file:///home/me/shared/7%20b"),
+        ("pvc://models/7", "pvc://models/7"),
+    ],
+)
+def test_a_file_uri_that_begins_with_no_slash_is_read_from_the_version_s_own_folder(written: str, given: str) -> None:
+    assert artifact_uri(Artifact(uri=written), Path("/home/me/my files")) == given
 
 
 def test_a_folder_is_held_by_one_and_says_by_whom(tmp_path: Path) -> None:
@@ -103,7 +118,7 @@ def test_envoy_is_found_in_its_package() -> None:
 def test_the_command_line_is_the_container_s() -> None:
     artifact = {"uri": "file:///models/7", "digest": "sha256:" + "a" * 64}
     predictor = {"runtime": "sklearn", "artifact": artifact, "settings": {"a": 1}, "timeoutSeconds": 5}
-    given = arguments(ModelVersion.model_validate(document(7, predictor=predictor)), 9000)
+    given = arguments(ModelVersion.model_validate(document(7, predictor=predictor)), 9000, Path("/files"))
     assert given == (
         "--model_name=tiny",
         "--model_version=7",

@@ -160,14 +160,14 @@ def test_a_file_with_a_wrong_field_is_told_with_its_line_and_the_others_serve(up
 
 
 def test_a_wrong_digest_fails_the_version_by_name_and_the_old_one_serves(up: Up) -> None:
-    artifact = up.folder / "artifact"
-    artifact.mkdir()
+    artifact = up.folder / "models" / "artifacts" / "2"
+    artifact.mkdir(parents=True)
     (artifact / "manifest.json").write_text("{}")
     up.write(1)
     up.start()
     up.until(lambda: up.ask() == "1")
-    up.write(2, more=f', artifact: {{uri: "file://{artifact}", digest: "sha256:{"0" * 64}"}}')
-    up.until(lambda: "ArtifactDigestMismatch" in up.said())
+    up.write(2, more=f', artifact: {{uri: "file://artifacts/2", digest: "sha256:{"0" * 64}"}}')
+    up.until(lambda: f"ArtifactDigestMismatch: artifact {artifact}" in up.said())
     assert up.ask() == "1"
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from turnout.api.predictor import Predictor, Protocol
+from turnout.api.scaling import Scaling
 from turnout.api.version import ModelVersion
 
-Test = Callable[[Predictor], object]
-
-WITHOUT_MEANING: tuple[tuple[str, Test, str], ...] = (
+PREDICTOR: tuple[tuple[str, Callable[[Predictor], object], str], ...] = (
     ("image", lambda predictor: predictor.image, "processes run from this Python environment"),
     (
         "resources",
@@ -35,12 +34,24 @@ WITHOUT_MEANING: tuple[tuple[str, Test, str], ...] = (
     ),
 )
 
+SCALING: tuple[tuple[str, Callable[[Scaling], object], str], ...] = (
+    (
+        "maxReplicas",
+        lambda scaling: scaling.max_replicas not in (Scaling().max_replicas, scaling.min_replicas),
+        "there are as many processes as minReplicas says, or one, however much is asked",
+    ),
+    ("target", lambda scaling: scaling.target != Scaling().target, "the number of processes does not follow the load"),
+    (
+        "containerConcurrency",
+        lambda scaling: scaling.container_concurrency,
+        "nothing but the predictor's own queue bounds what it is asked at once",
+    ),
+)
+
 
 def without_meaning(version: ModelVersion) -> tuple[str, ...]:
     """A sentence for each field that is set and has no effect here."""
-    predictor = version.spec.predictor
-    return tuple(
-        f"{version.name}: spec.predictor.{field} has no effect here: {why}"
-        for field, is_set, why in WITHOUT_MEANING
-        if is_set(predictor)
-    )
+    spec = version.spec
+    idle = [(f"predictor.{field}", why) for field, is_set, why in PREDICTOR if is_set(spec.predictor)]
+    idle += [(f"scaling.{field}", why) for field, is_set, why in SCALING if is_set(spec.scaling)]
+    return tuple(f"{version.name}: spec.{field} has no effect here: {why}" for field, why in idle)

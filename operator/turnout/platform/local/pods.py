@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from urllib.parse import quote
 
 import aiohttp
 
-from turnout.api.predictor import EnvVar
+from turnout.api.predictor import Artifact, EnvVar
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
 from turnout.platform.local.folder import Folder
@@ -150,7 +151,7 @@ class Replica:
         self.port = self._around.ports.free()
         try:
             self._child = await spawn(
-                [*self._around.command, *arguments(self._version, self.port)],
+                [*self._around.command, *arguments(self._version, self.port, self._cwd)],
                 env=self._environment(),
                 cwd=self._cwd,
                 log=log,
@@ -233,15 +234,15 @@ class Replica:
             self._child.signal(sign)
 
 
-def arguments(version: ModelVersion, port: int) -> tuple[str, ...]:
-    """The command line, as a container gets it."""
+def arguments(version: ModelVersion, port: int, folder: Path) -> tuple[str, ...]:
+    """The command line, as a container gets it. `folder`: where the version's file stands."""
     predictor = version.spec.predictor
     args = {
         "model_name": version.model,
         "model_version": str(version.version),
         "runtime": predictor.runtime.value,
         "entrypoint": predictor.entrypoint,
-        "artifact_uri": predictor.artifact.uri if predictor.artifact else "",
+        "artifact_uri": artifact_uri(predictor.artifact, folder) if predictor.artifact else "",
         "artifact_digest": predictor.artifact.digest if predictor.artifact else "",
         "settings": json.dumps(dict(predictor.settings)) if predictor.settings else "",
         "timeout_seconds": str(predictor.timeout_seconds),
@@ -249,6 +250,13 @@ def arguments(version: ModelVersion, port: int) -> tuple[str, ...]:
         "http_host": LOOPBACK,
     }
     return tuple(f"--{name}={value}" for name, value in args.items() if value)
+
+
+def artifact_uri(artifact: Artifact, folder: Path) -> str:
+    """The URI that a process is given: `file://models/7` is a folder beside the version's file."""
+    if artifact.scheme != "file" or artifact.path.startswith("/"):
+        return artifact.uri
+    return f"file://{os.path.normpath(f'{quote(str(folder))}/{artifact.path}')}"
 
 
 def thread_plan() -> dict[str, str]:
