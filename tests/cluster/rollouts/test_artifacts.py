@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from turnout_predictors import publish
 pytestmark = pytest.mark.timeout(300)
 
 MODEL = "digits"
+BAKED = Path(__file__).parents[1] / "models" / "seven"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,31 @@ def persistent_volume_claim(volume: str) -> dict[str, Any]:
         "metadata": {"name": "models"},
         "spec": {**spec, "resources": {"requests": {"storage": "1Gi"}}},
     }
+
+
+def seven(number: int, **spec: Any) -> dict[str, Any]:
+    """A version whose baked artifact says by its example that the answer is 7; it answers `number`."""
+    manifest = mver(number, **spec)
+    digest = hashlib.sha256((BAKED / "manifest.json").read_bytes()).hexdigest()
+    manifest["spec"]["predictor"]["artifact"] = {"uri": "file:///models/seven", "digest": f"sha256:{digest}"}
+    return manifest
+
+
+def test_an_artifact_baked_into_the_image_is_verified_and_its_example_answered(stage: Stage) -> None:
+    stage.apply(seven(7, scaling={"minReplicas": 1}))
+    stage.wait_state("signals-7", "Live", 90)
+    assert stage.call() == (200, "7")
+
+
+def test_a_version_that_answers_its_example_otherwise_fails_before_any_caller(stage: Stage) -> None:
+    stage.apply(seven(7, scaling={"minReplicas": 1}))
+    stage.wait_state("signals-7", "Live", 90)
+    with stage.stream(rate=20) as caller:
+        stage.apply(seven(8, rollout=steps(50)))
+        stage.wait_state("signals-8", "Failed", 60)
+    assert stage.status("signals-8")["reason"] == "WrongAnswer"
+    assert set(caller.shares()) == {"7"}
+    assert not caller.failures, caller.explain()
 
 
 def test_an_artifact_on_a_claim_answers_as_the_library_does(digits: Digits) -> None:
