@@ -50,11 +50,22 @@ def test_a_conflict_at_any_write_leaves_the_same_history(name: str) -> None:
         assert _outcome(_played(name, conflict_at=write)) == _outcome(whole), f"conflict at write {write}"
 
 
+def test_who_was_dropped_stays_out_where_the_operator_died_before_it_wrote_that_down(served: World) -> None:
+    canary(served, 2, 30, pause="9s")
+    served.running["signals-2"].start_seconds = 60
+    served.evict("signals-2")
+    dropped = len(served.writes)
+    served.kill(before=1)  # the Route is written, the record is not
+    served.run(10)
+    assert [line.split()[0] for line in served.writes[dropped:]].count("route") == 1
+    assert (served.state("signals-2"), served.percent("signals-2")) == (State.Held, 0)
+
+
 def test_a_lost_status_is_rebuilt_from_the_route(served: World) -> None:
     canary(served, 2, 30, pause="10s")
     served.lose_status()
     served.events.clear()
-    served.run(0.1)
+    served.run(1)
     assert served.state("signals-1") is State.Live
     assert served.percent("signals-1") + served.percent("signals-2") == 100
     assert [e for e in entered(served.events) if "StatusRebuilt" in e] == [

@@ -60,15 +60,14 @@ def _candidate_wish(candidate: Member) -> int:
 
 def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
     """No rise before the last split is observed, the revision may serve, and both sides are at capacity."""
-    have = candidate.observed_percent
-    if wished <= have:
+    if wished <= min(candidate.observed_percent, candidate.written_percent):
         return wished
     route = selection.route
     settled = route is None or route.in_sync
     servable = candidate.revision is not None and candidate.revision.servable
     if settled and servable and may_have(selection, candidate, wished):
         return wished
-    return min(wished, max(have, candidate.written_percent))
+    return min(wished, candidate.written_percent)  # not what is still observed: it may just have been dropped
 
 
 def _among_the_living(selection: Selection, planned: Weights) -> Weights:

@@ -65,6 +65,8 @@ def paused(member: Member, version: ModelVersion, selection: Selection) -> Statu
         return status
     if status.step is None or status.step.deadline is None:
         return resume(status, now)
+    if not member.written_percent and not may_have(selection, member, weight_of(status)):
+        return hold(status, Reason.TooLittleCapacity, now)  # dropped, and who dropped it died before it wrote that down
     if now < status.step.deadline:
         return status
     return _next(status, version, selection)
