@@ -10,10 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .artifacts import Example
     from .errors import InvalidInput
     from .predictor import Predictor
     from .publishing import Published, publish
     from .settings import Settings, compute, load, post
+    from .signature import Signature
     from .tensors import (
         BOOL,
         BYTES,
@@ -52,6 +54,7 @@ _TENSORS = (
     "dims",
 )
 _HOME = {
+    "Example": "artifacts",
     "InvalidInput": "errors",
     "Predictor": "predictor",
     "Published": "publishing",
@@ -60,6 +63,7 @@ _HOME = {
     "compute": "settings",
     "load": "settings",
     "post": "settings",
+    "Signature": "signature",
     **dict.fromkeys(_TENSORS, "tensors"),
 }
 
@@ -70,6 +74,8 @@ __all__ = [
     "InvalidInput",
     "publish",
     "Published",
+    "Example",
+    "Signature",
     "compute",
     "load",
     "post",

@@ -75,6 +75,8 @@ def test_the_public_surface() -> None:
                 "InvalidInput",
                 "publish",
                 "Published",
+                "Example",
+                "Signature",
                 "compute",
                 "load",
                 "post",
