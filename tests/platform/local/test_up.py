@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,40 @@ def test_an_up_that_is_killed_leaves_no_process_and_the_next_goes_on(up: Up) -> 
     up.until(lambda: re.search("echo-2 .*Promoted", up.said()))
     assert up.ask() == "2"
     assert "echo-1 " not in re.sub("(?m)^.*Standby.*$|^.*WeightChanged.*$", "", up.said())
+
+
+def test_an_up_that_is_killed_in_the_middle_of_a_rollout_goes_on_at_the_same_step(up: Up) -> None:
+    def status() -> dict[str, Any]:
+        versions = json.loads((up.folder / ".turnout/state/versions.json").read_text())
+        found: dict[str, Any] = versions["default/echo-2"]["object"]["status"]
+        return found
+
+    up.write(1)
+    first = up.start("--plain")
+    up.until(lambda: "Promoted" in up.said())
+    paused = up.write(2)
+    paused.write_text(
+        paused.read_text().replace("setWeight: 50, pause: {duration: 1s}", "setWeight: 30, pause: {duration: 1h}")
+    )
+    up.until(lambda: " 30 % until " in up.said() and status()["state"] == "Paused")
+    before, children = status(), up.children()
+    assert len(children) == 3
+    first.kill()
+    first.wait()
+    up.until(lambda: not any(start_of(int(pid)) == start for pid, start in children.items()), seconds=5)
+
+    second = up.start("--plain")
+    up.until(lambda: {up.ask() for _ in range(10)} == {"1", "2"})
+    up.until(lambda: status()["weight"]["observed"] == 30)
+    after = status()
+    same = ("state", "step", "attempt", "plan", "role", "revision")
+    assert {field: after.get(field) for field in same} == {field: before.get(field) for field in same}
+    assert "echo-2 " not in up.said()
+    children = up.children()
+    assert len(children) == 3
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(15) == 0
+    assert not any(start_of(int(pid)) == start for pid, start in children.items())
 
 
 def test_a_file_with_a_wrong_field_is_told_with_its_line_and_the_others_serve(up: Up) -> None:
