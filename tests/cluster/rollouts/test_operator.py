@@ -1,10 +1,9 @@
-"""The operator itself: killed at any moment it goes on; at rest it writes nothing; gone, everything serves on."""
+"""The operator itself: killed at any moment it goes on, at rest it writes nothing, and what it refuses it names."""
 
 import time
 
 import pytest
 
-from tests.cluster.rollouts.installation import install
 from tests.cluster.rollouts.stage import MODEL, OPERATOR, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -80,15 +79,3 @@ def test_an_image_that_cannot_be_pulled_fails_with_its_reason(stage: Stage) -> N
     stage.apply(broken)
     stage.wait("it says why", lambda: stage.status(f"{MODEL}-1").get("reason") == "ImagePullFailed", 30)
     stage.wait_state(f"{MODEL}-1", "Failed", 60)
-
-
-def test_uninstalling_the_chart_leaves_models_serving(stage: Stage) -> None:
-    first_version(stage)
-    with stage.stream(rate=20) as caller:
-        stage.cluster.helm("-n", OPERATOR_NAMESPACE, "uninstall", "turnout", "--wait")
-        time.sleep(5)
-    assert not caller.failures, caller.explain()
-    assert stage.state(f"{MODEL}-1") == "Live"
-    install(stage.cluster)
-    stage.apply(mver(2, rollout=steps(50, pause="1s")))
-    stage.wait_state(f"{MODEL}-2", "Live", 120)
