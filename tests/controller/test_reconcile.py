@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.rollout.simulation import version
 from turnout.api.reasons import EventReason
 from turnout.api.status import Status
+from turnout.api.version import ModelVersion
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import RESTLESS_AFTER, Controller
 from turnout.platform.protocol import Conflict, Refused, Unavailable
@@ -18,10 +20,12 @@ KEY = ModelKey("support", "signals")
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 DEPLOYMENT = Deployment("signals-7", "uid-7", 7, "hash")
 ROUTE = Route("uid-r", (Share("signals-7-predictor-00001", 100),), (), in_sync=False)
-CHANGE = RouteChange(ROUTE.written)
+VERSIONS = (version(7), version(8))
+WROTE = Event("signals-7", EventReason.WeightChanged, "25 %")
+CHANGE = RouteChange(ROUTE.written, events=(WROTE,))
 SCALE = Scale(DEPLOYMENT, Autoscaling(1, 3, timedelta(seconds=30)))
 RECORD = {"signals-7": Status(attempt=1)}
-EVENT = Event("signals-7", EventReason.WeightChanged, "25 % to version 7")
+EVENT = Event("signals-7", EventReason.Held, "held")
 PROBE = ProbeRequest("signals-7", "signals-7-predictor-00001", "uid", "signals", 20, timedelta(minutes=5))
 
 
@@ -34,6 +38,7 @@ class Engine:
     calls: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     route_now: Route | None = ROUTE
+    versions: tuple[ModelVersion, ...] = VERSIONS
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
     def keys(self) -> Iterable[ModelKey]:
@@ -45,7 +50,7 @@ class Engine:
         if self.meanwhile:
             await self.meanwhile()
         self._call("observe")
-        return Snapshot(key, START + timedelta(seconds=elapsed), route=self.route_now)
+        return Snapshot(key, START + timedelta(seconds=elapsed), self.versions, route=self.route_now)
 
     def _call(self, verb: str) -> None:
         self.calls.append(verb)
@@ -70,11 +75,11 @@ class Engine:
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
         self._call("probe")
 
-    async def record(self, key: ModelKey, version: str, status: Status) -> None:
-        self._call("record")
+    async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
+        self._call(f"record {version.name}")
 
     async def emit(self, key: ModelKey, event: Event) -> None:
-        self._call("emit")
+        self._call(f"emit {event.message}")
 
 
 @dataclass
@@ -113,22 +118,45 @@ FULL = Plan(
 async def test_a_plan_is_carried_out_in_the_order_of_its_fields() -> None:
     world = a_world(lambda _: FULL)
     await world.passes(1)
-    assert world.engine.calls == ["observe", *["route", "scale", "retire", "own", "probe", "record", "emit"]]
+    assert world.engine.calls == [
+        "observe", "route", "emit 25 %", "scale", "retire", "own", "probe", "record signals-7", "emit held",
+    ]  # fmt: skip
 
 
 EFFECTS_AFTER = {
-    "a refused effect ends only itself": (Refused("no"), "scale retire own probe record emit"),
-    "an outage ends the effects but not the record": (Unavailable("no answer"), "record emit"),
-    "a conflict ends the pass": (Conflict("changed"), ""),
-    "an unforeseen fault ends the pass": (ValueError("bug"), ""),
+    "a refused effect ends only itself": (
+        Refused("no"),
+        ["scale", "retire", "own", "probe", "record signals-7", "emit held"],
+    ),
+    "an outage ends the effects but not the record": (Unavailable("no answer"), ["record signals-7", "emit held"]),
+    "a conflict ends the pass": (Conflict("changed"), []),
+    "an unforeseen fault ends the pass": (ValueError("bug"), []),
 }
 
 
 @pytest.mark.parametrize(("fault", "then"), EFFECTS_AFTER.values(), ids=EFFECTS_AFTER)
-async def test_faults_of_effects(fault: Exception, then: str) -> None:
+async def test_faults_of_effects(fault: Exception, then: list[str]) -> None:
     world = a_world(lambda _: FULL, Engine(faults={"route": [fault]}))
     await world.passes(1)
-    assert world.engine.calls == ["observe", "route", *then.split()]
+    assert world.engine.calls == ["observe", "route", *then]
+
+
+async def test_what_was_recorded_is_told_even_where_the_next_record_conflicts() -> None:
+    both = Plan(record={**RECORD, "signals-8": Status()}, events=(EVENT, Event("signals-8", EventReason.Held, "too")))
+    world = a_world(lambda _: both, Engine(faults={"record signals-8": [Conflict("changed")]}))
+    await world.passes(1)
+    assert world.engine.calls == ["observe", "record signals-7", "emit held", "record signals-8"]
+
+
+@pytest.mark.parametrize("fault", [Refused("max-scale-limit"), Unavailable("away")], ids=["refused", "away"])
+async def test_a_write_that_fails_again_and_again_puts_off_no_timer_of_the_plan(fault: Exception) -> None:
+    def decide(seen: Snapshot) -> Plan:
+        return Plan(scale=(SCALE,), again=seen.now + timedelta(seconds=3))
+
+    world = a_world(decide, Engine(faults={"scale": [fault] * 20}))
+    await world.passes(20)
+    waits = [later - sooner for sooner, later in zip(world.times, world.times[1:], strict=False)]
+    assert max(waits) <= 3
 
 
 REST = Plan()
@@ -184,7 +212,7 @@ async def test_when_to_look_again(wait: timedelta | None, second: float) -> None
 
 
 async def test_a_model_of_which_nothing_is_left_is_forgotten_until_something_happens() -> None:
-    world = a_world(lambda _: Plan(), Engine(route_now=None))
+    world = a_world(lambda _: Plan(), Engine(route_now=None, versions=()))
     await world.passes(1)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(world.queue.take(), 7200)
@@ -256,7 +284,7 @@ async def test_each_pass_is_counted_with_its_outcome() -> None:
     queue.add(KEY)
     for _ in range(6):
         await controller.turn(await queue.take())
-    engine.route_now = None
+    engine.route_now, engine.versions = None, ()
     await controller.turn(await queue.take())
     assert meter.outcomes == ["conflict", "unwritable", "refused", "unavailable", "error", "ok", "ok"]
     assert (meter.looks, meter.forgotten) == (7, [KEY])

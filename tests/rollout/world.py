@@ -95,6 +95,7 @@ class World(Platform):
             assert sum(share.percent for share in plan.route.split) == 100
             self.route_uid = self.route_uid or "route-1"
             self.route_owners = frozenset(uid for _, uid in plan.route.owners)
+            self.events.extend(plan.route.events)
             if plan.route.split != self.written:
                 self.splits.append(plan.route.split)
                 self.written, self.route_due, self.route_since = plan.route.split, self.now + 3 * TICK, self.now
@@ -111,7 +112,7 @@ class World(Platform):
             before = self.versions[name].status
             self.versions[name] = self.versions[name].model_copy(update={"status": _round_trip(status)})
             self._note(name, before, status)
-        self.events.extend(plan.events)
+            self.events.extend(event for event in plan.events if event.version == name)
 
     def _create_and_delete(self, plan: Plan) -> None:
         for deploy in plan.deploy:

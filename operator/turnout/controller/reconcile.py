@@ -7,14 +7,14 @@ next Snapshot says it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 from turnout.controller.queue import FIRST_BACK_OFF, LONGEST_BACK_OFF, Queue
 from turnout.platform.protocol import Conflict, Platform, Refused, Unavailable
-from turnout.rollout.plan import Plan
+from turnout.rollout.plan import Event, Plan, RouteChange
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 LOOK_AGAIN = 600.0  # seconds; every key, whatever its plan says: lost events cost no more than this
@@ -115,7 +115,9 @@ class Controller:
         snapshot = await self.platform.observe(key)
         plan = self._decide(snapshot)
         self._meter.looked(snapshot, plan)
-        await self._apply(key, plan)
+        if plan.again:  # a timer of the plan does not wait for the back-off of a write that fails
+            self.queue.add(key, (plan.again - snapshot.now).total_seconds())
+        await self._apply(key, plan, snapshot)
         if not (snapshot.versions or snapshot.deployments or snapshot.route) and plan.changes_nothing:
             self._restless.pop(key, None)
             self._meter.gone(key)
@@ -123,8 +125,7 @@ class Controller:
         if plan.record:
             return self._at_once(key)
         self._restless.pop(key, None)
-        wait = (plan.again - snapshot.now).total_seconds() if plan.again else LOOK_AGAIN
-        return min(max(wait, 0.0), LOOK_AGAIN)
+        return LOOK_AGAIN
 
     def _at_once(self, key: ModelKey) -> float:
         """What was recorded has its effects in the next pass: now, but not if it goes on for ever."""
@@ -135,19 +136,27 @@ class Controller:
             log.error("%s: recorded something in %d passes in a row; slowing down", key, passes)
         return RESTLESS_DELAY
 
-    async def _apply(self, key: ModelKey, plan: Plan) -> None:
-        """Effects in the order of the Plan's fields, then the record, then events.
+    async def _apply(self, key: ModelKey, plan: Plan, snapshot: Snapshot) -> None:
+        """Effects in the order of the Plan's fields, then each record with the events that it tells.
 
         A conflict ends the pass: what was decided upon is no more. Any other fault ends the effects (a
         refusal only its own), but not the record: that depends on what was observed, not on success.
         """
         fault = await self._carry_out(key, plan)
-        for version, status in plan.record.items():
-            await self.platform.record(key, version, status)
-        for event in plan.events:
-            await self.platform.emit(key, event)
+        for version in snapshot.versions:
+            if version.name in plan.record:
+                await self.platform.record(key, version, plan.record[version.name])
+                await self._tell(key, (event for event in plan.events if event.version == version.name))
         if fault is not None:
             raise fault
+
+    async def _tell(self, key: ModelKey, events: Iterable[Event]) -> None:
+        for event in events:
+            await self.platform.emit(key, event)
+
+    async def _route(self, key: ModelKey, change: RouteChange) -> None:
+        await self.platform.route(key, change)
+        await self._tell(key, change.events)
 
     async def _carry_out(self, key: ModelKey, plan: Plan) -> Unavailable | Refused | None:
         refusal: Refused | None = None
@@ -162,7 +171,7 @@ class Controller:
 
     def _effects(self, key: ModelKey, plan: Plan) -> Iterator[Callable[[], Awaitable[None]]]:
         if plan.route is not None:
-            yield partial(self.platform.route, key, plan.route)
+            yield partial(self._route, key, plan.route)
         yield from (partial(self.platform.scale, key, scale) for scale in plan.scale)
         yield from (partial(self.platform.deploy, key, deploy) for deploy in plan.deploy)
         yield from (partial(self.platform.retire, key, retire) for retire in plan.retire)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from turnout.api.status import Status
+from turnout.api.version import ModelVersion
 from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
@@ -46,8 +47,8 @@ class Platform(Protocol):
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
         """Begin it, or go on with it, in the background; its result is part of a later Snapshot."""
 
-    async def record(self, key: ModelKey, version: str, status: Status) -> None:
-        """Persist a ModelVersion's whole status."""
+    async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
+        """Persist a ModelVersion's whole status: of this very object, as it was observed."""
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         """Best effort: an event that cannot be written is logged and forgotten."""

@@ -43,17 +43,16 @@ def decide(snapshot: Snapshot) -> Plan:
     selection = select(snapshot)
     weights = desired_weights(selection)
     record, events = _records(selection, weights)
-    change, told = _route_change(selection, weights)
     retire = tuple(_retire(selection, weights))
     return Plan(
-        route=change,
+        route=_route_change(selection, weights),
         scale=tuple(_scale(selection)),
         deploy=tuple(_deploy(selection)),
         retire=retire,
         own=tuple(_own(selection, {retired.deployment.name for retired in retire})),
         probe=tuple(_probe(selection)),
         record=record,
-        events=(*told, *events),
+        events=tuple(events),
         again=min(_moments(selection, record), default=None),
     )
 
@@ -73,24 +72,25 @@ def _records(selection: Selection, weights: Weights) -> tuple[dict[str, Status],
     return record, events
 
 
-def _route_change(selection: Selection, weights: Weights) -> tuple[RouteChange | None, tuple[Event, ...]]:
+def _route_change(selection: Selection, weights: Weights) -> RouteChange | None:
     """The write that makes the Route carry the wish; None while it does, or while others fight for it."""
     route, split = selection.route, desired_split(selection, weights)
     if not split or sum(share.percent for share in split) != 100:
-        return None, ()
+        return None
     if route is None and selection.snapshot.trouble:
-        return None, ()  # it may be there and unseen
+        return None  # it may be there and unseen
     owners = selection.owners
     same_owners = route is not None and route.owners == {uid for _, uid in owners}
     if route is not None and route.written == split and same_owners:
-        return None, ()
+        return None
     if _backs_off(selection, weights):
-        return None, ()
-    change = RouteChange(split=split, owners=owners, fallback=_fallback(selection, split))
+        return None
     if route is not None and route.written == split:
-        return change, tuple(_ghosts(selection, route))
-    drifted = route is not None and bool(route.foreign_edits) and _wish_is_recorded(selection, weights)
-    return change, tuple(traffic_events(selection, split, drifted))
+        events = _ghosts(selection, route)
+    else:
+        drifted = route is not None and bool(route.foreign_edits) and _wish_is_recorded(selection, weights)
+        events = traffic_events(selection, split, drifted)
+    return RouteChange(split, owners, _fallback(selection, split), tuple(events))
 
 
 def _ghosts(selection: Selection, route: Route) -> Iterator[Event]:

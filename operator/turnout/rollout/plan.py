@@ -15,15 +15,27 @@ from turnout.rollout.snapshot import Autoscaling, Deployment, Split
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A happening, told once, on one ModelVersion."""
+
+    version: str
+    reason: EventReason
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RouteChange:
     """The whole split to write; its percents sum to 100. `owners`: (name, uid) as in Deploy.
 
     `fallback`: the revision on which a request that failed elsewhere is repeated once; empty: no repeats.
+    `events`: what to tell once it is written.
     """
 
     split: Split
     owners: tuple[tuple[str, str], ...] = ()
     fallback: str = ""
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,6 @@ class ProbeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A happening, told once, on one ModelVersion."""
-
-    version: str
-    reason: EventReason
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """At most one change of traffic, then the rest, then the record. An empty Plan changes nothing."""
 
@@ -93,10 +95,10 @@ class Plan:
     own: tuple[Own, ...] = ()
     probe: tuple[ProbeRequest, ...] = ()
     record: Mapping[str, Status] = field(default_factory=dict)  # by ModelVersion name; only those that change
-    events: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()  # of the versions that are recorded
     again: datetime | None = None  # when to look again, if nothing happens before
 
     @property
     def changes_nothing(self) -> bool:
         """No write at all: the test of rest."""
-        return not (self.route or self.scale or self.deploy or self.retire or self.own or self.record or self.events)
+        return not (self.route or self.scale or self.deploy or self.retire or self.own or self.record)

@@ -33,6 +33,10 @@ async def the_deployment(cluster: Cluster) -> Deployment:
     return (await cluster.snapshot()).deployments[0]
 
 
+async def the_version(cluster: Cluster) -> ModelVersion:
+    return (await cluster.snapshot()).versions[0]
+
+
 async def test_a_route_is_created_and_then_changed_whole(cluster: Cluster) -> None:
     await cluster.platform.route(KEY, RouteChange((Share("signals-6-predictor-00001", 100),)))
     await cluster.platform.route(KEY, CHANGE)
@@ -204,7 +208,7 @@ async def test_an_orphan_has_no_references(cluster: Cluster) -> None:
 
 async def test_a_status_is_recorded_whole_onto_the_spec_that_was_read(cluster: Cluster) -> None:
     cluster.sees(VERSIONS, a_version())
-    await cluster.platform.record(KEY, "signals-7", Status(state=State.Live, attempt=1))
+    await cluster.platform.record(KEY, await the_version(cluster), Status(state=State.Live, attempt=1))
     assert cluster.live(VERSIONS, "signals-7")["status"]["state"] == "Live"
     assert (await cluster.snapshot()).versions[0].status.state is State.Live
     assert cluster.server.requests[-1][2].count("force=true")
@@ -212,20 +216,28 @@ async def test_a_status_is_recorded_whole_onto_the_spec_that_was_read(cluster: C
     edited["spec"]["desired"] = "Standby"
     cluster.server.put("apis/turnout.dev/v1alpha1/modelversions", edited)
     with pytest.raises(Conflict):
-        await cluster.platform.record(KEY, "signals-7", Status(state=State.Held))
+        await cluster.platform.record(KEY, await the_version(cluster), Status(state=State.Held))
     assert (await cluster.snapshot()).versions[0].spec.desired == "Standby"
 
 
-async def test_a_status_of_a_version_that_is_gone_is_a_conflict(cluster: Cluster) -> None:
-    with pytest.raises(Conflict, match="ModelVersion signals-7 is gone"):
-        await cluster.platform.record(KEY, "signals-7", Status())
+async def test_a_status_is_never_recorded_onto_another_object_of_the_name(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version())
+    decided_upon = await the_version(cluster)
+    cluster.sees(VERSIONS, a_version(uid="remade"))
+    with pytest.raises(Conflict):
+        await cluster.platform.record(KEY, decided_upon, Status(state=State.Live))
+    assert (await the_version(cluster)).status.state is None
+    del cluster.server.objects["apis/turnout.dev/v1alpha1/modelversions", "support", "signals-7"]
+    with pytest.raises(Conflict):
+        await cluster.platform.record(KEY, decided_upon, Status(state=State.Live))
+    assert not (await cluster.snapshot()).versions
 
 
 async def test_the_same_status_again_is_no_write_at_the_server(cluster: Cluster) -> None:
     cluster.sees(VERSIONS, a_version())
-    await cluster.platform.record(KEY, "signals-7", Status(attempt=1))
+    await cluster.platform.record(KEY, await the_version(cluster), Status(attempt=1))
     before = cluster.live(VERSIONS, "signals-7")["metadata"]["resourceVersion"]
-    await cluster.platform.record(KEY, "signals-7", Status(attempt=1))
+    await cluster.platform.record(KEY, await the_version(cluster), Status(attempt=1))
     assert cluster.live(VERSIONS, "signals-7")["metadata"]["resourceVersion"] == before
 
 
@@ -239,7 +251,7 @@ async def test_a_happening_is_told_once_and_again_in_the_next_attempt(cluster: C
         ("Dropped", "it crashed", "Warning")
     ]
     assert events[0]["involvedObject"]["uid"] == cluster.live(VERSIONS, "signals-7")["metadata"]["uid"]
-    await cluster.platform.record(KEY, "signals-7", Status(attempt=2))
+    await cluster.platform.record(KEY, await the_version(cluster), Status(attempt=2))
     await cluster.platform.emit(KEY, happening)
     assert sum(kind == "api/v1/events" for kind, _, _ in cluster.server.objects) == 2
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from turnout.api.status import Status
+from turnout.api.version import ModelVersion
 from turnout.platform.kubernetes import observation
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.feed import Feed
@@ -81,8 +82,8 @@ class KubernetesPlatform:
         address = observation.version_url_pattern(key.namespace).format(name=request.version)
         self._warmups.begin(key, request, address)
 
-    async def record(self, key: ModelKey, version: str, status: Status) -> None:
-        await self._writer.record(key, version, status)
+    async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
+        await self._writer.record(version, status)
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         version = self.feed.cache.versions.get(key.namespace, event.version)

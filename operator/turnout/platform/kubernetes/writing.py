@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from turnout.api.base import JsonObject
 from turnout.api.reasons import Reason
 from turnout.api.status import Status
+from turnout.api.version import ModelVersion
 from turnout.platform.kubernetes.calls import Calls, NotFound, Raw
 from turnout.platform.kubernetes.feed import Feed
 from turnout.platform.kubernetes.objects import InferenceService
@@ -120,23 +121,20 @@ class Writer:
         place = _Place(INFERENCE_SERVICES, key.namespace, deployment.name)
         await self._write(place, lambda: self._calls.patch(INFERENCE_SERVICES, key.namespace, live.name, body))
 
-    async def record(self, key: ModelKey, version: str, status: Status) -> None:
-        """Server-side apply of the whole status, onto the spec that was read."""
-        live = self._feed.cache.versions.get(key.namespace, version)
-        if live is None:
-            raise Conflict(f"ModelVersion {version} is gone")
+    async def record(self, version: ModelVersion, status: Status) -> None:
+        """Server-side apply of the whole status, onto the very object and spec that were decided upon."""
         body: JsonObject = {
             "apiVersion": VERSIONS.api_version,
             "kind": VERSIONS.kind,
             "metadata": {
-                "name": version,
-                "namespace": key.namespace,
-                "uid": live.uid,
-                "resourceVersion": live.metadata.resource_version,
+                "name": version.name,
+                "namespace": version.namespace,
+                "uid": version.uid,
+                "resourceVersion": version.metadata.resource_version,
             },
             "status": status.body(),
         }
-        place = _Place(VERSIONS, key.namespace, version)
+        place = _Place(VERSIONS, version.namespace, version.name)
         await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
 
     async def _write(self, place: _Place, call: Callable[[], Awaitable[Raw]]) -> None:

@@ -16,6 +16,7 @@ from uuid import uuid4
 from turnout.api.loading import Loaded, load
 from turnout.api.reasons import Reason
 from turnout.api.status import Status
+from turnout.api.version import ModelVersion
 from turnout.gateway.topology import version_host
 from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
@@ -208,8 +209,8 @@ class LocalEngine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def record(self, key: ModelKey, version: str, status: Status) -> None:
-        self.versions.record_status(key, version, status)
+    async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
+        self.versions.record_status(key, version.name, status)
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         record = EventRecord(
