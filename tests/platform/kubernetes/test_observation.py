@@ -275,3 +275,15 @@ async def test_an_older_version_of_another_model_keeps_its_reserved_name(cluster
     assert taken == {"signals": "the name signals is reserved by ModelVersion signals of model tone; rename this one"}
     older_key = type(KEY)("support", "tone")
     assert not (await cluster.platform.observe(older_key)).taken
+
+
+async def test_a_reference_of_another_kind_on_the_route_is_no_business_of_ours(cluster: Cluster) -> None:
+    body = a_route({"signals-7": 100})
+    kinds = {"ModelVersion": "u7", "ConfigMap": "tool"}
+    body["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": kind, "name": "n", "uid": uid} for kind, uid in kinds.items()
+    ]
+    cluster.sees(ROUTES, body)
+    route = (await cluster.snapshot()).route
+    assert route is not None
+    assert route.owners == {"u7"}

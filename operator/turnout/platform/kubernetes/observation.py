@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from turnout.platform.kubernetes import pods as reading
 from turnout.platform.kubernetes.cache import Cache
-from turnout.platform.kubernetes.objects import InferenceService, Pod, Revision, Route, Terminated
+from turnout.platform.kubernetes.objects import InferenceService, Pod, Revision, Route, Seen, Terminated
 from turnout.platform.readiness import Readiness, ReadinessMemory
 from turnout.rollout import snapshot
 from turnout.rollout.rendering import HASH_LABEL, VERSION_LABEL, read_autoscaling
@@ -110,6 +110,11 @@ def deployments(cache: Cache, memory: Memory, key: ModelKey, now: datetime) -> t
     return tuple(_deployment(cache, memory, item, now) for item in ours)
 
 
+def _owners(item: Seen) -> frozenset[str]:
+    """References of other kinds are others' business."""
+    return frozenset(owner.uid for owner in item.metadata.owner_references if owner.kind == "ModelVersion")
+
+
 def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datetime) -> Deployment:
     revisions = _revisions_of(cache, item)
     chosen = _the_one(cache, item, revisions)
@@ -121,7 +126,7 @@ def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datet
         uid=item.uid,
         version=int(version) if version.isdigit() else 0,
         spec_hash=labels.get(HASH_LABEL, ""),
-        owners=frozenset(owner.uid for owner in item.metadata.owner_references if owner.kind == "ModelVersion"),
+        owners=_owners(item),
         revision=memory.revision(chosen, now) if chosen else None,
         unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
         problem=reading.problem(pods, chosen, item.status.condition("PredictorReady")),
@@ -156,7 +161,7 @@ def route(cache: Cache, memory: Memory, key: ModelKey, problem: Problem | None, 
         observed=item.observed,
         in_sync=item.in_sync,
         unsynced_since=item.unsynced_since,
-        owners=frozenset(owner.uid for owner in item.metadata.owner_references),
+        owners=_owners(item),
         problem=problem,
         foreign_edits=memory.foreign_edits(item, now),
     )
