@@ -26,7 +26,7 @@ MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 
-NOT_THE_OBJECTS_FAULT = (" cannot ", "being terminated")
+NOT_THE_OBJECTS_FAULT = ('forbidden: User "', "being terminated")
 """Words of a 403 that speaks of the operator's rights or of a namespace that goes, not of what was written."""
 
 Raw = dict[str, Any]

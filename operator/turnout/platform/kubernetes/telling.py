@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections import OrderedDict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from turnout.api.base import JsonObject
 from turnout.api.version import ModelVersion
@@ -13,30 +13,33 @@ from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout.plan import Event
 
 EVENTS = Resource("", "v1", "events", "Event")
-REMEMBERED = 2000  # happenings; a pass that is repeated must not tell them twice
+REMEMBERED = 2000  # happenings
+QUIET = timedelta(minutes=5)  # a version that comes and goes all the time is told that often
 LONGEST_MESSAGE = 1024  # the API server's own limit
 
 log = logging.getLogger(__name__)
 
 
 class Teller:
-    """Writes Events, each happening once."""
+    """Writes Events, the same one not again and again."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._told: OrderedDict[tuple[str, str, str, int], None] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str, str], datetime] = OrderedDict()
 
     async def tell(self, version: ModelVersion, event: Event, now: datetime) -> None:
-        """`event` of `version`; the same of the same attempt is told once, however often it is asked for."""
-        happening = (version.uid, event.reason.value, event.message, version.status.attempt)
-        if happening in self._told:
+        """`event` of `version`, unless the very same was told a moment ago."""
+        happening = (version.uid, event.reason.value, event.message)
+        told_at = self._told.get(happening)
+        if told_at and now - told_at < QUIET:
             return
         try:
             await self._calls.create(EVENTS, version.namespace, _body(version, event, now))
         except (Conflict, Refused, Unavailable) as fault:
             log.warning("%s: event %s was not written: %s", version.name, event.reason, fault)
             return
-        self._told[happening] = None
+        self._told[happening] = now
+        self._told.move_to_end(happening)
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
 
