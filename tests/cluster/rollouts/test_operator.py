@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.cluster.rollouts.stage import MODEL, OPERATOR, OPERATOR_NAMESPACE, Stage, first_version, mver, steps
+from tests.cluster.rollouts.stage import MODEL, OPERATOR, Stage, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
