@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.rollout.invariants import Invariants
@@ -13,7 +15,7 @@ from turnout.api.status import StepStatus, Verdict
 from turnout.rollout.capacity import needed
 from turnout.rollout.decide import decide
 from turnout.rollout.selection import Member, Status
-from turnout.rollout.snapshot import ModelKey, Problem, Share
+from turnout.rollout.snapshot import Deployment, ModelKey, Problem, Share
 
 
 def recorded(world: World, name: str, **facts: object) -> None:
@@ -130,3 +132,15 @@ def test_every_story_comes_to_rest(world: World, name: str) -> None:
     world.run(600)
     assert world.writes[writes:] == []
     assert decide(world.snapshot()).changes_nothing
+
+
+@pytest.mark.parametrize(("state", "made"), [(State.Live, ["signals-1"]), (State.Deploying, [])])
+def test_what_was_refused_is_made_again_for_who_has_served_and_fails_a_newcomer(
+    served: World, state: State, made: list[str]
+) -> None:
+    recorded(served, "signals-1", state=state)
+    refused = Problem(Reason.QuotaExceeded, "exceeded quota", permanent=True)
+    snapshot = replace(served.snapshot(), deployments=(Deployment("signals-1", "", 1, "h", problem=refused),))
+    plan = decide(snapshot)
+    assert [deploy.version.name for deploy in plan.deploy] == made
+    assert (plan.record["signals-1"].state is State.Failed) is not bool(made)

@@ -134,9 +134,14 @@ def _scale(selection: Selection) -> Iterator[Scale]:
 
 def _deploy(selection: Selection) -> Iterator[Deploy]:
     for member, version in _versioned(selection):
-        if member.state in NEEDS_DEPLOYMENT and member.deployment is None and not selection.snapshot.trouble:
+        if member.state in NEEDS_DEPLOYMENT and _is_to_be_made(member) and not selection.snapshot.trouble:
             image = member.status.resolved.image if member.status.resolved else version.spec.predictor.image
             yield Deploy(version, image, spec_hash(version), selection.owners)
+
+
+def _is_to_be_made(member: Member) -> bool:
+    """Of what was refused an attempt fails; a version that callers have met is made again until it is taken."""
+    return member.deployment is None or not (member.deployment.uid or member.state is State.Deploying)
 
 
 def _retire(selection: Selection, weights: Weights) -> Iterator[Retire]:

@@ -113,6 +113,25 @@ async def test_an_inference_service_is_posted_once(cluster: Cluster) -> None:
         await cluster.platform.deploy(KEY, a_deploy())
 
 
+async def test_a_foreign_object_in_the_place_is_a_refusal_since_looking_again_changes_nothing(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version(uid="u7"))
+    cluster.server.put(INFERENCE_SERVICES.path().strip("/"), a_service(), "velero")
+    with pytest.raises(Refused, match="InferenceService signals-7 exists and is not Turnout's"):
+        await cluster.platform.deploy(KEY, a_deploy())
+    problem = (await the_deployment(cluster)).problem
+    assert problem is not None
+    assert (problem.reason, problem.permanent) == (Reason.NameTaken, True)
+
+
+async def test_a_refusal_is_forgotten_with_its_version(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, a_version(uid="u7"))
+    with pytest.raises(Refused):
+        await cluster.platform.deploy(KEY, a_deploy(image=""))
+    assert await the_deployment(cluster)
+    cluster.sees(VERSIONS, a_version(uid="u7"), "DELETED")
+    assert not (await cluster.snapshot()).deployments
+
+
 REFUSALS = {
     "an admission webhook": (400, "admission webhook denied the request", Reason.AdmissionDenied),
     "a field that this KServe does not know": (422, 'unknown field "spec.predictor.x"', Reason.AdmissionDenied),
@@ -124,6 +143,7 @@ REFUSALS = {
 async def test_a_refused_deployment_is_told_and_forgotten_when_retired(
     cluster: Cluster, status: int, message: str, reason: Reason
 ) -> None:
+    cluster.sees(VERSIONS, a_version(uid="u7"))
     cluster.server.faults.append(Fault("POST", "inferenceservices", status, message))
     with pytest.raises(Refused):
         await cluster.platform.deploy(KEY, a_deploy())

@@ -20,6 +20,9 @@ from turnout.rollout.plan import Deploy, Own, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import Deployment, ModelKey, Problem
 
 
+FOREIGN = "exists and is not Turnout's"
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     resource: Resource
@@ -37,8 +40,12 @@ class Writer:
         self._unwritable: dict[ModelKey, Problem] = {}
 
     def refused(self, key: ModelKey) -> tuple[Deployment, ...]:
-        """Deployments that could not be made: without a uid, with a problem."""
-        return tuple(deployment for (owner, _), deployment in self._refused.items() if owner == key)
+        """Deployments that could not be made: without a uid, with a problem; as long as there is their version."""
+        mine = [name for owner, name in self._refused if owner == key]
+        for name in mine:
+            if self._feed.cache.versions.get(key.namespace, name) is None:
+                del self._refused[key, name]
+        return tuple(self._refused[key, name] for name in mine if (key, name) in self._refused)
 
     def unwritable(self, key: ModelKey) -> Problem | None:
         """Why the last write of the Route failed; None if it did not."""
@@ -51,7 +58,7 @@ class Writer:
         """
         live = self._feed.cache.routes.get(key.namespace, key.model)
         if live is not None and not live.metadata.is_ours:
-            raise Refused(f"Route {key.model} exists and is not Turnout's; rename the model or remove the Route")
+            raise Refused(f"Route {key.model} {FOREIGN}; rename the model or remove the Route")
         body = rendering.route(key, change, live.metadata.resource_version if live else "")
         place = _Place(ROUTES, key.namespace, key.model)
         try:
@@ -83,7 +90,13 @@ class Writer:
                 runtime = deploy.version.spec.predictor.runtime.value
                 raise Refused(f"runtime {runtime} has no image; set spec.predictor.image or the operator's --image")
             body = rendering.inference_service(key.namespace, deploy)
-            await self._write(place, lambda: self._calls.create(INFERENCE_SERVICES, key.namespace, body))
+            try:
+                await self._write(place, lambda: self._calls.create(INFERENCE_SERVICES, key.namespace, body))
+            except Conflict:
+                there = self._feed.cache.inference_services.get(key.namespace, name)
+                if there is None or there.metadata.is_ours:
+                    raise
+                raise Refused(f"InferenceService {name} {FOREIGN}; rename the version or remove the other") from None
         except Refused as fault:
             self._refused[key, name] = _undeployed(deploy, fault)
             raise
@@ -167,6 +180,8 @@ def _undeployed(deploy: Deploy, fault: Refused) -> Deployment:
 
 
 def _why(sentence: str) -> Reason:
+    if FOREIGN in sentence:
+        return Reason.NameTaken
     return Reason.QuotaExceeded if "exceeded quota" in sentence else Reason.AdmissionDenied
 
 
