@@ -93,6 +93,7 @@ class Platform:
         self.now = START
         self.versions: dict[str, ModelVersion] = {}
         self.running: dict[str, Running] = {}
+        self.unread: dict[str, str] = {}
         self.written: Split = ()
         self.observed: Split = ()
         self.route_uid = ""
@@ -229,7 +230,7 @@ class Platform:
         made = self.now >= run.created_at + timedelta(seconds=0.5)
         return Deployment(
             run.name, run.uid, run.version, run.spec_hash, run.owners, revision if made else None,
-            run.unplanned, run.problem,
+            run.unplanned, run.problem, unread=self.unread.get(run.name, ""),
         )  # fmt: skip
 
     def _route(self) -> Route | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -144,3 +145,47 @@ def test_what_was_refused_is_made_again_for_who_has_served_and_fails_a_newcomer(
     plan = decide(snapshot)
     assert [deploy.version.name for deploy in plan.deploy] == made
     assert (plan.record["signals-1"].state is State.Failed) is not bool(made)
+
+
+def unread(world: World, name: str) -> None:
+    """Its ModelVersion is there and this release cannot read it."""
+    world.unread[name] = world.versions.pop(name).uid
+
+
+def test_a_serving_version_that_cannot_be_read_serves_on_and_nobody_older_takes_over(served: World) -> None:
+    served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
+    served.run(20)
+    unread(served, "signals-2")
+    served.writes.clear()
+    served.run(700, tick=timedelta(seconds=1))
+    assert served.percent("signals-2") == 100
+    assert served.running["signals-2"].owners == {"uid-signals-1", "uid-signals-2"} == served.route_owners
+    assert not [write for write in served.writes if write.split()[0] in {"route", "retire", "own"}]
+    served.apply(version(3, rollout=steps(30, pause="2s")))
+    served.run(30)
+    assert served.percent("signals-3") == 100
+    assert "signals-2" in served.running
+
+
+def test_a_candidate_that_cannot_be_read_gives_its_share_back_and_is_not_deleted(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    unread(served, "signals-2")
+    served.run(30)
+    assert (served.percent("signals-1"), "signals-2" in served.running) == (100, True)
+
+
+def test_a_serving_version_that_cannot_be_read_and_dies_leaves_to_the_living(served: World) -> None:
+    served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
+    served.run(20)
+    unread(served, "signals-2")
+    served.crash("signals-2")
+    served.run(5)
+    assert served.percent("signals-1") == 100
+
+
+def test_who_cannot_be_read_and_was_an_orphan_gets_no_references(served: World) -> None:
+    served.running["signals-1"].owners = frozenset()
+    served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
+    unread(served, "signals-1")
+    served.run(20)
+    assert served.running["signals-2"].owners == frozenset()

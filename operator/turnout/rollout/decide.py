@@ -160,13 +160,13 @@ def _retire(selection: Selection, weights: Weights) -> Iterator[Retire]:
 
 def _why_gone(member: Member, selection: Selection) -> str:
     if member.version is None:
-        orphaned = not selection.owners
-        return "" if orphaned or member is selection.stable else "its ModelVersion was deleted"
+        kept = not selection.owners or member.is_unread or member is selection.stable
+        return "" if kept else "its ModelVersion was deleted"
     if member.state in GONE:
         return f"it is {member.state}"
-    kept = member.version.spec.rollout.rollback_window.max_age.delta
+    max_age = member.version.spec.rollout.rollback_window.max_age.delta
     since = member.status.state_since
-    if _is_abandoned(member.status) and since and selection.snapshot.now - since >= kept:
+    if _is_abandoned(member.status) and since and selection.snapshot.now - since >= max_age:
         return f"it is {member.state} since {since:%Y-%m-%d}"
     return ""
 

@@ -55,7 +55,14 @@ class Member:
         return self.version is None
 
     @property
+    def is_unread(self) -> bool:
+        """Its ModelVersion exists and cannot be read: what it wants is unknown, so it keeps what it has."""
+        return bool(self.deployment and self.deployment.unread)
+
+    @property
     def number(self) -> int:
+        if self.is_unread and self.deployment:
+            return self.deployment.version
         return self.version.version if self.version else 0
 
     @property
@@ -158,10 +165,11 @@ class Selection:
     @property
     def owners(self) -> tuple[tuple[str, str], ...]:
         """(name, uid) of every ModelVersion of the model; none if any says Orphan."""
-        versions = self.snapshot.versions
-        if any(v.spec.deletion_policy is DeletionPolicy.ORPHAN for v in versions):
+        versions, unread = self.snapshot.versions, [d for d in self.snapshot.deployments if d.unread]
+        orphans = any(v.spec.deletion_policy is DeletionPolicy.ORPHAN for v in versions)
+        if orphans or any(not deployment.owners for deployment in unread):
             return ()
-        return tuple(sorted((v.name, v.uid) for v in versions))
+        return tuple(sorted([*((v.name, v.uid) for v in versions), *((d.name, d.unread) for d in unread)]))
 
 
 def _promoted_at(member: Member) -> datetime:
@@ -184,7 +192,8 @@ def select(snapshot: Snapshot) -> Selection:
     refused = refusals(snapshot)
     members = _members(snapshot)
     stable = _stable(members, snapshot)
-    target = _target(members, refused)
+    unread = stable if stable and stable.is_unread else None
+    target = _target(members, refused, above=unread.number if unread else 0)
     return Selection(snapshot, members, refused, stable, target)
 
 
@@ -220,11 +229,12 @@ def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:
     return max(serving, key=lambda m: m.observed_percent, default=None)
 
 
-def _target(members: Mapping[str, Member], refused: Mapping[str, Problem]) -> Member | None:
+def _target(members: Mapping[str, Member], refused: Mapping[str, Problem], above: int) -> Member | None:
     eligible = [
         member
         for member in members.values()
         if member.version
+        and member.number > above
         and member.version.spec.desired is Desired.LIVE
         and member.version.metadata.deletion_timestamp is None
         and (member.name not in refused or member.state in SETTLED_IN)

@@ -104,6 +104,7 @@ class Deployment:
     unplanned: tuple[str, ...] = ()  # further revisions that somebody else's change has minted
     problem: Problem | None = None
     leaving: bool = False  # its deletion has begun
+    unread: str = ""  # uid of its ModelVersion, which exists and cannot be read: no ghost, nothing of it may go
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -187,3 +187,37 @@ async def test_no_object_is_kept_with_what_nobody_reads(cluster: Cluster) -> Non
     revision = next(iter(cluster.platform.feed.cache.revisions.everything()))
     assert "kubectl.kubernetes.io/last-applied" not in revision.metadata.annotations
     assert len(WATCHED) == 8
+
+
+def broken(**metadata: Any) -> dict[str, Any]:
+    body = a_version(uid="u7", **metadata)
+    body["spec"]["aFieldOfAnotherRelease"] = 1
+    return body
+
+
+async def test_a_version_that_can_be_read_no_more_is_unknown_and_not_deleted(cluster: Cluster) -> None:
+    serve(cluster)
+    cluster.sees(VERSIONS, a_version(uid="u7"))
+    cluster.dirty.clear()
+    cluster.sees(VERSIONS, broken())
+    for _ in range(2):
+        snapshot = await cluster.snapshot()
+        assert not snapshot.versions
+        assert snapshot.deployments[0].unread == "u7"
+        assert KEY in cluster.dirty
+        await cluster.platform.refresh()
+    cluster.sees(VERSIONS, a_version(uid="u7"))
+    snapshot = await cluster.snapshot()
+    assert (len(snapshot.versions), snapshot.deployments[0].unread) == (1, "")
+
+
+@pytest.mark.parametrize("how", ["watched", "listed"])
+async def test_a_version_that_could_not_be_read_and_is_deleted_leaves_a_ghost(cluster: Cluster, how: str) -> None:
+    serve(cluster)
+    cluster.sees(VERSIONS, broken())
+    if how == "watched":
+        cluster.sees(VERSIONS, broken(), "DELETED")
+    else:
+        del cluster.server.objects["apis/turnout.dev/v1alpha1/modelversions", "support", "signals-7"]
+        await cluster.platform.refresh()
+    assert (await cluster.snapshot()).deployments[0].unread == ""

@@ -135,6 +135,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.versions = Versions()
+        self.unread: dict[Name, str] = {}  # uids of ModelVersions that exist and cannot be read: unknown, not deleted
         self.inference_services: Store[InferenceService] = Store()
         self.routes: Store[Route] = Store()
         self.revisions: Store[Revision] = Store()

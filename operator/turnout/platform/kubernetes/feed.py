@@ -54,6 +54,18 @@ class Feed:
         item = self._read(resource, raw)
         if item is not None:
             self._take_in(resource, item, gone=event == "DELETED")
+        elif resource is resources.VERSIONS:
+            self._unread(raw["metadata"], gone=event == "DELETED")
+
+    def _unread(self, metadata: dict[str, Any], *, gone: bool) -> None:
+        """What was read of it before would only be written onto in vain; whose deployment it has is told."""
+        name = metadata["namespace"], metadata["name"]
+        self.gone(resources.VERSIONS, *name)
+        if gone:
+            self.cache.unread.pop(name, None)
+        deployed = self.cache.inference_services.get(*name)
+        if deployed and deployed.key:
+            self._dirty(deployed.key)
 
     def gone(self, resource: Resource, namespace: str, name: str) -> None:
         """Take in that nothing of this name exists any more."""
@@ -96,6 +108,8 @@ class Feed:
                     items.append(item)
                 if at % PARSED_AT_ONCE == 0:
                     await asyncio.sleep(0)
+            if resource is resources.VERSIONS:
+                self._forget_unread(namespace, page.items)
             store = self.cache.store(resource)
             primed = len(store) > 0
             changed = store.replace(items, page.resource_version, frozenset({namespace} if namespace else ()))
@@ -104,14 +118,26 @@ class Feed:
             if changed and primed:
                 log.info("the list of %s differs from what was known in %d objects", resource, len(changed))
 
+    def _forget_unread(self, namespace: str, listed: tuple[dict[str, Any], ...]) -> None:
+        present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed}
+        for name in tuple(self.cache.unread):
+            if namespace in ("", name[0]) and name not in present:
+                del self.cache.unread[name]
+
     def _read(self, resource: Resource, raw: dict[str, Any]) -> AnyObject | None:
+        metadata = raw.get("metadata", {})
+        name = metadata.get("namespace", ""), metadata.get("name", "")
         try:
-            return read(resource, raw)
+            item = read(resource, raw)
         except ValidationError as fault:
-            metadata = raw.get("metadata", {})
-            place = f"{metadata.get('namespace')}/{metadata.get('name')}"
+            place = "/".join(name)
+            if resource is resources.VERSIONS:
+                self.cache.unread[name] = metadata.get("uid", "")
             log.error("%s %s cannot be read and is left alone: %s", resource.kind, place, fault.errors()[0]["msg"])
             return None
+        if resource is resources.VERSIONS:
+            self.cache.unread.pop(name, None)
+        return item
 
     def _take_in(self, resource: Resource, item: AnyObject, *, gone: bool) -> None:
         store = self.cache.store(resource)

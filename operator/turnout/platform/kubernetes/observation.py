@@ -131,6 +131,7 @@ def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datet
         unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
         problem=reading.problem(pods, chosen, item.status.condition("PredictorReady")),
         leaving=item.metadata.deletion_timestamp is not None,
+        unread=cache.unread.get((item.namespace, item.name), ""),
     )
 
 

@@ -19,7 +19,6 @@ from turnout.rollout import rendering
 from turnout.rollout.plan import Deploy, Own, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import Deployment, ModelKey, Problem
 
-
 FOREIGN = "exists and is not Turnout's"
 
 
