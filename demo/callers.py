@@ -31,14 +31,16 @@ class Tally:
     right: Counter[int] = field(default_factory=Counter)
     slowest_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
+    failed_at: list[tuple[float, float]] = field(default_factory=list)  # Unix times of sending and failing, as above
 
     def accuracy(self, version: int) -> float | None:
         answered = self.answered[version]
         return self.right[version] / answered if answered else None
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, sent_at: float) -> None:
         self.failed += 1
         self.failures = [*self.failures[-9:], why]
+        self.failed_at = [*self.failed_at[-9:], (sent_at, time.time())]
 
 
 class Callers:
@@ -76,24 +78,24 @@ class Callers:
         assert self._session is not None
         body, digit = next(self._questions)
         self.tally.sent += 1
-        begin = time.perf_counter()
+        begin, sent_at = time.perf_counter(), time.time()
         try:
             async with self._session.post(self._path, data=body) as answer:
-                self._judge(answer.status, answer.headers.get(VERSION_HEADER, ""), await answer.read(), digit)
+                self._judge(answer.status, answer.headers.get(VERSION_HEADER, ""), await answer.read(), digit, sent_at)
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            self.tally.fail(f"{type(fault).__name__}: {fault}")
+            self.tally.fail(f"{type(fault).__name__} {fault}".strip(), sent_at)
         took = time.perf_counter() - begin
         self.tally.slowest_seconds = max(self.tally.slowest_seconds, took)
         return took
 
-    def _judge(self, status: int, version: str, body: bytes, digit: int) -> None:
+    def _judge(self, status: int, version: str, body: bytes, digit: int, sent_at: float) -> None:
         """A wrong digit is the model's business; anything that is no digit is a failure."""
         try:
             predicted = orjson.loads(body)["outputs"][0]["data"][0] if status == 200 else None
         except (ValueError, LookupError, TypeError):
             predicted = None
         if predicted is None or not version.isdigit():
-            self.tally.fail(f"{status}: {body[:200].decode(errors='replace')}")
+            self.tally.fail(f"{status}: {body[:200].decode(errors='replace')}", sent_at)
             return
         self.tally.answered[int(version)] += 1
         self.tally.right[int(version)] += predicted == digit

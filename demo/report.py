@@ -79,7 +79,7 @@ def results(
         seconds=round(seconds, 1),
         requests=tally.sent + night.sent,
         failed=tally.failed + night.failed,
-        failures=(*tally.failures, *night.failures),
+        failures=tuple(explained(recorder, tallies)),
         answered=dict(sorted(tally.answered.items())),
         accuracy={version: round(share, 4) for version, share in right.items() if share is not None},
         slowest_seconds=round(tally.slowest_seconds, 3),
@@ -90,6 +90,25 @@ def results(
         wake_seconds=round(measured.wake_seconds, 2),
         page=str(page),
     )
+
+
+def explained(recorder: Recorder, tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """Each failed request: when it was sent, who had which share then, and what had happened last."""
+    for model, tally in tallies.items():
+        for why, (sent_at, failed_at) in zip(tally.failures, tally.failed_at, strict=True):
+            at = sent_at - recorder.began
+            before = [sample for sample in recorder.samples.get(model, ()) if sample.at <= at]
+            shares = ", ".join(f"v{number} {share} %" for number, share in before[-1].shares.items()) if before else ""
+            last = max(
+                (mark for mark in recorder.marks.get(model, ()) if mark.at <= at),
+                key=lambda mark: mark.at,
+                default=None,
+            )
+            phase = f"{at - last.at:.2f} s after: v{last.version} {last.text}" if last else "before anything happened"
+            yield (
+                f"{model}: sent at {at:.2f} s, failed {failed_at - sent_at:.2f} s later ({why}); "
+                f"the split was {shares or 'not made yet'}; {phase}"
+            )
 
 
 def _repeated(recorder: Recorder) -> int:
