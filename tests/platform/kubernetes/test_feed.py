@@ -8,6 +8,8 @@ import pytest
 from tests.platform.kubernetes.apiserver import Fault
 from tests.platform.kubernetes.conftest import KEY, Cluster, a_pod, a_revision, a_route, a_service, a_version, serve
 from turnout.api.reasons import Reason
+from turnout.api.version import ModelVersion
+from turnout.platform.kubernetes.objects import read
 from turnout.platform.kubernetes.resources import (
     INFERENCE_SERVICES,
     PODS,
@@ -221,3 +223,18 @@ async def test_a_version_that_could_not_be_read_and_is_deleted_leaves_a_ghost(cl
         del cluster.server.objects["apis/turnout.dev/v1alpha1/modelversions", "support", "signals-7"]
         await cluster.platform.refresh()
     assert (await cluster.snapshot()).deployments[0].unread == ""
+
+
+async def test_what_was_deleted_after_the_list_was_taken_stays_gone(cluster: Cluster) -> None:
+    feed = cluster.platform.feed
+    feed.observe(VERSIONS, "ADDED", at(a_version(), "20"))
+    feed.observe(VERSIONS, "DELETED", at(a_version(), "50"))
+    store = feed.cache.versions
+    listed = read(VERSIONS, at(a_version(), "20"))
+    assert isinstance(listed, ModelVersion)
+    assert store.replace([listed], "40") == []  # the list is older than the deletion
+    assert store.replace([], "60") == []
+    assert not store._deleted  # no list can bring it back any more
+    remade = read(VERSIONS, at(a_version(), "70", "new"))
+    assert isinstance(remade, ModelVersion)
+    assert store.put(remade)

@@ -43,6 +43,7 @@ class Store(Generic[T]):
     def __init__(self) -> None:
         self._items: dict[Name, T] = {}
         self._by_key: dict[ModelKey, dict[str, T]] = {}
+        self._deleted: dict[Name, int] = {}  # at which resourceVersion, since the last list: older news come late
 
     def get(self, namespace: str, name: str) -> T | None:
         return self._items.get((namespace, name))
@@ -64,10 +65,12 @@ class Store(Generic[T]):
         """Take in a state of an object; False if this or a newer one is known."""
         name = (item.namespace, item.name)
         before = self._items.get(name)
+        known = order(before.metadata.resource_version) if before else self._deleted.get(name, -1)
+        if order(item.metadata.resource_version) <= known:
+            return False
         if before is not None:
-            if order(item.metadata.resource_version) <= order(before.metadata.resource_version):
-                return False
             self._forget(before)
+        self._deleted.pop(name, None)
         self._items[name] = item
         if key := key_of(item):
             self._by_key.setdefault(key, {})[item.name] = item
@@ -80,6 +83,7 @@ class Store(Generic[T]):
             return False
         self._forget(before)
         del self._items[item.namespace, item.name]
+        self._deleted[item.namespace, item.name] = order(item.metadata.resource_version)
         return True
 
     def replace(self, items: Iterable[T], listed_at: str, namespaces: frozenset[str] = frozenset()) -> list[T]:
@@ -93,7 +97,9 @@ class Store(Generic[T]):
             and order(item.metadata.resource_version) <= order(listed_at)  # else made after the list
         ]
         gone = [item for item in missed if self.drop(item)]
-        return gone + [item for item in present.values() if self.put(item)]
+        changed = gone + [item for item in present.values() if self.put(item)]
+        self._deleted = {name: at for name, at in self._deleted.items() if at > order(listed_at)}
+        return changed
 
     def _forget(self, item: T) -> None:
         key = key_of(item)
