@@ -14,7 +14,8 @@ def test_a_failure_names_its_moment_its_split_and_what_came_before() -> None:
     recorder: Any = SimpleNamespace(began=1000.0, marks={"digits": marks}, samples={"digits": samples})
     tally = Tally(failed=1, failures=["503: gone"], failed_at=[(1009.05, 1019.05)])
     assert list(explained(recorder, {"digits": tally})) == [
-        "digits: sent at 9.05 s, failed 10.00 s later (503: gone); the split was v3 10 %, v2 90 %; 0.05 s after: v3 crashes"
+        "digits: sent at 9.05 s, failed 10.00 s later (503: gone); "
+        "the split was v3 10 %, v2 90 %; 0.05 s after: v3 crashes"
     ]
     empty = cast("Any", SimpleNamespace(began=1000.0, marks={}, samples={}))
     (told,) = explained(empty, {"digits": tally})
