@@ -39,9 +39,10 @@ def catch(stage: Stage, state: str) -> None:
 
 def test_at_rest_it_writes_nothing_for_two_minutes(stage: Stage) -> None:
     first_version(stage)
-    stage.apply(mver(2, rollout=steps(50, pause="1s")))
+    stage.apply(mver(2, scaling={"minReplicas": 1}, rollout=steps(50, pause="1s")))
     stage.wait_state(f"{MODEL}-2", "Live", 90)
-    time.sleep(45)  # promotedScaleDownDelay is 20 s, and pods take a moment to go
+    stage.wait("the old version has no pod left", lambda: not stage.pods(f"{MODEL}-1"), 120)
+    time.sleep(10)  # for the last news of that pod's end
     began = stage.cluster.audit.mark()
     time.sleep(120)
     written = [event for event in stage.cluster.audit.writes(OPERATOR, began) if event.namespace == stage.namespace]
