@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -112,13 +113,31 @@ def test_a_route_that_stays_stuck_is_told_after_a_minute(served: World) -> None:
     served.run(300, until=lambda: served.percent("signals-2") == 60)
 
 
-def test_a_route_that_cannot_be_written_is_told(served: World) -> None:
-    canary(served, 2, 30, pause="60s")
+def test_a_route_that_cannot_be_written_is_told_until_it_need_not_be(served: World) -> None:
+    canary(served, 2, 30, 60, pause="3s")
     served.route_problem = Problem(Reason.TrafficUnwritable, "Knative's webhook does not answer")
-    served.run(1)
+    served.frozen_until = served.now + timedelta(seconds=9)
+    served.run(6)
     in_sync = condition(served, "signals-2", ConditionType.TrafficInSync)
     assert in_sync == (ConditionStatus.FALSE, "TrafficUnwritable")
+    served.run(5)
+    in_sync = condition(served, "signals-2", ConditionType.TrafficInSync)
+    assert in_sync == (ConditionStatus.TRUE, "InSync")
     assert entered(served.events).count("signals-2 TrafficUnwritable") == 1
+
+
+@pytest.mark.parametrize("unseen", ["not ours any more", "no kind"])
+def test_nothing_is_deleted_while_a_route_that_may_name_it_cannot_be_seen(served: World, unseen: str) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.edit("signals-2", desired="Retired")
+    retired = served.versions["signals-2"].status.model_copy(update={"state": State.Retired})
+    served.versions["signals-2"] = served.versions["signals-2"].model_copy(update={"status": retired})
+    seen = replace(served.snapshot(), route=None)
+    if unseen == "no kind":
+        seen = replace(seen, trouble=Problem(Reason.KServeMissing, "no Routes"))
+    else:
+        seen = replace(seen, taken={"signals": "Route signals exists and is not Turnout's"})
+    assert not decide(seen).retire
 
 
 def test_a_crash_behind_a_frozen_route_is_out_as_soon_as_it_thaws(served: World) -> None:

@@ -189,3 +189,11 @@ def test_control_on_a_version_that_is_in_no_rollout_has_no_effect(served: World)
     served.edit("signals-1", control=Control(paused=True))
     served.run(5)
     assert served.state("signals-1") is State.Live
+
+
+def test_a_standby_does_not_say_that_it_keeps_its_pods_when_they_have_gone(served: World) -> None:
+    served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
+    served.run(20)
+    assert served.versions["signals-1"].status.message.startswith("keeps its pods until")
+    served.run(610, tick=timedelta(seconds=1))
+    assert served.versions["signals-1"].status.message == "signals-2 is the target"

@@ -156,12 +156,12 @@ def _pinned(member: Member, status: Status) -> Judgement:
 
 
 def _in_sync(route: Route | None, status: Status, now: datetime) -> Judgement:
-    if route is not None and route.problem is not None:
-        return NO, route.problem.reason, route.problem.message
     if not status.weight.desired and not status.weight.observed:
         return _said(YES, Reason.NoTraffic)
     if route is not None and route.in_sync and status.weight.desired == status.weight.observed:
         return _said(YES, Reason.InSync)
+    if route is not None and route.problem is not None:  # of the last write; what is no longer wished needs none
+        return NO, route.problem.reason, route.problem.message
     since = route.unsynced_since if route else None
     if since is not None and (now - since).total_seconds() >= STUCK:
         return _said(NO, Reason.TrafficStuck)

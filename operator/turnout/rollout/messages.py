@@ -100,7 +100,7 @@ def _waiting(status: Status, selection: Selection) -> str:
     if status.state is State.Queued:
         running = ", ".join(occupant.name for occupant in selection.occupants)
         return f"waits until {running or 'the rollout before it'} has ended"
-    if status.scale_down_at and status.state is State.Standby:
+    if status.scale_down_at and selection.snapshot.now < status.scale_down_at and status.state is State.Standby:
         return f"keeps its pods until {clock(status.scale_down_at)}, as the instant way back"
     if target and status.reason in {Reason.NotTheTarget, Reason.Superseded, Reason.Replaced}:
         return f"{target.name} is the target"
