@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import JsonValue
 
@@ -94,6 +95,7 @@ def unserved_defaults(spec: Spec) -> tuple[str, ...]:
     return tuple(line for line, matters in lines if matters)
 
 
+@cache
 def _default_body() -> JsonObject:
     bare = Spec(model="m", version=1, predictor=Predictor(runtime=Runtime.CUSTOM, image="i"))
     return {"spec": bare.body()}
