@@ -95,6 +95,16 @@ async def test_broken_watches_make_it_start_over_and_say_why(
     assert not workers.working
 
 
+async def test_workers_that_break_make_it_start_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator, workers = an_operator(monkeypatch, until_stopped, Lists())
+
+    async def run() -> None:
+        raise ExceptionGroup("workers", [KeyError("a bug outside of the broad catch")])
+
+    monkeypatch.setattr(workers, "run", run)
+    assert await asyncio.wait_for(operator.run(), 5) is True
+
+
 async def test_a_kind_that_appears_later_makes_it_start_over(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = Lists(missing=frozenset({INFERENCE_SERVICES}))
     operator, _ = an_operator(monkeypatch, until_stopped, lists)

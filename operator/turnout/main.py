@@ -83,7 +83,7 @@ class Operator:
         working = asyncio.create_task(self._controller.run(), name="workers")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            await asyncio.wait((watching, listing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((watching, listing, working, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
             served_otherwise = listing.done()
             stop.set()
