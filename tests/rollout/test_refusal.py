@@ -25,6 +25,9 @@ def accepted(world: World, name: str) -> tuple[ConditionStatus, str]:
         pytest.param(
             version(2, rollout={"strategy": "Shadow"}), Reason.NotServed, "spec.rollout.strategy", id="not served"
         ),
+        pytest.param(
+            version(2, name="signals-1-predictor"), Reason.NameReserved, "is reserved by signals-1", id="a sibling's"
+        ),
         pytest.param(version(2, name="taken"), Reason.NameTaken, "is somebody's Service", id="a name taken"),
         pytest.param(
             version(2, name="free"), Reason.NameTaken, "is somebody's Service", id="its Knative Service's name taken"

@@ -17,7 +17,12 @@ def refusals(snapshot: Snapshot) -> dict[str, Problem]:
     """By ModelVersion name: the first reason against each version that has one."""
     found = {}
     for version in snapshot.versions:
-        problem = _not_served(version) or _duplicate(version, snapshot.versions) or _name_conflict(version, snapshot)
+        problem = (
+            _not_served(version)
+            or _duplicate(version, snapshot.versions)
+            or _reserved(version, snapshot.versions)
+            or _name_conflict(version, snapshot)
+        )
         if problem:
             found[version.name] = problem
     return found
@@ -41,6 +46,17 @@ def _duplicate(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Pro
         return None
     text = f"version {version.version} of {version.model} is already {older[0].name}: give this one another number"
     return Problem(Reason.DuplicateVersion, text, permanent=True)
+
+
+def _reserved(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Problem | None:
+    """The address of one version would be the InferenceService of another."""
+    for other in versions:
+        clash = f"{other.name}-predictor" == version.name or f"{version.name}-predictor" == other.name
+        if clash and _seniority(other) < _seniority(version):
+            shared = max(other.name, version.name, key=len)
+            text = f"the name {shared} is reserved by {other.name}: rename this one"
+            return Problem(Reason.NameReserved, text, permanent=True)
+    return None
 
 
 def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
