@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -33,7 +34,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _written(value: str | int | float) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}" if math.isfinite(value) else "–"
+    return str(value)
 
 
 def median(values: Sequence[float]) -> float:

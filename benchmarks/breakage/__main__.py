@@ -1,12 +1,13 @@
-"""Break a canary at 30 % in three ways, twice each: under Turnout, and under `canaryTrafficPercent`.
+"""Break a canary at 30 % in four ways, under Turnout and under `canaryTrafficPercent`.
 
 KServe's side gets all the help there is: a script sets the percent to 0 after exactly as long as Turnout took to act
-on the same fault. Counted from the break: requests that failed or were given up by their caller, and the seconds
+on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone. Counted from the break: requests that failed or were given up by their caller, and the seconds
 until the last such request was sent. Needs root and `make cluster`'s parts; `make bench-breakage`.
 """
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -54,8 +55,15 @@ def _pods(ours: Stage, revision: str) -> list[str]:
     return ours.cluster.pods(ours.namespace, f"serving.knative.dev/revision={revision}")
 
 
+def _crash_and_restart_knative(ours: Stage, revision: str) -> None:
+    """Knative looks at the dead revision anew, marks it not Ready, and no change of a Route that names it counts."""
+    _poison(CRASH)(ours, revision)
+    ours.cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
+
+
 FAULTS = (
     Fault("crash loop", "the crash itself", _poison(CRASH)),
+    Fault("crash loop, Knative's controller restarts", "the crash itself", _crash_and_restart_knative),
     Fault("stopped process", "readiness probe", _stop),
     Fault("forward never returns", "timeoutSeconds (10 s), then the probe", _poison(HANG)),
 )
@@ -93,7 +101,10 @@ def under_turnout(ours: Stage, fault: Fault) -> Loss:
 
 
 def under_percent(ours: Stage, fault: Fault, delay: float, image: str) -> Loss:
-    """One InferenceService, its second revision at 30 %; the percent is set to 0 `delay` seconds after the break."""
+    """One InferenceService, its second revision at 30 %; the percent is set to 0 `delay` seconds after the break.
+
+    A delay that is not finite: nobody sets it.
+    """
     ours.apply(inference_service(image, 1))
     ours.kubectl("wait", f"isvc/{MODEL}", "--for=condition=Ready", "--timeout=120s")
     ours.apply(inference_service(image, 2, percent=30))
@@ -103,11 +114,11 @@ def under_percent(ours: Stage, fault: Fault, delay: float, image: str) -> Loss:
         time.sleep(3)
         broken = time.time()
         fault.strike(ours, f"{MODEL}-predictor-00002")
-        time.sleep(max(0.0, broken + delay - time.time()))
-        acted = time.time()
-        ours.apply(inference_service(image, 2, percent=0))
+        if math.isfinite(delay):
+            time.sleep(max(0.0, broken + delay - time.time()))
+            ours.apply(inference_service(image, 2, percent=0))
         time.sleep(max(0.0, WATCH - (time.time() - broken)))
-    return loss(caller, broken, acted)
+    return loss(caller, broken, broken + delay)
 
 
 def _percent_of(ours: Stage, revision: str) -> int:
@@ -139,13 +150,16 @@ def inference_service(image: str, number: int, percent: int | None = None) -> di
     }
 
 
-def compare(cluster: Cluster, fault: Fault, image: str) -> tuple[Loss, Loss]:
-    """Both sides, one after the other, in fresh namespaces."""
+def compare(cluster: Cluster, fault: Fault, image: str) -> dict[str, Loss]:
+    """Every side, one after the other, in fresh namespaces."""
     with stage(cluster) as ours:
-        turnout = under_turnout(ours, fault)
+        losses = {"Turnout": under_turnout(ours, fault)}
     with stage(cluster) as theirs:
-        percent = under_percent(theirs, fault, turnout.acted, image)
-    return turnout, percent
+        losses["percent, set to 0"] = under_percent(theirs, fault, losses["Turnout"].acted, image)
+    if fault is FAULTS[0]:
+        with stage(cluster) as theirs:
+            losses["percent, nobody acts"] = under_percent(theirs, fault, math.inf, image)
+    return losses
 
 
 def row(fault: Fault, side: str, losses: Sequence[Loss]) -> dict[str, str | float | int]:
@@ -166,10 +180,9 @@ def main() -> None:
         install(cluster)
         image, rows = predictor_image(cluster), []
         for fault in FAULTS:
-            print(f"{fault.name}: {rounds} rounds of both sides", file=sys.stderr, flush=True)
-            pairs = [compare(cluster, fault, image) for _ in range(rounds)]
-            rows.append(row(fault, "Turnout", [ours for ours, _ in pairs]))
-            rows.append(row(fault, "canaryTrafficPercent", [theirs for _, theirs in pairs]))
+            print(f"{fault.name}: {rounds} rounds of every side", file=sys.stderr, flush=True)
+            seen = [compare(cluster, fault, image) for _ in range(rounds)]
+            rows += [row(fault, side, [losses[side] for losses in seen]) for side in seen[0]]
         publish("breakage", rows, rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds)
 
 
