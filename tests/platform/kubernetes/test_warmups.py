@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -64,4 +65,26 @@ async def test_a_warm_up_of_what_is_gone_is_given_up() -> None:
     assert not warmups.results
     await asyncio.sleep(0.01)
     assert not warmups._running
+    await warmups.close()
+
+
+async def test_a_warm_up_that_breaks_off_is_begun_again_but_not_as_fast_as_it_can(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RecursionError("a bug of ours")
+
+    monkeypatch.setattr("turnout.platform.probing.probe", broken)
+    monkeypatch.setattr("turnout.platform.kubernetes.warmups.PAUSE_AFTER_FAULT", 0.05)
+    told: list[ModelKey] = []
+
+    def pass_over(key: ModelKey) -> None:
+        told.append(key)
+        warmups.begin(key, a_request(), "http://nobody")
+
+    warmups = Warmups(pass_over)
+    pass_over(KEY)
+    await asyncio.sleep(0.18)
+    assert 3 <= len(told) <= 5
+    assert "broke off" in caplog.text
     await warmups.close()

@@ -10,6 +10,7 @@ from turnout.platform import probing
 from turnout.rollout.plan import ProbeRequest
 from turnout.rollout.snapshot import ModelKey, Probe
 
+PAUSE_AFTER_FAULT = 2.0  # seconds; the same answer would break it off again
 REQUEST_TIMEOUT = 60.0  # seconds; of one request, the whole warm-up has its own
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Warmups:
         del self._running[uid]
         if not task.cancelled() and (fault := task.exception()):
             log.error("%s: the %s broke off", key, task.get_name(), exc_info=fault)
-            self._dirty(key)
+            asyncio.get_running_loop().call_later(PAUSE_AFTER_FAULT, self._dirty, key)
 
     def of(self, uids: set[str]) -> Mapping[str, Probe]:
         return {uid: probe for uid, probe in self.results.items() if uid in uids}
