@@ -1,8 +1,10 @@
 """Break a canary at 30 % in four ways, under Turnout and under `canaryTrafficPercent`.
 
 KServe's side gets all the help there is: a script sets the percent to 0 after exactly as long as Turnout took to act
-on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone. Counted from the break: requests that failed or were given up by their caller, and the seconds
-until the last such request was sent. Needs root and `make cluster`'s parts; `make bench-breakage`.
+on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone.
+
+Counted from the break: requests that failed or were given up by their caller, and the seconds until the last such
+request was sent. Needs root and what `make cluster` needs; `make bench-breakage`.
 """
 
 from __future__ import annotations
