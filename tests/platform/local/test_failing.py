@@ -226,6 +226,22 @@ async def test_a_retired_deployment_is_leaving_until_its_pods_are_gone(world: Wo
     assert start_of(pid) == ""
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.5], ids=["just told to go", "draining"])
+async def test_an_engine_that_ends_while_a_version_is_retired_leaves_no_process(world: World, seconds: float) -> None:
+    revision = await world.deploy(1, settings={"seconds": 30})
+    await world.split((1, 100))
+    pid = revision.replicas[0].pid
+    asking = asyncio.create_task(world.ask())
+    await asyncio.sleep(0.3)
+    await world.engine.retire(KEY, Retire(revision.seen(), "test"))
+    await asyncio.sleep(seconds)
+    await world.engine.__aexit__(None, None, None)
+    assert pid is not None
+    assert start_of(pid) == ""
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_broken_record_is_forgotten_not_guessed(start: Start, tmp_path: Path) -> None:
     state = tmp_path / "state" / "state"
     state.mkdir(parents=True)

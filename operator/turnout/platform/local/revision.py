@@ -100,11 +100,9 @@ class LocalRevision:
         self._in_background(self._end(replica), f"end-{replica.name}")
 
     async def _end(self, replica: Replica) -> None:
-        try:
-            await replica.leave(DRAINED)
-        finally:
-            self.replicas.remove(replica)
-            self._changed()
+        await replica.leave(DRAINED)
+        self.replicas.remove(replica)  # not if this is cut short: whoever ends the rest ends this one too
+        self._changed()
 
     def free_callers(self) -> None:
         """End the processes that hang: whoever waits in one is answered elsewhere. Only for what has lost its share."""
