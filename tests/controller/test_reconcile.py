@@ -3,6 +3,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -155,7 +156,7 @@ async def test_a_write_that_fails_again_and_again_puts_off_no_timer_of_the_plan(
 
     world = a_world(decide, Engine(faults={"scale": [fault] * 20}))
     await world.passes(20)
-    waits = [later - sooner for sooner, later in zip(world.times, world.times[1:], strict=False)]
+    waits = [later - sooner for sooner, later in pairwise(world.times)]
     assert max(waits) <= 3
 
 

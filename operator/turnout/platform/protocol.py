@@ -13,15 +13,15 @@ from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, Route
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 
-class Conflict(Exception):
+class Conflict(Exception):  # noqa: N818 – what the world said, not a bug of ours
     """The object was changed since it was observed: look again, then decide again."""
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818 – what the world said, not a bug of ours
     """The engine's world did not answer (outage, timeout, 5xx, webhook gone): try again, with back-off, for ever."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 – what the world said, not a bug of ours
     """A write was refused for good (admission, rights, validation); carries a sentence for the status."""
 
 
