@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -271,7 +272,7 @@ def test_what_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
     paths = [tmp_path / "missing.yaml", tmp_path / "latin.yaml", tmp_path / "empty"]
     said: list[Any] = [(problem.origin.file.name, problem.sentence) for problem in load(paths).problems]
     assert said[0] == ("missing.yaml", "no such file or folder")
-    assert said[1][1].startswith("cannot be read: 'utf-8'")
+    assert said[1][1].startswith("is not UTF-8 from byte 3 on")
     assert said[2] == ("empty", "no file of this folder ends in .yaml, .yml, .json")
 
 
@@ -318,3 +319,17 @@ def test_where_the_schema_says_nothing_pydantic_speaks() -> None:
 )
 def test_what_is_missing_its_quotes_is_told_so(predictor: str, sentence: str) -> None:
     assert told(HEAD.replace("runtime: sklearn", f"runtime: sklearn\n    {predictor}")) == [sentence]
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory() -> None:
+    letters = "abcdefghij"
+    rows = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    rows += [f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in pairwise(letters)]
+    (problem,) = told("\n".join(rows))
+    assert problem.endswith("a document has at most 20,000 fields")
+
+
+def test_what_is_nested_too_deep_is_a_sentence() -> None:
+    assert told("a: " + "[" * 5000 + "]" * 5000) == [
+        "a.yaml:1: lists or objects stand in each other too deep to be read"
+    ]

@@ -117,6 +117,13 @@ def test_lint_names_file_line_and_field(turnout: Turnout, tmp_path: Path) -> Non
     assert "missing.yaml:1: no such file" in err
 
 
+def test_lint_names_what_is_not_served_yet(turnout: Turnout, tmp_path: Path) -> None:
+    (tmp_path / "early.yaml").write_text(GOOD.replace("runtime: sklearn", "runtime: torch"))
+    code, out, err = turnout("lint", "early.yaml")
+    assert (code, out) == (1, "")
+    assert err.startswith('early.yaml:1: spec.predictor.runtime: "torch" is not served by this release: ')
+
+
 GOOD = """\
 apiVersion: turnout.dev/v1alpha1
 kind: ModelVersion

@@ -13,6 +13,8 @@ from pydantic import JsonValue
 
 FieldPath = tuple[str | int, ...]
 
+MOST_FIELDS = 20_000  # aliases of aliases make millions of fields out of ten lines
+
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
@@ -55,6 +57,8 @@ def documents(text: str) -> Iterator[Document]:
         raise DocumentError(mark.line + 1 if mark else 1, f"this is no YAML: {said}") from fault
     except yaml.YAMLError as fault:
         raise DocumentError(1, f"this is no YAML: {' '.join(str(fault).split())}") from fault
+    except RecursionError:
+        raise DocumentError(1, "lists or objects stand in each other too deep to be read") from None
 
 
 def _value(
@@ -67,6 +71,8 @@ def _value(
     if node in above:
         raise DocumentError(node.start_mark.line + 1, "an alias points to what it is part of")
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > MOST_FIELDS:
+        raise DocumentError(node.start_mark.line + 1, f"a document has at most {MOST_FIELDS:,} fields")
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, node, path, lines, (*above, node))
     if isinstance(node, yaml.SequenceNode):

@@ -83,8 +83,10 @@ class _Reading:
     def read(self, file: Path) -> None:
         try:
             text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as fault:
-            self.complain(file, 1, "", f"cannot be read: {fault}")
+        except UnicodeDecodeError as fault:
+            self.complain(file, 1, "", f"is not UTF-8 from byte {fault.start} on: save it as UTF-8")
+        except OSError as fault:
+            self.complain(file, 1, "", f"cannot be read: {fault.strerror or fault}")
         else:
             self.read_text(text, file)
 

@@ -12,7 +12,8 @@ def add_parser(commands: Commands) -> None:
         commands,
         "lint",
         summary="check ModelVersion files",
-        text="Checks files, or the YAML files right inside folders, as the API server would.\n"
+        text="Checks files, or the YAML files right inside folders, as the API server would, and names\n"
+        "what this release does not serve yet.\n"
         "Problems go to stderr as file:line: field: sentence; the exit code is 1 if there is one.",
         examples="  turnout lint examples/digits\n  turnout lint signals-7.yaml signals-8.yaml\n",
     )
@@ -22,13 +23,20 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from turnout.api.loading import load
+    from turnout.api.served import unserved
 
     loaded = load(args.paths)
     for note in loaded.notes:
         print(note)
-    for problem in loaded.problems:
+    early = (
+        f"{loaded.origins[version.namespace, version.name]}: {found}"
+        for version in loaded.versions
+        for found in unserved(version.spec)
+    )
+    problems = (*map(str, loaded.problems), *early)
+    for problem in problems:
         print(problem, file=sys.stderr)
-    wrong = len(loaded.problems)
+    wrong = len(problems)
     if not wrong:
         print(f"{_count(len(loaded.versions), 'ModelVersion')}, nothing wrong")
     return 1 if wrong else 0
