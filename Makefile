@@ -32,7 +32,7 @@ generate: .venv/.dev ## write the CRD and the reference anew from the models
 lock: $(BIN)/uv ## resolve every dependency anew
 	locks/compile
 
-cluster: .venv/.dev ## build (once, 11 minutes) and start a real Kubernetes with KServe and Knative; needs root
+cluster: .venv/.dev ## compile (once, about a quarter of an hour) and start a real Kubernetes with KServe and Knative; needs root
 	$(BIN)/python tests/cluster/harness up
 
 cluster-shell: .venv/.dev ## a shell with kubectl, helm and the gateway's address
