@@ -75,7 +75,8 @@ class Artifact(Authored):
     uri: str = Field(
         min_length=1,
         max_length=1024,
-        description="uri is the place of the artifact; file names a path in the image, or on disk in the local engine.",
+        description="uri is the place of the artifact; file names a path in the image, or on disk in the local engine, "
+        "where file://models/7 is read from the folder of the YAML file.",
         examples=["pvc://models/signals/7"],
     )
     digest: Digest = Field(
