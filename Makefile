@@ -5,7 +5,7 @@ BIN = .venv/bin
 BENCH = QUICK=$(QUICK) JSON=$(JSON) $(BIN)/python -m
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test check lint format generate lock cluster cluster-shell cluster-down test-cluster clean
+.PHONY: help demo test check lint format generate lock cluster-build cluster cluster-shell cluster-down test-cluster clean
 
 help: ## print this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ generate: .venv/.dev ## write the CRD and the reference anew from the models
 
 lock: $(BIN)/uv ## resolve every dependency anew
 	locks/compile
+
+cluster-build: .venv/.dev ## compile what the cluster needs, and helm; once, then it is cached outside the clone
+	$(BIN)/python tests/cluster/harness build
 
 cluster: .venv/.dev ## compile (once, about a quarter of an hour) and start a real Kubernetes with KServe and Knative; needs root
 	$(BIN)/python tests/cluster/harness up
