@@ -104,3 +104,14 @@ async def test_overdue_tells_how_long_the_first_key_has_waited_for_a_worker() ->
     queue.add(TONE)  # waits for its own work to end, not for a worker
     await asyncio.sleep(50)
     assert queue.overdue == 0
+
+
+async def test_a_worker_that_is_ended_just_as_news_arrives_ends() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS, 600)
+    worker = asyncio.create_task(queue.take())
+    await asyncio.sleep(10)
+    queue.add(TONE)
+    worker.cancel()
+    await asyncio.wait([worker])
+    assert worker.cancelled()

@@ -45,7 +45,8 @@ class Queue:
         while (key := self._pop()) is None:
             self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._seconds_to_next())
+                async with asyncio.timeout(self._seconds_to_next()):  # wait_for loses cancellations before Python 3.12
+                    await self._news.wait()
         self._working.add(key)
         return key
 
