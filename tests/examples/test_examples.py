@@ -28,12 +28,11 @@ def test_the_digits_are_two_versions_of_one_model() -> None:
 
 
 @pytest.mark.slow
-def test_training_publishes_where_the_local_examples_look() -> None:
-    said = subprocess.run(
-        [sys.executable, str(EXAMPLES / "digits" / "train.py")], capture_output=True, text=True, check=True
-    )
+def test_training_publishes_where_the_local_examples_look(tmp_path: Path) -> None:
+    train = [sys.executable, str(EXAMPLES / "digits" / "train.py"), str(tmp_path)]
+    said = subprocess.run(train, capture_output=True, text=True, check=True)
     for version in load([EXAMPLES / "digits"]).versions:
         assert version.spec.predictor.artifact
-        uri = version.spec.predictor.artifact.uri
-        assert f"uri: {uri}\n" in said.stdout
-        assert Path(uri.removeprefix("file://"), "manifest.json").is_file()
+        artifact = tmp_path / version.spec.predictor.artifact.uri.removeprefix("file://")
+        assert f"uri: file://{artifact}\n" in said.stdout
+        assert (artifact / "manifest.json").is_file()
