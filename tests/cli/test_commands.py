@@ -57,6 +57,31 @@ def test_a_command_line_that_makes_no_sense_is_2(turnout: Turnout, wrong: tuple[
     assert "usage: turnout" in err
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--port=0", "argument --port: '0' must be a port, 1 to 65535"),
+        ("--port=65536", "argument --port: '65536' must be a port, 1 to 65535"),
+        ("--port=-1", "argument --port: '-1' must be a port, 1 to 65535"),
+        ("--port=http", "argument --port: 'http' must be a port, 1 to 65535"),
+        ("--namespace=Foo", "argument --namespace: 'Foo' must be a namespace's name: lower-case letters, digits"),
+        ("--namespace=a.b", "argument --namespace: 'a.b' must be a namespace's name: "),
+        ("--namespace=a-", "argument --namespace: 'a-' must be a namespace's name: "),
+        (f"--namespace={'a' * 64}", "must be a namespace's name: "),
+    ],
+)
+def test_an_option_of_up_that_cannot_be_is_refused(turnout: Turnout, option: str, said: str) -> None:
+    code, out, err = turnout("up", "models", option)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_the_outermost_options_of_up_can_be() -> None:
+    for port, namespace in ((1, "a"), (65535, "0" * 63)):
+        args = parser().parse_args(["up", "models", "--port", str(port), "--namespace", namespace])
+        assert (args.port, args.namespace) == (port, namespace)
+
+
 def test_heavy_modules_stay_out_of_the_help() -> None:
     """Counts modules, not milliseconds: what is not imported costs nothing on any machine."""
     probe = (

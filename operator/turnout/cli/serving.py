@@ -35,7 +35,8 @@ async def serve(settings: Settings, files: Sequence[Path], *, quiet: bool = Fals
                 raise UserError(engine.trouble.message)
             say(f"Serving at {engine.url} ; Ctrl-C ends it. Logs: {engine.folder.logs}")
             controller = Controller(engine, queue, decide)
-            await _until_first(controller.run(), _follow(engine, files, screen), _draw(engine, screen), stopped.wait())
+            following, drawing = _follow(engine, files, screen), _draw(engine, screen)
+            await _until_first(controller.run(), following, drawing, _complain(engine, screen), stopped.wait())
             screen.show("")
 
 
@@ -67,6 +68,17 @@ async def _draw(engine: LocalEngine, screen: Screen) -> None:
     colour, glyphs = has_colour(screen.stream), glyphs_for(screen.stream)
     while True:
         screen.show(render_text(tree(engine), width=screen.width, colour=colour, glyphs=glyphs))
+        await asyncio.sleep(FRAME)
+
+
+async def _complain(engine: LocalEngine, screen: Screen) -> None:
+    """Tell once of each trouble with the folder; models are served on meanwhile."""
+    told: set[str] = set()
+    while True:
+        trouble = engine.folder.trouble
+        if trouble and trouble not in told:
+            told.add(trouble)
+            screen.say(f"turnout: {trouble}")
         await asyncio.sleep(FRAME)
 
 

@@ -20,9 +20,9 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "up", summary="run ModelVersion files on this machine", text=TEXT, examples=EXAMPLES)
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="a YAML file, or a folder of them")
-    add("--port", type=int, default=8080, help="where models answer; default 8080")
+    add("--port", type=_port, default=8080, help="where models answer; default 8080")
     add("--state", type=Path, default=Path(".turnout"), metavar="DIR", help="what it remembers; default .turnout")
-    add("--namespace", default="default", help="of versions that name none; default: default")
+    add("--namespace", type=_namespace, default="default", help="of versions that name none; default: default")
     add("--idle", type=_duration, default="30s", metavar="TIME", help=IDLE)
     add("--quiet", action="store_true", help="print problems only")
     add("--plain", action="store_true", help="lines instead of the live tree")
@@ -42,6 +42,21 @@ def _duration(text: str) -> timedelta:
     return Duration(text).delta
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a port, 1 to 65535")
+    return int(text)
+
+
+def _namespace(text: str) -> str:
+    import re
+
+    if not re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text):
+        rule = "lower-case letters, digits and dashes, at most 63, a letter or digit at both ends"
+        raise argparse.ArgumentTypeError(f"{text!r} must be a namespace's name: {rule}")
+    return text
+
+
 def run(args: argparse.Namespace) -> int:
     """Run until a signal."""
     import asyncio
@@ -50,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
         from turnout.cli.serving import serve
     except ModuleNotFoundError as missing:
         raise UserError(f"the local engine needs the package {missing.name}: pip install 'turnout[local]'") from None
-    from turnout.platform.local import HeldError, Settings
+    from turnout.platform.local import FolderError, Settings
 
     settings = Settings(folder=args.state, port=args.port, namespace=args.namespace, idle_window=args.idle)
     try:
         asyncio.run(serve(settings, args.files, quiet=args.quiet, plain=args.plain))
-    except HeldError as fault:
+    except FolderError as fault:
         raise UserError(str(fault)) from None
     return 0

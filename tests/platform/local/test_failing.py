@@ -200,6 +200,36 @@ async def test_an_engine_that_ends_leaves_no_process_and_frees_its_folder(start:
     assert [version.name for version in again.engine.versions] == ["tiny-1"]
 
 
+async def test_a_disk_that_is_full_is_trouble_while_serving_goes_on_and_the_engine_ends_in_order(world: World) -> None:
+    revision = await world.deploy(1)
+    await world.split((1, 100))
+    assert (await world.ask()).version == "1"
+    folder = world.engine.folder
+    drafts = [
+        file.with_name(f".{file.name}.draft") for where in (folder.state, folder.run) for file in where.glob("*.json")
+    ]
+    for draft in drafts:
+        draft.symlink_to("/dev/full")
+    revision.replicas[0].signal(signal.SIGKILL)
+    await world.until(lambda: "cannot be written: No space left on device; make room" in folder.trouble)
+    for draft in drafts:
+        draft.unlink()
+    assert (await world.ask_until(200)).version == "1"
+    await world.until(lambda: not folder.trouble)
+    for draft in drafts:
+        draft.symlink_to("/dev/full")
+    pids = [revision.replicas[0].pid, world.engine.machine.envoy.pid]
+    await world.engine.__aexit__(None, None, None)
+    assert [start_of(pid) for pid in pids if pid] == ["", ""]
+
+
+async def test_a_gateway_file_that_cannot_be_written_is_unavailable(world: World) -> None:
+    await world.deploy(1)
+    (world.engine.folder.run / ".routes.json.draft").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="cannot be written: No space left on device; make room"):
+        await world.split((1, 100))
+
+
 async def test_deploying_again_changes_nothing_and_another_spec_conflicts(world: World) -> None:
     revision = await world.deploy(1)
     version = revision.record.version

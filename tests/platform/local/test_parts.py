@@ -16,7 +16,7 @@ from turnout.gateway.reading import ShareCount, Stats
 from turnout.gateway.topology import Backend
 from turnout.platform.local.activator import Activator, AsleepError
 from turnout.platform.local.envoy import find_envoy
-from turnout.platform.local.folder import LOGS_KEPT, Folder, HeldError, write_atomically
+from turnout.platform.local.folder import LOGS_KEPT, Folder, FolderError, HeldError, write_atomically
 from turnout.platform.local.pods import arguments, artifact_uri, thread_plan
 from turnout.platform.local.ports import Nowhere, Ports, is_free, who_listens
 from turnout.platform.local.process import last_words, start_of
@@ -55,6 +55,43 @@ def test_a_holder_that_has_not_said_who_it_is_is_told_as_such(tmp_path: Path) ->
     with pytest.raises(HeldError, match="another process that has not said who it is"):
         Folder(tmp_path).hold()
     first.release()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("file", "{tmp}/file is no folder: give --state another place"),
+        ("file/below", "{tmp}/file/below is no folder: give --state another place"),
+        ("odd", "{tmp}/odd cannot be made: Invalid argument; give --state a folder that you may write"),
+        (
+            "/proc/none",
+            "/proc/none cannot be made: No such file or directory; give --state a folder that you may write",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "lock").symlink_to("/dev/full")  # opens, and cannot be written
+    with pytest.raises(FolderError) as refused:
+        Folder(tmp_path / place).hold()
+    assert str(refused.value) == said.format(tmp=tmp_path)
+
+
+def test_what_a_full_disk_has_no_room_for_is_trouble_and_is_written_with_the_next(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.hold()
+    draft = folder.state / ".versions.json.draft"
+    draft.symlink_to("/dev/full")
+    folder.write("versions", 1)
+    assert folder.trouble == (
+        f"{tmp_path} cannot be written: No space left on device; make room; until then nothing new is remembered"
+    )
+    assert folder.read("versions") is None
+    draft.unlink()
+    folder.write("events", 2)
+    assert (folder.trouble, folder.read("versions"), folder.read("events")) == ("", 1, 2)
+    folder.release()
 
 
 def test_equal_content_is_not_written_again(tmp_path: Path) -> None:

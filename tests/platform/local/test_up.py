@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,6 +239,32 @@ def test_no_such_file_is_told_and_waited_for(up: Up) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_a_state_folder_that_is_a_file_is_one_sentence(up: Up) -> None:
+    process = up.start("--state", "models/echo.py")
+    assert process.wait(20) == 1
+    assert up.said() == f"turnout: {up.folder}/models/echo.py is no folder: give --state another place\n"
+
+
+def test_a_state_folder_that_is_removed_is_told_once_and_the_end_is_in_order(up: Up) -> None:
+    up.write(1)
+    process = up.start("--plain")
+    up.until(lambda: up.ask() == "1")
+    children = up.children()
+    shutil.rmtree(up.folder / ".turnout")
+    up.write(2)
+    up.until(lambda: "cannot be written" in up.said())
+    assert up.ask() == "1"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    said = (
+        f"turnout: {up.folder}/.turnout cannot be written: No such file or directory; it was removed while it is in use"
+    )
+    assert up.said().count("cannot be written") == up.said().count(said) == 1
+    assert "Traceback" not in up.said()
+    assert "Unclosed" not in up.said()
+    assert not any(start_of(int(pid)) == start for pid, start in children.items())
 
 
 def test_a_length_of_time_that_is_none_is_refused(up: Up) -> None:

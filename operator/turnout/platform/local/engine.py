@@ -53,7 +53,7 @@ class LocalEngine:
         self._probing: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
-        """Raises `HeldError` where another engine holds the folder."""
+        """Raises `FolderError` where the folder cannot be written, `HeldError` where another engine holds it."""
         async with AsyncExitStack() as stack:
             self.folder.hold()
             stack.callback(self.folder.release)

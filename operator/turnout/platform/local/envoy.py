@@ -25,7 +25,7 @@ from turnout.gateway.clusters import Relay, endpoint_file, relays, render_cluste
 from turnout.gateway.reading import STATS_FILTER, Stats, read_splits, read_stats
 from turnout.gateway.routes import render_routes
 from turnout.gateway.topology import Resource, Topology
-from turnout.platform.local.folder import Folder, write_atomically
+from turnout.platform.local.folder import Folder, FolderError, write_atomically
 from turnout.platform.local.ports import LOOPBACK, is_free, who_listens
 from turnout.platform.local.process import Child, Ledger, last_words, spawn
 from turnout.rollout.snapshot import ModelKey, Problem, Split
@@ -68,7 +68,11 @@ class Envoy:
         self._admin: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._write_all()
+        try:
+            self._write_all()
+        except OSError as fault:
+            self._folder.note(fault)
+            raise FolderError(self._folder.trouble) from fault
         self._admin = aiohttp.ClientSession(
             base_url="http://envoy",
             connector=aiohttp.UnixConnector(path=str(self._socket)),
@@ -102,6 +106,13 @@ class Envoy:
 
     async def take(self, topology: Topology) -> None:
         """Have Envoy serve `topology`. Returns when it does; `NotTakenError` if it does not within seconds."""
+        try:
+            await self._take(topology)
+        except OSError as fault:
+            self._folder.note(fault)
+            raise NotTakenError(self._folder.trouble) from fault
+
+    async def _take(self, topology: Topology) -> None:
         async with self._writing:
             self._topology = topology
             self._write_endpoints()
@@ -205,7 +216,7 @@ class Envoy:
             began = asyncio.get_running_loop().time()
             try:
                 await self._run_once(up)
-            except NotTakenError as fault:
+            except (NotTakenError, OSError) as fault:
                 self._has_trouble(self.trouble or Problem(Reason.EnvoyMissing, str(fault)))
             finally:
                 up.set()
@@ -245,8 +256,8 @@ class Envoy:
         self.starts += 1
         cores = min(2, os.cpu_count() or 1)
         argv = (str(binary), "-c", str(self._file("envoy")), "--concurrency", str(cores), "-l", "warning")
-        log = self._folder.fresh_log("envoy")
         try:
+            log = self._folder.fresh_log("envoy")
             return await spawn(
                 [*argv, "--disable-hot-restart"], env=os.environ, cwd=self._folder.run, log=log, ledger=self._ledger
             )
@@ -303,5 +314,5 @@ def _socket_path(folder: Folder) -> Path:
     private = Path(tempfile.gettempdir()) / f"turnout-{os.getuid()}-{name}"
     private.mkdir(mode=0o700, exist_ok=True)
     if private.stat().st_uid != os.getuid() or private.is_symlink():
-        raise PermissionError(f"{private} belongs to somebody else; give --state a shorter path")
+        raise FolderError(f"{private} belongs to somebody else; give --state a shorter path")
     return private / "envoy.sock"

@@ -6,37 +6,65 @@
 `.turnout/run/`       what is only of use while the engine runs: Envoy's files and socket, last words
 """
 
+import errno
 import fcntl
 import json
 import os
 import shlex
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 LOGS_KEPT = 5
+WAYS_OUT = {
+    errno.ENOSPC: "make room; until then nothing new is remembered",
+    errno.EDQUOT: "make room; until then nothing new is remembered",
+    errno.ENOENT: "it was removed while it is in use: stop turnout up and start it again",
+}
 
 
-class HeldError(Exception):
+class FolderError(Exception):
+    """The folder cannot be used; says which, why and what to do."""
+
+
+class HeldError(FolderError):
     """Another process holds the folder; says who, since when and what to do."""
 
 
 class Folder:
-    """One engine's folder. Nothing is written before `hold`."""
+    """One engine's folder. Nothing is written before `hold`.
+
+    `trouble` says why the last fact could not be written; empty once one could. Serving goes on meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.state = self.path / "state"
         self.logs = self.path / "logs"
         self.run = self.path / "run"
+        self.trouble = ""
         self._lock: IO[str] | None = None
+        self._unwritten: dict[str, str] = {}
 
     def hold(self) -> None:
-        """Take the folder, or raise `HeldError`. The lock is not inherited by child processes."""
-        for folder in (self.path, self.state, self.logs, self.run):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Take the folder, or raise `FolderError`. The lock is not inherited by child processes."""
+        try:
+            for folder in (self.path, self.state, self.logs, self.run):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
+        except (FileExistsError, NotADirectoryError) as fault:
+            raise FolderError(f"{fault.filename} is no folder: give --state another place") from fault
+        except OSError as fault:
+            if self._lock is not None:
+                with suppress(OSError):  # it would write again what it could not write
+                    self._lock.close()
+            sentence = f"{self.path} cannot be made: {fault.strerror}; give --state a folder that you may write"
+            raise FolderError(sentence) from fault
+
+    def _hold(self) -> None:
         lock = (self.path / "lock").open("a+", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,11 +73,11 @@ class Folder:
             sentence = self._held_by(lock.read())
             lock.close()
             raise HeldError(sentence) from None
+        self._lock = lock
         holder = {"pid": os.getpid(), "command": shlex.join(sys.argv), "since": _now()}
         lock.truncate(0)
         lock.write(json.dumps(holder))
         lock.flush()
-        self._lock = lock
 
     def release(self) -> None:
         if self._lock is not None:
@@ -67,8 +95,23 @@ class Folder:
         return f"{self.path} is held by {who}: {way_out}"
 
     def write(self, name: str, value: object) -> None:
-        """Replace `state/<name>.json` in one step; equal content is not written."""
-        write_atomically(self.state / f"{name}.json", json.dumps(value, indent=1, sort_keys=True))
+        """Replace `state/<name>.json` in one step; equal content is not written.
+
+        What cannot be written is `trouble`, and is tried again with whatever is written next.
+        """
+        self._unwritten[name] = json.dumps(value, indent=1, sort_keys=True)
+        try:
+            for late in tuple(self._unwritten):
+                if write_atomically(self.state / f"{late}.json", self._unwritten[late]):
+                    self.trouble = ""
+                del self._unwritten[late]
+        except OSError as fault:
+            self.note(fault)
+
+    def note(self, fault: OSError) -> None:
+        """Remember why the folder could not be written."""
+        way_out = WAYS_OUT.get(fault.errno or 0, "let its owner write there")
+        self.trouble = f"{self.path} cannot be written: {fault.strerror or fault}; {way_out}"
 
     def read(self, name: str) -> object:
         """`state/<name>.json`; None where it is missing or was never whole."""
@@ -77,10 +120,13 @@ class Folder:
         except (OSError, ValueError):
             return None
 
+    def log_of(self, process: str) -> Path:
+        return self.logs / f"{process}.log"
+
     def fresh_log(self, process: str) -> Path:
         """The log file of a process that is about to start; the former ones move up by one."""
         logs = [
-            self.logs / f"{process}.log",
+            self.log_of(process),
             *(self.logs / f"{process}.log.{n}" for n in range(1, LOGS_KEPT + 1)),
         ]
         for newer, older in reversed(list(pairwise(logs))):

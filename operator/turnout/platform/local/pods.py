@@ -146,10 +146,11 @@ class Replica:
     async def _run_once(self) -> tuple[int, Path]:
         """One life of the process; its exit code and log."""
         self.starts += 1
-        log = self._around.folder.fresh_log(self.name)
-        self._last_words_file.unlink(missing_ok=True)
+        log = self._around.folder.log_of(self.name)
         self.port = self._around.ports.free()
         try:
+            self._around.folder.fresh_log(self.name)
+            self._last_words_file.unlink(missing_ok=True)
             self._child = await spawn(
                 [*self._around.command, *arguments(self._version, self.port, self._cwd)],
                 env=self._environment(),
@@ -158,7 +159,8 @@ class Replica:
                 ledger=self._around.ledger,
             )
         except OSError as fault:
-            log.write_text(f"cannot start {self._around.command[0]} in {self._cwd}: {fault}\n", "utf-8")
+            with suppress(OSError):  # a full disk has no room for that either
+                log.write_text(f"cannot start {self._around.command[0]} in {self._cwd}: {fault}\n", "utf-8")
             return 127, log
         watch = asyncio.create_task(self._watch_readiness())
         try:
