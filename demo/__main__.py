@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from demo.callers import PATIENCE_WITH_SLEEPERS, Callers, Tally
@@ -16,11 +16,11 @@ from demo.engine import Engine, EngineError, free_port
 from demo.recorder import Recorder
 from demo.report import results, story, summary
 from demo.story import FAST, JOURNAL, NIGHT, Measured, Pace, Stage, StoryError, play
-from demo.teller import Teller, shown
+from demo.teller import WIDEST, Teller, shown
 from demo.train import Trained, train
 from turnout.cli.worlds import holder
 from turnout.view.html import render_page
-from turnout.view.live import Screen
+from turnout.view.live import Screen, terminal_size
 
 FOLDER = Path(".demo")
 
@@ -60,8 +60,12 @@ def clear(folder: Path) -> Path:
         raise EngineError(f"process {engine.pid} is at work in {folder}/state: stop it, or use --folder")
     for name in ("models", "state", "versions"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / JOURNAL).unlink(missing_ok=True)
-    (folder / "versions").mkdir(parents=True)
+    with suppress(OSError):
+        (folder / JOURNAL).unlink()
+    try:
+        (folder / "versions").mkdir(parents=True)
+    except OSError as fault:
+        raise EngineError(f"{folder} cannot be made: {fault.strerror}; give --folder another place") from fault
     return folder.absolute()
 
 
@@ -115,7 +119,8 @@ def finish(
     page.write_text(render_page(story(recorder, found, tallies)), "utf-8")
     if json_file:
         json_file.write_text(json.dumps(found.as_json(), indent=1), "utf-8")
-    print(f"\n{summary(found, shown(folder))}")
+    width = min(terminal_size()[0], WIDEST)
+    print(f"\n{summary(found, shown(folder), width)}")
     broken = list(found.broken_promises())
     for sentence in broken:
         print(f"demo: {sentence}", file=sys.stderr)

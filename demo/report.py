@@ -10,6 +10,7 @@ from pathlib import Path
 from demo.callers import Tally
 from demo.recorder import Recorder
 from demo.story import NIGHT, Measured
+from demo.teller import wrapped
 from turnout import __version__
 from turnout.view.story import Closeup, Fact, MarkKind, ModelStory, Outcome, Sample, Story
 from turnout.view.tree import ModelView, VersionView
@@ -49,9 +50,9 @@ class Results:
     def broken_promises(self) -> Iterator[str]:
         """Each sentence is something that must not be true."""
         if self.failed:
-            yield f"{self.failed} requests failed at their caller: {'; '.join(self.failures)}"
+            yield f"{counted(self.failed, 'request')} failed at their caller: {'; '.join(self.failures)}"
         if self.answered.get(4):
-            yield f"version 4, which cannot load, answered {self.answered[4]} requests"
+            yield f"version 4, which cannot load, answered {counted(self.answered[4], 'request')}"
         if self.crash_to_out_seconds is None:
             yield "version 3 was never taken out of the traffic"
         elif self.crash_to_out_seconds > OUT_WITHIN_SECONDS:
@@ -137,7 +138,8 @@ def _facts(found: Results) -> Iterator[Fact]:
         quick = found.crash_to_out_seconds <= OUT_WITHIN_SECONDS
         label = "from the crash of version 3 until it was out of the traffic"
         yield Fact(f"{found.crash_to_out_seconds:.2f} s", label, good=quick)
-    yield Fact(f"{found.repeated_on_stable:,}", "requests that version 3 failed, repeated on version 2")
+    label = f"{'request' if found.repeated_on_stable == 1 else 'requests'} that version 3 failed, repeated on version 2"
+    yield Fact(f"{found.repeated_on_stable:,}", label)
     yield Fact(f"{found.wake_seconds:.1f} s", f"waited the caller who woke {NIGHT}")
 
 
@@ -169,23 +171,45 @@ def _outcome(model: ModelView, version: VersionView, samples: tuple[Sample, ...]
     )
 
 
-def summary(found: Results, folder: Path) -> str:
-    """What a person should take along, and what to try next."""
+def summary(found: Results, folder: Path, width: int = 80) -> str:
+    """What a person should take along, and what to try next, in lines of at most `width` where words allow."""
+    lines = [line for part in _taken_along(found) for line in wrapped(part, width, 13) or [""]]
+    return "\n".join((*lines, "", "Try next:", *_tries(folder, width)))
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _taken_along(found: Results) -> Iterator[str]:
     right = {version: f"{share:.1%}" for version, share in found.accuracy.items()}
-    lines = [
-        f"In {found.seconds:.0f} s, {found.requests:,} requests, {found.failed:,} failed at their caller.",
+    were = "was" if found.repeated_on_stable == 1 else "were"
+    yield f"In {found.seconds:.0f} s, {counted(found.requests, 'request')}, {found.failed:,} failed at their caller."
+    yield (
         f"  version 2  promoted {found.promoted_seconds} s after it was applied; right answers "
-        f"{right.get(1, '–')} before, {right.get(2, '–')} after",
+        f"{right.get(1, '–')} before, {right.get(2, '–')} after"
+    )
+    yield (
         f"  version 3  out of the traffic {found.crash_to_out_seconds} s after its crash; the "
-        f"{found.repeated_on_stable} requests it failed were repeated on version 2",
-        f"  version 4  could not load and answered {found.answered.get(4, 0)} requests",
-        f"  {NIGHT}  slept; the caller who woke it waited {found.wake_seconds} s",
-        "",
-        f"The whole story as a page: {found.page}",
-        "",
-        "Try next:",
-        f"  .venv/bin/turnout status --state {folder}/state                    what was left",
-        f"  .venv/bin/turnout up {folder}/versions --state {folder}/state      go on where it ended, edit a file",
-        "  less docs/getting-started.md                                the first ten minutes",
-    ]
-    return "\n".join(lines)
+        f"{counted(found.repeated_on_stable, 'request')} it failed {were} repeated on version 2"
+    )
+    yield f"  version 4  could not load and answered {counted(found.answered.get(4, 0), 'request')}"
+    yield f"  {NIGHT}  slept; the caller who woke it waited {found.wake_seconds} s"
+    yield ""
+    yield f"The whole story as a page: {found.page}"
+
+
+def _tries(folder: Path, width: int) -> Iterator[str]:
+    """Each command below what it is for; one that is too long goes on in further lines, as a shell reads it."""
+    tries = (
+        ("what was left", (".venv/bin/turnout status", f"--state {folder}/state")),
+        (
+            "go on where it ended; edit a file",
+            (".venv/bin/turnout up", f"{folder}/versions", f"--state {folder}/state"),
+        ),
+        ("the first ten minutes", ("less docs/getting-started.md",)),
+    )
+    for why, parts in tries:
+        line = f"    {' '.join(parts)}"
+        yield f"  # {why}"
+        yield line if len(line) <= width else "    " + " \\\n      ".join(parts)
