@@ -17,7 +17,7 @@ from turnout.gateway.topology import Backend
 from turnout.platform.local.activator import Activator, AsleepError
 from turnout.platform.local.envoy import find_envoy
 from turnout.platform.local.folder import LOGS_KEPT, Folder, FolderError, HeldError, write_atomically
-from turnout.platform.local.pods import arguments, artifact_uri, thread_plan
+from turnout.platform.local.pods import arguments, artifact_uri, module_path, thread_plan
 from turnout.platform.local.ports import Nowhere, Ports, is_free, who_listens
 from turnout.platform.local.process import last_words, start_of
 from turnout.platform.local.traffic import Counting, LocalTraffic, VersionTraffic, asked
@@ -35,6 +35,21 @@ from turnout.platform.local.traffic import Counting, LocalTraffic, VersionTraffi
 )
 def test_a_file_uri_that_begins_with_no_slash_is_read_from_the_version_s_own_folder(written: str, given: str) -> None:
     assert artifact_uri(Artifact(uri=written), Path("/home/me/my files")) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("lib", "{cwd}/lib"), (".:/opt/lib", "{cwd}:/opt/lib"), (":../lib", "{cwd}:{up}/lib"), ("", None), (None, None)],
+)
+def test_a_relative_python_path_is_meant_from_where_the_engine_was_started(
+    given: str | None, meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if given is not None:
+        monkeypatch.setenv("PYTHONPATH", given)
+    path = module_path().get("PYTHONPATH")
+    assert path == (meant and meant.format(cwd=tmp_path, up=tmp_path.parent))
 
 
 def test_a_folder_is_held_by_one_and_says_by_whom(tmp_path: Path) -> None:

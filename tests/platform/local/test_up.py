@@ -241,6 +241,18 @@ def test_no_such_file_is_told_and_waited_for(up: Up) -> None:
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize("path", ["lib", None], ids=["on a relative PYTHONPATH", "beside the file"])
+def test_the_module_of_an_entrypoint_is_found(up: Up, path: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    up.write(1)
+    if path:
+        monkeypatch.setenv("PYTHONPATH", path)
+        (up.folder / path).mkdir()
+        (up.folder / "models" / "echo.py").replace(up.folder / path / "echo.py")
+    up.start("--plain")
+    up.until(lambda: " Promoted " in up.said())
+    assert up.ask() == "1"
+
+
 def test_a_state_folder_that_is_a_file_is_one_sentence(up: Up) -> None:
     process = up.start("--state", "models/echo.py")
     assert process.wait(20) == 1

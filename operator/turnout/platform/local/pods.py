@@ -201,7 +201,7 @@ class Replica:
             "TURNOUT_TERMINATION_LOG": str(self._last_words_file),
             "PYTHONUNBUFFERED": "1",
         }
-        return dict(os.environ) | thread_plan() | dict(map(_assigned, spec.predictor.env)) | ours
+        return dict(os.environ) | thread_plan() | module_path() | dict(map(_assigned, spec.predictor.env)) | ours
 
     async def _watch_readiness(self) -> None:
         while True:
@@ -266,6 +266,12 @@ def thread_plan() -> dict[str, str]:
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {name: os.environ.get(name, threads) for name in pools}
+
+
+def module_path() -> dict[str, str]:
+    """PYTHONPATH as it was meant where the engine was started: its processes run in other folders."""
+    path = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))} if path else {}
 
 
 def _assigned(variable: EnvVar) -> tuple[str, str]:
