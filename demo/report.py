@@ -16,6 +16,10 @@ from turnout.view.story import Closeup, Fact, MarkKind, ModelStory, Outcome, Sam
 from turnout.view.tree import ModelView, VersionView
 
 OUT_WITHIN_SECONDS = 1.0
+COUNTED_LATE = (
+    "Errors stand where they were counted, which is done twice a second: up to half a second after they happened, "
+    "so also after the version was out of the traffic."
+)
 NOTES = {
     ("digits", 1): "naive Bayes, trained on 120 images",
     ("digits", 2): "a support vector machine, trained on 898",
@@ -146,7 +150,8 @@ def _facts(found: Results) -> Iterator[Fact]:
 def _model(recorder: Recorder, model: ModelView, tally: Tally) -> ModelStory:
     samples = tuple(recorder.samples.get(model.model, ()))
     crashed = recorder.first(model.model, 3, MarkKind.CRASHED)
-    closeup = (Closeup("The moment at which version 3 breaks", crashed.at - 2.5, crashed.at + 2.5),) if crashed else ()
+    title = "The moment at which version 3 breaks"
+    closeup = (Closeup(title, crashed.at - 2.5, crashed.at + 2.5, COUNTED_LATE),) if crashed else ()
     return ModelStory(
         model=model.model,
         url=model.url,

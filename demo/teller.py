@@ -58,7 +58,6 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     return textwrap.wrap(
         text,
         width,
-        initial_indent=text[: len(text) - len(text.lstrip())],
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,

@@ -75,6 +75,7 @@ def test_a_path_is_never_broken() -> None:
 def test_the_summary_fits_and_its_commands_can_be_pasted(folder: str, width: int) -> None:
     text = summary(FOUND, Path(folder), width)
     assert max(map(len, text.splitlines())) <= width
+    assert "\n  version 4  could not load and answered 0 requests\n  digits-night  slept" in text
     commands = [line.strip() for line in text.replace(" \\\n", "").partition("Try next:")[2].splitlines()]
     up = next(line for line in commands if " up " in line)
     assert up.split() == [".venv/bin/turnout", "up", f"{folder}/versions", "--state", f"{folder}/state"]

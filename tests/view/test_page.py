@@ -37,7 +37,7 @@ MODEL = ModelStory(
         Outcome(1, "the first", State.Live, "Promoted", "stable", 100, 1400, 0, 0.98),
         Outcome(2, "shaky", State.RolledBack, "Crashed", "</script><b>exit code 70", 10, 45, 5),
     ),
-    closeups=(Closeup("The crash", 18.0, 22.0),),
+    closeups=(Closeup("The crash", 18.0, 22.0, "Errors stand <late>."),),
 )
 STORY = Story(
     title="A story",
@@ -175,3 +175,18 @@ def test_axes_end_at_a_round_number(value: float, ceiling: float) -> None:
 def test_rates_count_what_was_added_and_never_below_zero() -> None:
     assert MODEL.rate(lambda sample: sample.requests.get(1, 0), 10, 20) == 45
     assert MODEL.rate(lambda sample: sample.requests.get(1, 0), -5, 0) == 0
+
+
+def test_a_narrow_window_scrolls_a_chart_instead_of_shrinking_its_words() -> None:
+    page = render_page(STORY)
+    assert page.count('<div class="scroll"><svg ') == page.count("<svg ") == 2
+    assert re.search(r"^svg \{[^}]*min-width: 7\d\dpx", page, re.MULTILINE)
+    assert re.search(r"^\.scroll \{[^}]*overflow-x: auto", page, re.MULTILINE)
+
+
+def test_errors_are_said_to_stand_where_they_were_counted() -> None:
+    page = render_page(STORY)
+    assert page.count("errors per second, as counted") == 2
+    assert page.count('<p class="note">Errors stand &lt;late&gt;.</p>') == 1
+    silent = replace(STORY, models=(replace(MODEL, closeups=(Closeup("The crash", 18.0, 22.0),)),))
+    assert 'class="note"' not in render_page(silent)

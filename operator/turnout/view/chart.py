@@ -105,7 +105,7 @@ def draw(model: ModelStory, start: float, end: float, *, name: str) -> str:
             *_veil(model, span, shares),
             *_grid(rates, "answers per second", ""),
             *_rates(model, span, rates),
-            *_grid(errors, "errors per second", ""),
+            *_grid(errors, "errors per second, as counted", ""),
             *_errors(model, span, errors),
             *_time_axis(span, errors.y + ERRORS),
             *_pins(pins, shares.y, errors.y + ERRORS),

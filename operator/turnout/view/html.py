@@ -61,13 +61,19 @@ def _section(number: int, model: ModelStory, seconds: float) -> str:
     parts = [
         f'<div class="head"><h2>{escape(model.model)}</h2><code>{escape(model.url)}</code></div>',
         _legend(model),
-        chart.draw(model, 0, seconds, name=name),
+        _drawn(model, 0, seconds, name),
     ]
     for index, closeup in enumerate(model.closeups):
         parts.append(f"<h3>{escape(closeup.title)}</h3>")
-        parts.append(chart.draw(model, closeup.start, closeup.end, name=f"{name}-{index}"))
+        parts.append(f'<p class="note">{escape(closeup.note)}</p>' if closeup.note else "")
+        parts.append(_drawn(model, closeup.start, closeup.end, f"{name}-{index}"))
     parts += [_outcomes(model), _happenings(model)]
     return f"<section>{''.join(parts)}</section>"
+
+
+def _drawn(model: ModelStory, start: float, end: float, name: str) -> str:
+    """A chart that scrolls where the window is too narrow for its words."""
+    return f'<div class="scroll">{chart.draw(model, start, end, name=name)}</div>'
 
 
 def _legend(model: ModelStory) -> str:

@@ -65,11 +65,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Closeup:
-    """A stretch of time that deserves a chart of its own."""
+    """A stretch of time that deserves a chart of its own. `note`: how to read it."""
 
     title: str
     start: float
     end: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
