@@ -4,7 +4,8 @@ KServe's side gets all the help there is: a script sets the percent to 0 after e
 on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone.
 
 Counted from the break: requests that failed or were given up by their caller, and the seconds until the last such
-request was sent. Needs root and what `make cluster` needs; `make bench-breakage`.
+request was sent. Needs root and what `make cluster` needs; `make bench-breakage`. Arguments: names of faults, if not all
+of them.
 """
 
 from __future__ import annotations
@@ -140,8 +141,10 @@ def inference_service(image: str, number: int, percent: int | None = None) -> di
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": f"/v2/models/{MODEL}/ready"}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }  # fmt: skip
     predictor: dict[str, Any] = {"minReplicas": 1, "timeout": 10, "containers": [container]}
+    predictor["volumes"] = [{"name": "tmp", "emptyDir": {}}]  # where faulty.py remembers that it has to crash again
     if percent is not None:
         predictor["canaryTrafficPercent"] = percent
     return {
@@ -181,7 +184,7 @@ def main() -> None:
     with cluster_for("benchmark breakage") as cluster:
         install(cluster)
         image, rows = predictor_image(cluster), []
-        for fault in FAULTS:
+        for fault in [fault for fault in FAULTS if not sys.argv[1:] or fault.name in sys.argv[1:]]:
             print(f"{fault.name}: {rounds} rounds of every side", file=sys.stderr, flush=True)
             seen = [compare(cluster, fault, image) for _ in range(rounds)]
             rows += [row(fault, side, [losses[side] for losses in seen]) for side in seen[0]]

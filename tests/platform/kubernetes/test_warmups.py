@@ -8,9 +8,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.platform.kubernetes.conftest import KEY
+from turnout.platform import probing
 from turnout.platform.kubernetes.warmups import Warmups
 from turnout.rollout.plan import ProbeRequest
-from turnout.rollout.snapshot import ModelKey
+from turnout.rollout.snapshot import ModelKey, Probe
 
 METADATA = {"name": "signals", "inputs": [], "outputs": []}
 
@@ -87,4 +88,33 @@ async def test_a_warm_up_that_breaks_off_is_begun_again_but_not_as_fast_as_it_ca
     await asyncio.sleep(0.18)
     assert 3 <= len(told) <= 5
     assert "broke off" in caplog.text
+    await warmups.close()
+
+
+async def test_no_address_is_asked_for_before_it_stands_nor_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def probe(session: object, address: str, request: ProbeRequest, **_: object) -> Probe:
+        asked.append(address)
+        return Probe(request.revision_uid, done=True)
+
+    monkeypatch.setattr(probing, "probe", probe)
+    monkeypatch.setattr("turnout.platform.kubernetes.warmups.ADDRESS_PATIENCE", 0.05)
+    monkeypatch.setattr("turnout.platform.kubernetes.warmups.ADDRESS_LOOK", 0.01)
+    standing: list[bool] = []
+    told = Told()
+    warmups = Warmups(told)
+    warmups.begin(KEY, a_request(), "http://late", lambda: bool(standing))
+    await asyncio.sleep(0.02)
+    assert asked == []
+    standing.append(True)
+    await told.news.wait()
+    warmups.forget_all_but(set())
+    await asyncio.sleep(0)
+    told.news.clear()
+    warmups.begin(KEY, a_request(), "http://never", lambda: False)
+    await told.news.wait()
+    assert asked == ["http://late", "http://never"]
     await warmups.close()

@@ -80,7 +80,9 @@ class KubernetesPlatform:
 
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
         address = observation.version_url_pattern(key.namespace).format(name=request.version)
-        self._warmups.begin(key, request, address)
+        self._warmups.begin(
+            key, request, address, lambda: observation.has_address(self.feed.cache, key.namespace, request.version)
+        )
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         await self._writer.record(version, status)

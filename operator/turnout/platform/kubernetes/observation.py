@@ -179,3 +179,10 @@ def url_pattern(cache: Cache, key: ModelKey) -> str:
 def version_url_pattern(namespace: str) -> str:
     """A version's own address, inside the cluster."""
     return f"http://{{name}}-predictor.{namespace}.svc.cluster.local"
+
+
+def has_address(cache: Cache, namespace: str, version: str) -> bool:
+    """Whether KServe has said that the version's own route stands, and so its name in DNS."""
+    item = cache.inference_services.get(namespace, version)
+    told = item.status.condition("PredictorRouteReady") if item else None
+    return told is not None and told.status == "True"

@@ -11,6 +11,8 @@ from turnout.rollout.plan import ProbeRequest
 from turnout.rollout.snapshot import ModelKey, Probe
 
 PAUSE_AFTER_FAULT = 2.0  # seconds; the same answer would break it off again
+ADDRESS_PATIENCE = 3.0  # seconds; longer than any address took that came at all
+ADDRESS_LOOK = 0.1  # seconds
 REQUEST_TIMEOUT = 60.0  # seconds; of one request, the whole warm-up has its own
 
 log = logging.getLogger(__name__)
@@ -26,12 +28,14 @@ class Warmups:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
 
-    def begin(self, key: ModelKey, request: ProbeRequest, address: str) -> None:
-        """Begin, or go on with, the warm-up of a revision at its version's own address."""
+    def begin(
+        self, key: ModelKey, request: ProbeRequest, address: str, stands: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Begin, or go on with, the warm-up of a revision at its version's own address, once that stands."""
         uid = request.revision_uid
         if uid not in self._running:
             self.results[uid] = Probe(uid, done=False)
-            task = asyncio.create_task(self._run(key, request, address), name=f"warm-up of {request.revision}")
+            task = asyncio.create_task(self._run(key, request, address, stands), name=f"warm-up of {request.revision}")
             self._running[uid] = task
             task.add_done_callback(lambda task: self._ended(key, uid, task))
 
@@ -57,7 +61,8 @@ class Warmups:
         if self._session:
             await self._session.close()
 
-    async def _run(self, key: ModelKey, request: ProbeRequest, address: str) -> None:
+    async def _run(self, key: ModelKey, request: ProbeRequest, address: str, stands: Callable[[], bool]) -> None:
+        await _wait_for(stands)
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT))
         headers = {"Host": address.partition("://")[2]} if self._gateway else None
@@ -67,3 +72,10 @@ class Warmups:
             self._dirty(key)
 
         tell(await probing.probe(self._session, self._gateway or address, request, headers=headers, tell=tell))
+
+
+async def _wait_for(stands: Callable[[], bool]) -> None:
+    """DNS remembers for seconds that a name was missing: so do not ask for it too early, nor wait for ever."""
+    deadline = asyncio.get_running_loop().time() + ADDRESS_PATIENCE
+    while not stands() and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(ADDRESS_LOOK)
