@@ -17,7 +17,7 @@ from turnout.view.tree import ModelView, VersionView
 
 OUT_WITHIN_SECONDS = 1.0
 COUNTED_LATE = (
-    "Errors stand where they were counted, which is done twice a second: up to half a second after they happened, "
+    "Errors stand where they were counted, which is done twice a second: half a second or so after they happened, "
     "so also after the version was out of the traffic."
 )
 NOTES = {
