@@ -4,8 +4,7 @@ KServe's side gets all the help there is: a script sets the percent to 0 after e
 on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone.
 
 Counted from the break: requests that failed or were given up by their caller, and the seconds until the last such
-request was sent. Needs root and what `make cluster` needs; `make bench-breakage`. Arguments: names of faults, if not all
-of them.
+request was sent. Needs root and what `make cluster` needs. Arguments: names of faults, if not all of them.
 """
 
 from __future__ import annotations

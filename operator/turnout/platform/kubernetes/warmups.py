@@ -76,6 +76,7 @@ class Warmups:
 
 async def _wait_for(stands: Callable[[], bool]) -> None:
     """DNS remembers for seconds that a name was missing: so do not ask for it too early, nor wait for ever."""
-    deadline = asyncio.get_running_loop().time() + ADDRESS_PATIENCE
-    while not stands() and asyncio.get_running_loop().time() < deadline:
+    for _ in range(round(ADDRESS_PATIENCE / ADDRESS_LOOK)):
+        if stands():
+            return
         await asyncio.sleep(ADDRESS_LOOK)
