@@ -71,7 +71,7 @@ def test_a_path_is_never_broken() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100])
-@pytest.mark.parametrize("folder", [".demo", "/home/somebody/with/a/long/name/of/a/folder/in"])
+@pytest.mark.parametrize("folder", [".demo", "/home/me/with/a/long/name/of/a/folder/in"])
 def test_the_summary_fits_and_its_commands_can_be_pasted(folder: str, width: int) -> None:
     text = summary(FOUND, Path(folder), width)
     assert max(map(len, text.splitlines())) <= width
