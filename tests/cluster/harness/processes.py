@@ -19,12 +19,15 @@ from harness.shell import say
 # Programs the cluster runs for as long as it lives; kubectl and helm are not among them, people run those.
 DAEMONS = ("etcd", "kube-", "kubelet", "coredns", "containerd", "runc", "ctr")
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Never waited for, they outlive us; Python warns of one that is forgotten while it runs."""
+
 
 def start(layout: Layout, name: str, *command: str | Path) -> None:
     """A daemon in a session of its own, which outlives the harness; it writes to logs/NAME.log."""
     layout.logs.mkdir(parents=True, exist_ok=True)
     with (layout.logs / f"{name}.log").open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -32,6 +35,7 @@ def start(layout: Layout, name: str, *command: str | Path) -> None:
             cwd="/",  # a clone that is deleted later must not pull the ground from under it
             start_new_session=True,
         )
+    _STARTED.append(process)
 
 
 def ours(layout: Layout) -> dict[int, str]:

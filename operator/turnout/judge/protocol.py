@@ -1,0 +1,104 @@
+"""What the rollout engine asks a judge, and what it is told: the seam between steps and statistics.
+
+The engine knows outcomes and policies; it never looks into the counters or the memory. The judge knows no states,
+no policies' effects and no clock: times come with the question.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from turnout.api.analysis import Analysis
+from turnout.api.judgement import AnalysisStatus
+from turnout.api.reasons import Reason
+from turnout.api.rollout import AnalysisStep
+
+
+@dataclass(frozen=True, slots=True)
+class PodCounters:
+    """One pod's own counters as read, cumulative since `started_at`; another start is another pod.
+
+    `requests`, `errors`: ended requests that may be evidence (warm starts, first attempts), and those that count
+    against the version. `latency`: successful requests by bucket, not cumulated, along `Poll.edges`; one bucket more
+    than edges. `outputs`: per output the counts of its bins.
+    """
+
+    pod: str
+    started_at: datetime
+    requests: int
+    errors: int
+    latency: tuple[int, ...] = ()
+    outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Both sides, read for one moment of the interval's grid. `trouble`: why there are no numbers, for a person.
+
+    `edges`: the upper bounds of the latency buckets in seconds. `custom`: the values of the custom queries by name.
+    `weight`: the candidate's share when it was read, in percent; `weight_since`: since when it has held.
+    """
+
+    at: datetime
+    canary: tuple[PodCounters, ...] = ()
+    stable: tuple[PodCounters, ...] = ()
+    edges: tuple[float, ...] = ()
+    custom: Mapping[str, float] = field(default_factory=dict)
+    weight: int = 0
+    weight_since: datetime | None = None
+    trouble: str = ""
+    ambiguous: bool = False
+
+
+class Outcome(StrEnum):
+    """What is known now. Only Harm and Pass are proofs; the last two come at a step's maxDuration."""
+
+    HARM = "Harm"
+    PASS = "Pass"
+    PAUSE = "Pause"
+    HOLD = "Hold"
+    NO_DATA = "NoData"
+    SOURCE_ERROR = "SourceError"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    INCONCLUSIVE = "Inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a judge may look at. `memory` is its own, empty at the start of an attempt.
+
+    `step` is absent outside an analysis step: harm is looked for all the same. `elapsed`: how long the step's own
+    clock has run. `poll` is absent until the first. `stable_unhealthy`: there is no control; only absolute tests count.
+    """
+
+    analysis: Analysis
+    memory: str
+    poll: Poll | None
+    step: AnalysisStep | None = None
+    step_index: int = 0
+    elapsed: timedelta = timedelta()
+    stable_unhealthy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer. `reason` and `message` speak of the metric that decides, and go into verdict and status.
+
+    `status.memory` is persisted before any effect, and comes back with the next question. `may_advance` is False
+    where an Inconclusive step looks too much like harm to be let through by policy.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    message: str = ""
+    status: AnalysisStatus = field(default_factory=AnalysisStatus)
+    may_advance: bool = True
+
+
+class Judge(Protocol):
+    """Pure and total: the same question has the same answer, and no question raises."""
+
+    def look(self, question: Question) -> Finding: ...
