@@ -1,0 +1,1 @@
+"""Where the judge's numbers come from. Reads counters and says why it cannot; weighs nothing."""

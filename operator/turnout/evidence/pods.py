@@ -1,0 +1,76 @@
+"""Evidence from the pods themselves: the counters of both sides, read at once, with no Prometheus in between.
+
+All pods are asked at the same moment, so that a spike which hits both sides is seen on both in the same poll. One
+pod that does not answer spoils the whole poll: numbers of half a side would look like a change of traffic.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import aiohttp
+
+from turnout.evidence.exposition import Counts, UnreadableError, read
+from turnout.judge.protocol import PodCounters, Poll
+
+TIMEOUT = 5.0  # seconds; the shortest interval
+LARGEST = 4 * 2**20  # bytes of one exposition; a predictor's has some 30 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One ready pod. `url`: where its metrics are; `started_at`: of its process, so that a restart is another one."""
+
+    pod: str
+    revision: str
+    url: str
+    started_at: datetime
+    restarts: int = 0
+
+
+async def poll(
+    session: aiohttp.ClientSession, at: datetime, canary: Iterable[Target], stable: Iterable[Target]
+) -> Poll:
+    """Both sides' counters for the grid's moment `at`; why there are none is part of the answer, never raised."""
+    ours, theirs = tuple(canary), tuple(stable)
+    answers = await asyncio.gather(*(_ask(session, target) for target in (*ours, *theirs)))
+    counts = [answer for answer in answers if isinstance(answer, Counts)]
+    if len(counts) < len(answers):
+        return Poll(at=at, trouble="; ".join(answer for answer in answers if isinstance(answer, str)))
+    edges = {each.edges for each in counts if each.edges}
+    if len(edges) > 1:
+        return Poll(at=at, trouble="the pods' latency histograms have different edges: they are of different releases")
+    known = next(iter(edges), ())
+    read_out = [_counters(target, each, known) for target, each in zip((*ours, *theirs), counts, strict=True)]
+    return Poll(at=at, canary=tuple(read_out[: len(ours)]), stable=tuple(read_out[len(ours) :]), edges=known)
+
+
+def _counters(target: Target, counts: Counts, edges: tuple[float, ...]) -> PodCounters:
+    return PodCounters(
+        pod=target.pod,
+        started_at=target.started_at,
+        requests=counts.requests,
+        errors=counts.errors,
+        latency=counts.latency or (0,) * (len(edges) + 1 if edges else 0),
+        outputs=counts.outputs,
+        restarts=target.restarts,
+    )
+
+
+async def _ask(session: aiohttp.ClientSession, target: Target) -> Counts | str:
+    """The counts of one pod, or the sentence on why there are none."""
+    try:
+        async with asyncio.timeout(TIMEOUT), session.get(target.url) as response:
+            body = await response.content.read(LARGEST + 1)
+            while len(body) <= LARGEST and (more := await response.content.read(LARGEST)):
+                body += more
+            if response.status != 200:
+                raise UnreadableError(f"its /metrics answered HTTP {response.status}")
+        if len(body) > LARGEST:
+            raise UnreadableError(f"its /metrics has more than {LARGEST >> 20} MiB")
+        return read(body.decode(errors="replace"), target.revision)
+    except UnreadableError as fault:
+        return f"pod {target.pod}: {fault}"
+    except (aiohttp.ClientError, OSError, TimeoutError) as fault:
+        return f"pod {target.pod}: {target.url}: {str(fault) or 'no answer in time'}"

@@ -1,0 +1,107 @@
+"""Real HTTP servers stand for pods; what they expose is the predictors' own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from turnout.evidence.pods import LARGEST, Target, poll
+from turnout_predictors.telemetry.metrics import Metrics
+
+NOW = datetime(2026, 11, 21, 10, 41, tzinfo=UTC)
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def counting(revision: str, good: int, bad: int = 0) -> Answer:
+    metrics = Metrics("signals", "7", revision)
+    for code, times in ((200, good), (500, bad)):
+        for _ in range(times):
+            metrics.answered("warm", "first", code, 0.01)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.exposition())
+
+    return answer
+
+
+def saying(text: str, status: int = 200) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text, status=status)
+
+    return answer
+
+
+@asynccontextmanager
+async def pods(**answers: Answer) -> AsyncIterator[dict[str, Target]]:
+    """A server with a path for each pod; the revision is the pod's name up to its last dash."""
+    app = web.Application()
+    for name, answer in answers.items():
+        app.router.add_get(f"/{name}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield {
+            name: Target(name, name.rpartition("_")[0], f"http://127.0.0.1:{port}/{name}", NOW, restarts=1)
+            for name in answers
+        }
+    finally:
+        await runner.cleanup()
+
+
+async def test_both_sides_are_read_for_one_moment() -> None:
+    async with (
+        pods(new_1=counting("new", 9, 1), old_1=counting("old", 50), old_2=counting("old", 40, 2)) as at,
+        aiohttp.ClientSession() as session,
+    ):
+        found = await poll(session, NOW, [at["new_1"]], [at["old_1"], at["old_2"]])
+    assert (found.at, found.trouble) == (NOW, "")
+    assert [(pod.pod, pod.requests, pod.errors) for pod in found.canary] == [("new_1", 10, 1)]
+    assert [(pod.pod, pod.requests, pod.errors) for pod in found.stable] == [("old_1", 50, 0), ("old_2", 42, 2)]
+    assert all(pod.restarts == 1 and pod.started_at == NOW for pod in (*found.canary, *found.stable))
+    assert len(found.stable[0].latency) == len(found.edges) + 1
+
+
+async def test_a_pod_that_has_answered_nothing_counts_zeros_along_the_same_edges() -> None:
+    async with pods(new_1=counting("new", 0), old_1=counting("old", 5)) as at, aiohttp.ClientSession() as session:
+        found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])
+    assert sum(found.canary[0].latency) == 0
+    assert len(found.canary[0].latency) == len(found.stable[0].latency)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(saying("broken", 500), "HTTP 500", id="an error"),
+        pytest.param(saying("hello"), "no series of a Turnout predictor", id="no exposition"),
+        pytest.param(saying("#" * (LARGEST + 1)), "more than 4 MiB", id="endless"),
+    ],
+)
+async def test_one_pod_that_cannot_be_read_spoils_the_poll_and_is_named(answer: Answer, said: str) -> None:
+    async with pods(new_1=counting("new", 9), old_1=answer) as at, aiohttp.ClientSession() as session:
+        found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])
+    assert found.canary == found.stable == ()
+    assert "pod old_1" in found.trouble
+    assert said in found.trouble
+
+
+async def test_nobody_there_is_said_with_the_address(unused_tcp_port: int) -> None:
+    gone = Target("old_1", "old", f"http://127.0.0.1:{unused_tcp_port}/metrics", NOW)
+    async with aiohttp.ClientSession() as session:
+        found = await poll(session, NOW, [], [gone])
+    assert f"127.0.0.1:{unused_tcp_port}" in found.trouble
+
+
+async def test_pods_of_releases_with_other_edges_cannot_be_compared() -> None:
+    labels = 'revision="old",start="warm",attempt="first",outcome="ok"'
+    other = f'turnout_predictor_request_seconds_bucket{{{labels},le="+Inf"}} 1\n' + (
+        f'turnout_predictor_request_seconds_bucket{{{labels},le="0.5"}} 1\n'
+    )
+    async with pods(new_1=counting("new", 9), old_1=saying(other)) as at, aiohttp.ClientSession() as session:
+        found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])
+    assert "different edges" in found.trouble
