@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from time import sleep
 
 from turnout import watch
@@ -12,6 +13,7 @@ from turnout.controller.health import application, serve
 from turnout.controller.metrics import Metrics
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import Controller
+from turnout.judge.nobody import NoJudge
 from turnout.platform.kubernetes.connection import connect
 from turnout.platform.kubernetes.engine import KubernetesPlatform
 from turnout.platform.protocol import Refused, Unavailable
@@ -51,7 +53,8 @@ async def operate(settings: Settings) -> bool:
             gateway=settings.version_gateway,
         )
         metrics = Metrics(queue)
-        operator = Operator(settings, platform, Controller(platform, queue, decide, settings.workers, metrics))
+        judged = partial(decide, judge=NoJudge())
+        operator = Operator(settings, platform, Controller(platform, queue, judged, settings.workers, metrics))
         pages = await serve(application(queue, metrics, operator.lacking), settings.health_port)
         try:
             return await operator.run()

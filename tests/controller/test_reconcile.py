@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 
 from tests.rollout.simulation import version
+from turnout.api.analysis import Analysis
 from turnout.api.reasons import EventReason
-from turnout.api.status import Status
+from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import RESTLESS_AFTER, Controller
 from turnout.platform.protocol import Conflict, Refused, Unavailable
-from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Deploy, Event, Own, Plan, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import Autoscaling, Deployment, ModelKey, Route, Share, Snapshot
 
 KEY = ModelKey("support", "signals")
@@ -28,6 +29,16 @@ SCALE = Scale(DEPLOYMENT, Autoscaling(1, 3, timedelta(seconds=30)))
 RECORD = {"signals-7": Status(attempt=1)}
 EVENT = Event("signals-7", EventReason.Held, "held")
 PROBE = ProbeRequest("signals-7", "signals-7-predictor-00001", "uid", "signals", 20, timedelta(minutes=5))
+POLL = PollRequest(
+    "signals-8",
+    START,
+    None,
+    RevisionStatus(name="r-8", uid="8"),
+    RevisionStatus(name="r-7", uid="7"),
+    Analysis(),
+    10,
+    START,
+)
 
 
 @dataclass
@@ -76,6 +87,9 @@ class Engine:
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
         self._call("probe")
 
+    async def poll(self, key: ModelKey, request: PollRequest) -> None:
+        self._call("poll")
+
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         self._call(f"record {version.name}")
 
@@ -111,6 +125,7 @@ FULL = Plan(
     retire=(Retire(DEPLOYMENT, "old"),),
     own=(Own(DEPLOYMENT, ()),),
     probe=(PROBE,),
+    poll=POLL,
     record=RECORD,
     events=(EVENT,),
 )
@@ -120,14 +135,14 @@ async def test_a_plan_is_carried_out_in_the_order_of_its_fields() -> None:
     world = a_world(lambda _: FULL)
     await world.passes(1)
     assert world.engine.calls == [
-        "observe", "route", "emit 25 %", "scale", "retire", "own", "probe", "record signals-7", "emit held",
+        "observe", "route", "emit 25 %", "scale", "retire", "own", "probe", "poll", "record signals-7", "emit held",
     ]  # fmt: skip
 
 
 EFFECTS_AFTER = {
     "a refused effect ends only itself": (
         Refused("no"),
-        ["scale", "retire", "own", "probe", "record signals-7", "emit held"],
+        ["scale", "retire", "own", "probe", "poll", "record signals-7", "emit held"],
     ),
     "an outage ends the effects but not the record": (Unavailable("no answer"), ["record signals-7", "emit held"]),
     "a conflict ends the pass": (Conflict("changed"), []),

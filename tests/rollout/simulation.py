@@ -14,6 +14,7 @@ from typing import Any
 from turnout.api.reasons import State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
+from turnout.judge.protocol import Poll
 from turnout.platform.readiness import ReadinessMemory
 from turnout.rollout.snapshot import (
     Autoscaling,
@@ -105,6 +106,7 @@ class Platform:
         self.taken: dict[str, str] = {}
         self.trouble: Problem | None = None
         self.answers: dict[str, Probe] = {}
+        self.poll: Poll | None = None
         self.start_problem: dict[str, Problem] = {}
         self.never_ready: set[str] = set()
         self.crashing: set[str] = set()
@@ -210,6 +212,7 @@ class Platform:
             route=self._route(),
             taken=dict(self.taken),
             probes=dict(self.answers),
+            poll=self.poll,
             trouble=self.trouble,
             namespace_url="http://{name}.support.example.com",
             version_url="http://{name}-predictor.support.svc.cluster.local",

@@ -13,6 +13,7 @@ from tests.rollout.simulation import START, steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import Reason, State
 from turnout.api.status import StepStatus, Verdict
+from turnout.judge.nobody import NoJudge
 from turnout.rollout.capacity import needed
 from turnout.rollout.decide import decide
 from turnout.rollout.selection import Member, Status
@@ -25,7 +26,7 @@ def recorded(world: World, name: str, **facts: object) -> None:
 
 
 def test_no_version_at_all_asks_for_nothing(world: World) -> None:
-    assert decide(world.snapshot()).changes_nothing
+    assert decide(world.snapshot(), NoJudge()).changes_nothing
     assert str(ModelKey("support", "signals")) == "support/signals"
 
 
@@ -132,7 +133,7 @@ def test_every_story_comes_to_rest(world: World, name: str) -> None:
     writes = len(world.writes)
     world.run(600)
     assert world.writes[writes:] == []
-    assert decide(world.snapshot()).changes_nothing
+    assert decide(world.snapshot(), NoJudge()).changes_nothing
 
 
 @pytest.mark.parametrize(("state", "made"), [(State.Live, ["signals-1"]), (State.Deploying, [])])
@@ -142,7 +143,7 @@ def test_what_was_refused_is_made_again_for_who_has_served_and_fails_a_newcomer(
     recorded(served, "signals-1", state=state)
     refused = Problem(Reason.QuotaExceeded, "exceeded quota", permanent=True)
     snapshot = replace(served.snapshot(), deployments=(Deployment("signals-1", "", 1, "h", problem=refused),))
-    plan = decide(snapshot)
+    plan = decide(snapshot, NoJudge())
     assert [deploy.version.name for deploy in plan.deploy] == made
     assert (plan.record["signals-1"].state is State.Failed) is not bool(made)
 

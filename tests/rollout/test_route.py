@@ -12,6 +12,7 @@ from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
+from turnout.judge.nobody import NoJudge
 from turnout.rollout.decide import decide
 from turnout.rollout.snapshot import Problem, Share
 
@@ -137,7 +138,7 @@ def test_nothing_is_deleted_while_a_route_that_may_name_it_cannot_be_seen(served
         seen = replace(seen, trouble=Problem(Reason.KServeMissing, "no Routes"))
     else:
         seen = replace(seen, taken={"signals": "Route signals exists and is not Turnout's"})
-    assert not decide(seen).retire
+    assert not decide(seen, NoJudge()).retire
 
 
 def test_a_crash_behind_a_frozen_route_is_out_as_soon_as_it_thaws(served: World) -> None:
@@ -230,7 +231,7 @@ def _next_change(world: World) -> str:
     """Where the split repeats that would be written if the Route were edited now."""
     before = world.written
     world.written = ALL_TO_2
-    plan = decide(world.snapshot())
+    plan = decide(world.snapshot(), NoJudge())
     world.written = before
     assert plan.route is not None
     return plan.route.fallback

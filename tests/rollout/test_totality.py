@@ -16,6 +16,7 @@ from turnout.api.rollout import Verb
 from turnout.api.scalars import Duration
 from turnout.api.status import Hold, RevisionStatus, Status, StepPause, StepStatus, Verdict
 from turnout.api.version import Desired, ModelVersion
+from turnout.judge.nobody import NoJudge
 from turnout.rollout.decide import decide
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.snapshot import (
@@ -145,8 +146,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 @given(snapshot=snapshots())
 @settings(max_examples=EXAMPLES, deadline=None, derandomize="TURNOUT_DEEP" not in os.environ)
 def test_decide_answers_whatever_it_is_shown(snapshot: Snapshot) -> None:
-    plan = decide(snapshot)
-    assert plan == decide(snapshot)
+    plan = decide(snapshot, NoJudge())
+    assert plan == decide(snapshot, NoJudge())
     if plan.route:
         assert sum(share.percent for share in plan.route.split) == 100
     observed = {share.revision for share in snapshot.route.observed if share.percent} if snapshot.route else set()

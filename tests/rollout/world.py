@@ -10,9 +10,11 @@ from typing import Any
 from tests.rollout.simulation import START, TICK, Platform, Running, steps, version
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
+from turnout.judge.nobody import NoJudge
+from turnout.judge.protocol import Judge, Poll
 from turnout.platform.readiness import ReadinessMemory
 from turnout.rollout.decide import decide
-from turnout.rollout.plan import Event, Plan
+from turnout.rollout.plan import Event, Plan, PollRequest
 from turnout.rollout.snapshot import Autoscaling, Probe, Problem, Snapshot, Split
 
 
@@ -33,6 +35,8 @@ class World(Platform):
     def __init__(self, check: Check | None = None) -> None:
         super().__init__()
         self.check = check
+        self.judge: Judge = NoJudge()
+        self.source_trouble = ""
         self.conflicts = 0
         self.conflict_at: int | None = None
         self.contracts: dict[str, str] = {}
@@ -65,7 +69,7 @@ class World(Platform):
             snapshot = self.snapshot()
             if self._sleeps(snapshot):
                 return
-            plan = decide(snapshot)
+            plan = decide(snapshot, self.judge)
             if self.check:
                 self.check(self, snapshot, plan)
             try:
@@ -107,6 +111,8 @@ class World(Platform):
             if request.version in self.silent:
                 continue
             self._answer(request.version, request.revision_uid, request.requests)
+        if plan.poll:
+            self.poll = self._read(plan.poll)
         for name, status in plan.record.items():
             self._write(f"record {name} {status.state}")
             before = self.versions[name].status
@@ -129,6 +135,17 @@ class World(Platform):
         for own in plan.own:
             self._write(f"own {own.deployment.name}")
             self.running[own.deployment.name].owners = frozenset(uid for _, uid in own.owners)
+
+    def _read(self, request: PollRequest) -> Poll:
+        """As a source that can look back: the first moment of the grid that has not been taken in."""
+        interval = request.analysis.interval.delta
+        at = min(request.since + interval, request.at) if request.since else request.at
+        if self.source_trouble:
+            at = request.at
+        return Poll(
+            at, canary_uid=request.canary.uid, stable_uid=request.stable.uid, weight=request.weight,
+            weight_since=request.weight_since, trouble=self.source_trouble,
+        )  # fmt: skip
 
     def _answer(self, name: str, uid: str, requests: int) -> None:
         problem = (
@@ -162,7 +179,7 @@ class World(Platform):
     def restart_operator(self) -> None:
         """The process ends: what it only remembered is gone."""
         self.memory, self._looked = ReadinessMemory(), None
-        self.answers = {}
+        self.answers, self.poll = {}, None
 
 
 def _round_trip(status: Status) -> Status:

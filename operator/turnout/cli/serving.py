@@ -4,10 +4,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 
 from turnout.cli.command import UserError
 from turnout.controller import Controller, Queue
+from turnout.judge.nobody import NoJudge
 from turnout.platform.local import LocalEngine, Settings
 from turnout.platform.local.meaning import without_meaning
 from turnout.platform.local.records import EventRecord
@@ -34,7 +36,7 @@ async def serve(settings: Settings, files: Sequence[Path], *, quiet: bool = Fals
             if engine.trouble is not None:
                 raise UserError(engine.trouble.message)
             say(f"Serving at {engine.url} ; Ctrl-C ends it. Logs: {engine.folder.logs}")
-            controller = Controller(engine, queue, decide)
+            controller = Controller(engine, queue, partial(decide, judge=NoJudge()))
             following, drawing = _follow(engine, files, screen), _draw(engine, screen)
             await _until_first(controller.run(), following, drawing, _complain(engine, screen), stopped.wait())
             screen.show("")

@@ -177,3 +177,5 @@ class Controller:
         yield from (partial(self.platform.retire, key, retire) for retire in plan.retire)
         yield from (partial(self.platform.own, key, own) for own in plan.own)
         yield from (partial(self.platform.probe, key, probe) for probe in plan.probe)
+        if plan.poll is not None:
+            yield partial(self.platform.poll, key, plan.poll)

@@ -38,6 +38,7 @@ class PodCounters:
 class Poll:
     """Both sides, read for one moment of the interval's grid. `trouble`: why there are no numbers, for a person.
 
+    `canary_uid`, `stable_uid`: the revisions that were asked for. In trouble, `at` is the newest moment asked for.
     `edges`: the upper bounds of the latency buckets in seconds. `custom`: the values of the custom queries by name.
     `weight`: the candidate's share when it was read, in percent; `weight_since`: since when it has held.
     """
@@ -47,6 +48,8 @@ class Poll:
     stable: tuple[PodCounters, ...] = ()
     edges: tuple[float, ...] = ()
     custom: Mapping[str, float] = field(default_factory=dict)
+    canary_uid: str = ""
+    stable_uid: str = ""
     weight: int = 0
     weight_since: datetime | None = None
     trouble: str = ""
@@ -99,6 +102,13 @@ class Finding:
 
 
 class Judge(Protocol):
-    """Pure and total: the same question has the same answer, and no question raises."""
+    """Pure and total: the same question has the same answer, and no question raises.
+
+    `reads` is False for one that wants no numbers: it is asked in every pass and nothing is polled for it. Any other
+    is asked exactly when there is a poll that it has not taken in.
+    """
+
+    @property
+    def reads(self) -> bool: ...
 
     def look(self, question: Question) -> Finding: ...

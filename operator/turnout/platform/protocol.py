@@ -9,7 +9,7 @@ from typing import Protocol
 
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 
@@ -46,6 +46,12 @@ class Platform(Protocol):
 
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
         """Begin it, or go on with it, in the background; its result is part of a later Snapshot."""
+
+    async def poll(self, key: ModelKey, request: PollRequest) -> None:
+        """Begin to read the counters in the background, or go on; the last Poll is part of a later Snapshot.
+
+        It is answered in any case: with a Poll in trouble where the source does not.
+        """
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         """Persist a ModelVersion's whole status: of this very object, as it was observed."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from turnout.api.reasons import State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
+from turnout.judge.protocol import Judge
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
 from turnout.rollout.happenings import ghost_event, happenings, traffic_events
@@ -36,7 +37,7 @@ BACK_OFF = timedelta(seconds=60)
 """How long a contended Route is left to the other side before it is put back again."""
 
 
-def decide(snapshot: Snapshot) -> Plan:
+def decide(snapshot: Snapshot, judge: Judge) -> Plan:
     """What to do now about one model. `decide(apply(decide(s)))` settles: at rest the Plan changes nothing."""
     if not snapshot.versions:
         return Plan()  # owner references, or their absence, say what becomes of the rest

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from turnout.api.analysis import Analysis
 from turnout.api.reasons import EventReason
-from turnout.api.status import Status
+from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.snapshot import Autoscaling, Deployment, Split
 
@@ -85,6 +86,24 @@ class ProbeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PollRequest:
+    """Read the counters of both sides for one moment of the grid that lies after `since` and not after `at`.
+
+    A source that can look back answers the first such moment, any other the last; so none is taken in twice, and what
+    was missed costs time. `stable` has no name where it is dead. `analysis`: which source, queries and outputs.
+    """
+
+    version: str  # the candidate's ModelVersion
+    at: datetime  # the newest moment of the grid: a multiple of the interval since the epoch
+    since: datetime | None  # what has been taken in; absent before the first
+    canary: RevisionStatus
+    stable: RevisionStatus
+    analysis: Analysis
+    weight: int
+    weight_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """At most one change of traffic, then the rest, then the record. An empty Plan changes nothing."""
 
@@ -94,6 +113,7 @@ class Plan:
     retire: tuple[Retire, ...] = ()
     own: tuple[Own, ...] = ()
     probe: tuple[ProbeRequest, ...] = ()
+    poll: PollRequest | None = None
     record: Mapping[str, Status] = field(default_factory=dict)  # by ModelVersion name; only those that change
     events: tuple[Event, ...] = ()  # of the versions that are recorded
     again: datetime | None = None  # when to look again, if nothing happens before

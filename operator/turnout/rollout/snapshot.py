@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
+from turnout.judge.protocol import Poll
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,6 +166,7 @@ class Snapshot:
     route: Route | None = None
     taken: Mapping[str, str] = field(default_factory=dict)  # names of this namespace -> a sentence: by whom
     probes: Mapping[str, Probe] = field(default_factory=dict)  # by revision uid
+    poll: Poll | None = None  # the last one that was read of this model; whose it is, it says itself
     trouble: Problem | None = None  # the engine itself cannot work: KServe missing, Envoy missing
     namespace_url: str = ""  # "http://{name}.support.example.com" with {name} to fill; empty while unknown
     version_url: str = ""  # likewise for a version's own address

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.platform.local.world import TINY, World
 from turnout.controller import Controller, Queue
+from turnout.judge.nobody import NoJudge
 from turnout.platform.local import LocalEngine, Settings
 from turnout.platform.local.ports import Ports
 from turnout.platform.local.records import EventRecord
@@ -37,7 +39,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             await stack.enter_async_context(engine)
             if controlled:
-                task = asyncio.create_task(Controller(engine, queue, decide).run())
+                task = asyncio.create_task(Controller(engine, queue, partial(decide, judge=NoJudge())).run())
                 stack.push_async_callback(_end, task)
             return World(folder, port, engine, queue, session, events)
 

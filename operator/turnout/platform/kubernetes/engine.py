@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
+from turnout.judge.protocol import Poll
+from turnout.platform.evidence import no_source
 from turnout.platform.kubernetes import observation
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.feed import Feed
@@ -12,7 +14,7 @@ from turnout.platform.kubernetes.names import taken
 from turnout.platform.kubernetes.telling import Teller
 from turnout.platform.kubernetes.warmups import Warmups
 from turnout.platform.kubernetes.writing import Writer
-from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 
@@ -38,6 +40,8 @@ class KubernetesPlatform:
         self._warmups = Warmups(dirty, gateway)
         self._teller = Teller(calls)
         self._images = images
+        self._dirty = dirty
+        self._polls: dict[ModelKey, Poll] = {}
         self._now = now
 
     def keys(self) -> Iterable[ModelKey]:
@@ -57,6 +61,7 @@ class KubernetesPlatform:
             route=observation.route(cache, memory, key, self._writer.unwritable(key), now),
             taken=taken(cache, key),
             probes=self._warmups.of(revisions),
+            poll=self._polls.get(key),
             trouble=self.feed.trouble,
             namespace_url=observation.url_pattern(cache, key),
             version_url=observation.version_url_pattern(key.namespace),
@@ -83,6 +88,10 @@ class KubernetesPlatform:
         self._warmups.begin(
             key, request, address, lambda: observation.has_address(self.feed.cache, key.namespace, request.version)
         )
+
+    async def poll(self, key: ModelKey, request: PollRequest) -> None:
+        self._polls[key] = no_source(request)
+        self._dirty(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         await self._writer.record(version, status)

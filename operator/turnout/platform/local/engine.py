@@ -18,6 +18,8 @@ from turnout.api.reasons import Reason
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.gateway.topology import version_host
+from turnout.judge.protocol import Poll
+from turnout.platform.evidence import no_source
 from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
@@ -27,7 +29,7 @@ from turnout.platform.local.records import EventRecord, RouteRecord, as_json, bi
 from turnout.platform.local.store import Changes, Versions, key_of
 from turnout.platform.probing import probe
 from turnout.platform.protocol import Conflict, Unavailable
-from turnout.rollout.plan import Deploy, Event, Own, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Probe, Problem, Route, Snapshot
 
 EVENTS_KEPT = 200
@@ -51,6 +53,7 @@ class LocalEngine:
         self._route_problems: dict[ModelKey, Problem] = {}
         self._probes: dict[str, Probe] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
+        self._polls: dict[ModelKey, Poll] = {}
 
     async def __aenter__(self) -> Self:
         """Raises `FolderError` where the folder cannot be written, `HeldError` where another engine holds it."""
@@ -130,6 +133,7 @@ class LocalEngine:
             route=self._route_seen(key),
             taken=taken_names(self.versions, key),
             probes={uid: found for uid, found in self._probes.items() if uid in uids},
+            poll=self._polls.get(key),
             trouble=self.trouble,
             namespace_url=f"http://{{name}}.{address}",
             version_url=f"http://{{name}}-predictor.{address}",
@@ -208,6 +212,10 @@ class LocalEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def poll(self, key: ModelKey, request: PollRequest) -> None:
+        self._polls[key] = no_source(request)
+        self._changed(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         self.versions.record_status(key, version.name, status)
