@@ -15,6 +15,7 @@ from prometheus_client.samples import Sample
 REQUESTS = "turnout_predictor_requests_total"
 SECONDS = "turnout_predictor_request_seconds_bucket"
 OUTPUTS = "turnout_predictor_output_total"
+START, ATTEMPT, OUTCOME = 'start="warm"', 'attempt="first"', 'outcome="ok"'
 INFINITY = "+Inf"
 MAX_BINS = 32  # of an output; a predictor exports at most 20
 
@@ -44,18 +45,14 @@ def read(text: str, revision: str) -> Counts:
     buckets: dict[str, int] = {}
     bins: dict[str, dict[int, int]] = {}
     try:
-        for sample in _samples(text):
-            if sample.labels.get("revision") != revision:
-                continue
+        for sample in _samples(text, revision):
             if sample.name == OUTPUTS:
                 _count_output(bins, sample)
-            elif sample.labels.get("start") != "warm" or sample.labels.get("attempt") != "first":
-                continue
             elif sample.name == REQUESTS:
-                code = sample.labels.get("code", "")
+                code = sample.labels["code"]
                 answers[code] = answers.get(code, 0) + int(sample.value)
-            elif sample.labels.get("outcome") == "ok":
-                edge = sample.labels.get("le", "")
+            else:
+                edge = sample.labels["le"]
                 buckets[edge] = buckets.get(edge, 0) + int(sample.value)
         edges, latency = _histogram(buckets)
         errors = _of_class(answers, 500, 600)
@@ -64,14 +61,22 @@ def read(text: str, revision: str) -> Counts:
         raise UnreadableError(f"its /metrics cannot be read: {fault}") from fault
 
 
-def _samples(text: str) -> Iterator[Sample]:
+def _samples(text: str, revision: str) -> Iterator[Sample]:
     """The wanted series alone go through the library's parser, which is thorough and not fast."""
-    wanted = (REQUESTS + "{", SECONDS + "{", OUTPUTS + "{")
-    lines = [line for line in text.splitlines() if line.startswith(wanted)]
+    ours = f'revision="{revision}"'
+    lines = [line for line in text.splitlines() if ours in line and _is_evidence(line)]
     if not lines and "turnout_predictor_" not in text:
         raise ValueError("there is no series of a Turnout predictor")
     for family in text_string_to_metric_families("\n".join([*lines, ""])):
         yield from family.samples
+
+
+def _is_evidence(line: str) -> bool:
+    if line.startswith(OUTPUTS + "{"):
+        return True
+    if not line.startswith((REQUESTS + "{", SECONDS + "{")) or START not in line or ATTEMPT not in line:
+        return False
+    return line.startswith(REQUESTS) or OUTCOME in line
 
 
 def _of_class(answers: dict[str, int], least: int, below: int) -> int:
