@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .artifacts import Example, write_artifact
+from .artifacts.reference import Reference, references_of
 from .artifacts.write import copy_into
-from .batching.engine import Work
+from .batching.engine import Outputs, Work
 from .datatypes import datatype_of
 from .server.contract import Contract
 from .server.request import check
@@ -48,6 +50,7 @@ def publish(
     signature: Signature | None = None,
     examples: Sequence[Example] = (),
     labels: Mapping[str, Sequence[str]] | None = None,
+    reference: Any = None,
 ) -> Published:
     """Writes the artifact into the folder `to` and returns its digest.
 
@@ -55,25 +58,31 @@ def publish(
     predictor). example: rows the model is asked at publish; with the answers they become examples/. An array
     [rows, features] for an estimator, sentences for an encoder. outputs: methods of the estimator; default
     predict and, where it has it, predict_proba. signature, examples: given by hand for a custom predictor's
-    folder.
+    folder. reference: many rows as callers send them (at least 50); how the outputs for them are distributed fixes
+    the bins by which drift is seen. Without it an analysis has no drift to look at.
     """
     target = Path(to).absolute()
     if not isinstance(model, (str, Path)):
-        return _publish_estimator(model, target, example, outputs, labels or {})
+        return _publish_estimator(model, target, example, outputs, labels or {}, reference)
     source = Path(model)
     if (source / "modules.json").is_file() and signature is None:
-        return _publish_encoder(source, target, example)
+        return _publish_encoder(source, target, example, reference)
     if signature is None:
         raise ValueError(f"{source} is no SentenceTransformer; say what it takes and gives with signature=")
+    if reference is not None:
+        raise ValueError("a custom predictor's outputs are not known at publish; leave reference= out")
     return Published(target, write_artifact(target, copy_into(source), signature, examples))
 
 
 def _publish_estimator(
-    model: Any, target: Path, example: Any, outputs: Sequence[str], labels: Mapping[str, Sequence[str]]
+    model: Any,
+    target: Path,
+    example: Any,
+    outputs: Sequence[str],
+    labels: Mapping[str, Sequence[str]],
+    reference: Any,
 ) -> Published:
-    from skops.io import dump
-
-    from .runtimes.sklearn import SKOPS, SklearnModel, SklearnSettings
+    from .runtimes.sklearn import SklearnModel, SklearnSettings
 
     if example is None:
         raise ValueError("publish(estimator, …) needs example=, at least one row: it tells types and shapes")
@@ -87,11 +96,19 @@ def _publish_estimator(
     )
     served = SklearnModel(model, signature, SklearnSettings())
     recorded = _record(served, _request("features", rows), signature, "rows")
-    digest = write_artifact(target, lambda folder: dump(model, folder / SKOPS), signature, [recorded])
-    return Published(target, digest)
+    usual = _references(served, "features", reference, signature)
+    return Published(target, write_artifact(target, partial(_dump, model), signature, [recorded], usual))
 
 
-def _publish_encoder(source: Path, target: Path, example: Any) -> Published:
+def _dump(model: Any, folder: Path) -> None:
+    from skops.io import dump
+
+    from .runtimes.sklearn import SKOPS
+
+    dump(model, folder / SKOPS)
+
+
+def _publish_encoder(source: Path, target: Path, example: Any, reference: Any) -> Published:
     from .runtimes.sentence_transformers import EncoderModel, EncoderSettings, open_encoder, signature_of
 
     sentences = np.array(list(example or ("The parcel arrived damaged.", "Thank you!")), dtype=object)
@@ -99,7 +116,8 @@ def _publish_encoder(source: Path, target: Path, example: Any) -> Published:
     signature = signature_of(encoder)
     served = EncoderModel(encoder, signature, EncoderSettings())
     recorded = _record(served, _request("text", sentences), signature, "sentences", tolerance=1e-4)
-    return Published(target, write_artifact(target, copy_into(source), signature, [recorded]))
+    usual = _references(served, "text", reference, signature)
+    return Published(target, write_artifact(target, copy_into(source), signature, [recorded], usual))
 
 
 def _spec_of(name: str, array: NDArray[Any]) -> TensorSpec:
@@ -120,10 +138,22 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record(served: Any, request: dict[str, Any], signature: Signature, name: str, tolerance: float = 1e-5) -> Example:
-    """Asks the model exactly as the server will, so the recorded answer is one that the server can give."""
+    """A request and the answer to it, as the server will give it."""
     contract = Contract.of(signature, served.settings)
-    checked = check(request, contract)
-    work = Work(checked.inputs, contract.output_names, 0.0, served.settings, checked.dims)
-    answers = served.forward(work)
-    body = encode("", "", None, answers, contract.output_types)
+    body = encode("", "", None, _ask(served, request, contract), contract.output_types)
     return Example(name, request, {"outputs": json.loads(body)["outputs"]}, tolerance)
+
+
+def _references(served: Any, name: str, rows: Any, signature: Signature) -> tuple[Reference, ...]:
+    if rows is None:
+        return ()
+    kind = object if signature.inputs[0].text else None
+    request = _request(name, np.ascontiguousarray(rows, kind))
+    return references_of(_ask(served, request, Contract.of(signature, served.settings)))
+
+
+def _ask(served: Any, request: dict[str, Any], contract: Contract) -> Outputs:
+    """Asks the model exactly as the server will."""
+    checked = check(request, contract)
+    outputs: Outputs = served.forward(Work(checked.inputs, contract.output_names, 0.0, served.settings, checked.dims))
+    return outputs

@@ -13,6 +13,7 @@ from turnout_predictors.signature import Signature, signature_from_json
 from .examples import Example, read_examples
 from .fetch import fetch
 from .manifest import digest_of, verify
+from .reference import Reference, read_references
 
 SIGNATURE: Final = "signature.json"
 
@@ -28,6 +29,7 @@ class Artifact:
     pinned: bool
     signature: Signature | None
     examples: tuple[Example, ...]
+    references: tuple[Reference, ...] = ()
 
     def file(self, *names: str) -> Path | None:
         """The first of the named files that exists."""
@@ -43,7 +45,14 @@ def open_artifact(uri: str, digest: str | None) -> Artifact:
     """Fetches, verifies every byte, reads signature and examples; StartError otherwise."""
     folder = fetch(uri)
     verify(folder, digest)
-    return Artifact(folder, digest or digest_of(folder), digest is not None, _signature(folder), read_examples(folder))
+    return Artifact(
+        path=folder,
+        digest=digest or digest_of(folder),
+        pinned=digest is not None,
+        signature=_signature(folder),
+        examples=read_examples(folder),
+        references=read_references(folder),
+    )
 
 
 def _signature(folder: Path) -> Signature | None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from turnout_predictors.signature import Signature
@@ -14,10 +14,15 @@ from turnout_predictors.signature import Signature
 from .artifact import SIGNATURE
 from .examples import FOLDER, Example
 from .manifest import NAME, compute, digest_of
+from .reference import FILE, Reference, document_of
 
 
 def write_artifact(
-    target: Path, fill: Callable[[Path], None], signature: Signature, examples: Iterable[Example] = ()
+    target: Path,
+    fill: Callable[[Path], None],
+    signature: Signature,
+    examples: Iterable[Example] = (),
+    references: Sequence[Reference] = (),
 ) -> str:
     """Publishes into `target` and returns the digest. `fill` writes the weights into the folder it is given.
 
@@ -31,6 +36,8 @@ def write_artifact(
         _write_json(folder / SIGNATURE, signature.to_json())
         for index, example in enumerate(examples):
             _write_json(folder / FOLDER / f"{index:03d}-{example.name}.json", example.to_json())
+        if references:
+            _write_json(folder / FILE, document_of(references))
         (folder / NAME).write_bytes(compute(folder))
         digest = digest_of(folder)
         if target.exists() and _is_published(target, digest):
