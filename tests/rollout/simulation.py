@@ -220,15 +220,15 @@ class Platform:
         )
 
     def _deployment(self, run: Running) -> Deployment:
-        ready = sum(pod.ready for pod in run.pods.values())
+        ready = frozenset(pod.name for pod in run.pods.values() if pod.ready)
         known = any(pod.crash or pod.ready for pod in run.pods.values())
-        seen = self.memory.observe(run.uid, wanted=run.wanted, ready=ready, was_ready=known, now=self.now)
+        seen = self.memory.observe(run.uid, wanted=run.wanted, ready_pods=ready, was_ready=known, now=self.now)
         crashes = [pod.crash for pod in run.pods.values() if pod.crash and not pod.ready]
         revision = Revision(
             name=run.revision_name, uid=run.uid, servable=run.servable, wanted=run.wanted,
             autoscaling=run.autoscaling, pods=tuple(run.pods.values()), starting=seen.starting,
             starting_since=seen.since, ready_at=None if ready else seen.ready_at,
-            crash=crashes[-1] if crashes else None,
+            ready_with=seen.ready_pods, crash=crashes[-1] if crashes else None,
         )  # fmt: skip
         made = self.now >= run.created_at + timedelta(seconds=0.5)
         return Deployment(
@@ -270,7 +270,7 @@ class Platform:
             return
         while len(run.pods) < run.wanted:
             name = f"{run.name}-pod-{next(self.uids)}"
-            run.pods[name] = Pod(name, ready=False, created_at=self.now)
+            run.pods[name] = Pod(name, ready=False)
             run.ready_due[name] = self.now + timedelta(seconds=run.start_seconds)
         while len(run.pods) > run.wanted:
             gone, _ = run.pods.popitem()

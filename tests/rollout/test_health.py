@@ -13,10 +13,10 @@ from turnout.rollout.health import FROZEN_AFTER, Death, death, freezes, next_loo
 from turnout.rollout.snapshot import Autoscaling, Crash, Pod, Revision, Route, Share
 
 KNOBS = Autoscaling(0, 3, timedelta(seconds=30))
-UP = Pod("a", ready=True, created_at=START - timedelta(minutes=1))
+UP = Pod("a", ready=True)
 UNREADY = replace(UP, ready=False)
 LEAVING = replace(UP, ready=True, leaving=True)
-YOUNG = Pod("b", ready=False, created_at=START)
+OTHER = Pod("b", ready=False)
 EXIT = Crash(START, 137)
 DEADLINE = timedelta(minutes=1)
 LONG_AGO, JUST_NOW = START - timedelta(seconds=4), START - timedelta(seconds=2)
@@ -34,14 +34,20 @@ R = Revision("r", "uid", servable=True, wanted=1, autoscaling=KNOBS)
             replace(R, pods=(UNREADY,), ready_at=JUST_NOW), None, False, id="unready for two seconds is not dead"
         ),
         pytest.param(
-            replace(R, pods=(UNREADY,), ready_at=LONG_AGO), Reason.ReadinessLost, True, id="for four seconds it is"
+            replace(R, pods=(UNREADY, OTHER), ready_at=LONG_AGO, ready_with=frozenset("a")),
+            Reason.ReadinessLost,
+            True,
+            id="for four seconds it is",
         ),
         pytest.param(replace(R, pods=(UNREADY,)), Reason.ReadinessLost, True, id="when it was ready may be unknown"),
         pytest.param(
             replace(R, pods=(LEAVING,), ready_at=LONG_AGO), Reason.Evicted, False, id="a pod that leaves is evicted"
         ),
         pytest.param(
-            replace(R, pods=(YOUNG,), ready_at=LONG_AGO), Reason.Evicted, False, id="its replacement is no fault"
+            replace(R, pods=(OTHER,), ready_at=LONG_AGO, ready_with=frozenset("a")),
+            Reason.Evicted,
+            False,
+            id="its replacement is no fault",
         ),
         pytest.param(replace(R, ready_at=LONG_AGO), Reason.Evicted, False, id="no pod at all is no fault either"),
         pytest.param(

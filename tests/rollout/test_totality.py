@@ -83,7 +83,7 @@ def versions(draw: st.DrawFn, number: int) -> ModelVersion:
 
 @st.composite
 def revisions(draw: st.DrawFn) -> Revision:
-    pods = st.builds(Pod, st.just("pod"), st.booleans(), st.booleans(), MAYBE)
+    pods = st.builds(Pod, st.sampled_from(["pod-1", "pod-2"]), st.booleans(), st.booleans())
     return Revision(
         name=draw(st.sampled_from(["r-1", "r-2", "r-3"])),
         uid=draw(UIDS),
@@ -94,6 +94,7 @@ def revisions(draw: st.DrawFn) -> Revision:
         starting=draw(st.booleans()),
         starting_since=draw(MAYBE),
         ready_at=draw(MAYBE),
+        ready_with=draw(st.sampled_from([frozenset(), frozenset({"pod-1"})])),
         crash=draw(st.none() | st.builds(Crash, MOMENTS, st.just(1))),
     )
 

@@ -10,11 +10,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`starting`: wants pods, had none, and has not been ready since; `since` then says since when it wants them."""
+    """`starting`: wants pods, had none, and has not been ready since; `since` then says since when it wants them.
+
+    `ready_pods`: the names of those that were ready when one last was.
+    """
 
     starting: bool
     ready_at: datetime | None
     since: datetime | None = None
+    ready_pods: frozenset[str] = frozenset()
 
 
 class ReadinessMemory:
@@ -23,11 +27,13 @@ class ReadinessMemory:
     def __init__(self) -> None:
         self._seen: dict[str, Readiness] = {}
 
-    def observe(self, uid: str, *, wanted: int, ready: int, was_ready: bool, now: datetime) -> Readiness:
+    def observe(
+        self, uid: str, *, wanted: int, ready_pods: frozenset[str], was_ready: bool, now: datetime
+    ) -> Readiness:
         """Take in one look at a revision. `was_ready`: a pod that still exists has been ready before."""
         before = self._seen.get(uid)
-        if ready:
-            after = Readiness(starting=False, ready_at=now)
+        if ready_pods:
+            after = Readiness(starting=False, ready_at=now, ready_pods=ready_pods)
         elif wanted == 0:
             after = Readiness(starting=True, ready_at=None)  # whatever comes next comes from zero
         elif before is None:

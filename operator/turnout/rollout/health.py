@@ -54,11 +54,9 @@ def _never_started(revision: Revision, now: datetime, deadline: timedelta) -> De
 
 
 def _only_replacements(revision: Revision) -> bool:
-    """Every pod is younger than the last readiness: the ones that were ready have been taken away."""
-    ready_at = revision.ready_at
-    return ready_at is not None and all(
-        pod.leaving or (pod.created_at is not None and pod.created_at > ready_at) for pod in revision.pods
-    )
+    """None of those that were ready is left: they have been taken away."""
+    known = revision.ready_with
+    return bool(known) and all(pod.leaving or pod.name not in known for pod in revision.pods)
 
 
 def freezes(revision: Revision, route: Route, now: datetime) -> Death | None:

@@ -51,7 +51,6 @@ class Pod:
     name: str
     ready: bool
     leaving: bool = False
-    created_at: datetime | None = None
     crash: Crash | None = None
 
 
@@ -73,7 +72,8 @@ class Revision:
 
     `servable` is the platform's own Ready: needed to enter a split, never a sign of health. `wanted` is what the
     autoscaler asks for now; 0 is idle. `starting`: it comes up from zero and has not been ready since.
-    `ready_at`: when a pod of it was last seen ready. `crash`: the last container that ended by itself since then.
+    `ready_at`: when a pod of it was last seen ready, `ready_with` the names of those that were: whoever stands there
+    now may be another (by name, since clocks differ). `crash`: the last container that ended by itself since then.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Revision:
     starting: bool = False
     starting_since: datetime | None = None
     ready_at: datetime | None = None
+    ready_with: frozenset[str] = frozenset()
     crash: Crash | None = None
 
     @property

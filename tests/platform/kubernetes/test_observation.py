@@ -118,6 +118,16 @@ async def test_four_seconds_after(cluster: Cluster, pod: dict[str, object], reas
     assert await dies(cluster) == reason
 
 
+async def test_a_replacement_is_told_by_its_name_not_by_clocks(cluster: Cluster) -> None:
+    """Its creationTimestamp has whole seconds of another clock: it looks older than the last readiness."""
+    serve(cluster)
+    cluster.clock.passes(0.9)
+    cluster.sees(PODS, a_pod("p7"), "DELETED")
+    cluster.sees(PODS, a_pod("p8", ready=False))
+    cluster.clock.passes(4)
+    assert await dies(cluster) == "Evicted"
+
+
 async def test_an_old_crash_that_was_survived_does_not_count_when_readiness_is_lost_later(cluster: Cluster) -> None:
     serve(cluster)
     cluster.sees(PODS, a_pod("p7", ready=False, container={"state": ended()}))

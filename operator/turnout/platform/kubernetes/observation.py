@@ -30,13 +30,13 @@ class Memory:
     def look(self, revision: Revision, now: datetime) -> Readiness:
         """Take in how a revision stands now."""
         pods = pods_of(self._cache, revision)
-        ready = sum(reading.is_ready(pod) for pod in pods)
+        ready = frozenset(pod.name for pod in pods if reading.is_ready(pod))
         if ready:
             self._survived[revision.uid] = frozenset(ended.container_id for ended in _endings(pods))
         return self._readiness.observe(
             revision.uid,
             wanted=wanted(self._cache, revision),
-            ready=ready,
+            ready_pods=ready,
             was_ready=any(reading.was_ready(pod) for pod in pods),
             now=now,
         )
@@ -70,6 +70,7 @@ class Memory:
             starting=readiness.starting,
             starting_since=readiness.since,
             ready_at=readiness.ready_at,
+            ready_with=readiness.ready_pods,
             crash=self._crash(revision, pods),
         )
 

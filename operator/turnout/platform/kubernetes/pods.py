@@ -80,7 +80,6 @@ def as_pod(pod: Pod) -> snapshot.Pod:
         name=pod.name,
         ready=is_ready(pod),
         leaving=is_leaving(pod),
-        created_at=pod.metadata.creation_timestamp,
         crash=crash(ended[-1]) if ended else None,
     )
 

@@ -70,7 +70,6 @@ class Replica:
         self.crash: Crash | None = None
         self.problem: Problem | None = None
         self.starts = 0
-        self.created_at = datetime.now(UTC)
         self._version, self._revision, self._cwd = version, revision, cwd
         self._around = around
         self._changed = changed
@@ -94,7 +93,7 @@ class Replica:
         return ""
 
     def seen(self) -> Pod:
-        return Pod(self.name, self.ready, self.leaving, self.created_at, self.crash)
+        return Pod(self.name, self.ready, self.leaving, self.crash)
 
     async def leave(self, drained: float) -> None:
         """End it: out of traffic first, `drained` seconds for that to take effect, then SIGTERM, then SIGKILL."""

@@ -163,7 +163,7 @@ class LocalRevision:
         seen = self._memory.observe(
             self.record.revision_uid,
             wanted=self.wanted,
-            ready=len(self.ready),
+            ready_pods=frozenset(replica.name for replica in self.ready),
             was_ready=any(replica.was_ready for replica in self.staying),
             now=datetime.now(UTC),
         )
@@ -205,6 +205,7 @@ class LocalRevision:
             starting=readiness.starting,
             starting_since=readiness.since if readiness.starting else None,
             ready_at=readiness.ready_at,
+            ready_with=readiness.ready_pods,
             crash=max(since, key=lambda crash: crash.at, default=None),
         )
         return Deployment(
