@@ -1,33 +1,11 @@
-"""Tests of the loop run on a clock that jumps to the next timer as soon as nothing else is left to do."""
+"""Tests of the loop run in virtual time."""
 
 import asyncio
-import selectors
 from collections.abc import Callable, Mapping
 
 import pytest
 
-
-class _Jump(selectors.SelectSelector):
-    """A selector that never waits: the time it would have waited is added to the loop's clock."""
-
-    passed = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("nothing will ever happen: every task waits and no timer is set")
-        self.passed += timeout
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An hour passes in no time."""
-
-    def __init__(self) -> None:
-        self._jump = _Jump()
-        super().__init__(self._jump)
-
-    def time(self) -> float:
-        return self._jump.passed
+from tests.virtual import VirtualLoop
 
 
 def pytest_asyncio_loop_factories(

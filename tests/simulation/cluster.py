@@ -1,0 +1,245 @@
+"""A cluster in virtual time with the operator on it, and the words in which stories are told: `World`'s own.
+
+Everything of the operator but HTTP, kopf and the warm-up's requests is the real thing: engine, cache, loop, queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from tests.rollout.simulation import KEY, START
+from tests.simulation.operator import RESTART, Kill, Process, Weather
+from tests.simulation.pods import Behaviour
+from tests.simulation.server import Server, edited_split
+from tests.simulation.serving import Serving
+from tests.virtual import VirtualLoop
+from turnout.api.reasons import Reason, State
+from turnout.api.status import Status
+from turnout.api.version import Desired, ModelVersion
+from turnout.platform.kubernetes.objects import Route, read
+from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, ROUTES, VERSIONS, Resource
+from turnout.rollout.decide import decide
+from turnout.rollout.plan import Plan, ProbeRequest
+from turnout.rollout.snapshot import Probe, Problem, Snapshot, Split
+
+Check = Callable[["Cluster", Snapshot, Plan], None]
+Raw = dict[str, Any]
+IMAGES = {"sklearn": "dev.local/sklearn:1"}
+
+
+class Cluster:
+    """One namespace and one model. `check` sees every snapshot with the plan that was made of it."""
+
+    def __init__(self, check: Check | None = None, kill: Kill | None = None) -> None:
+        self.loop = VirtualLoop()
+        self.server = Server(lambda: START + timedelta(seconds=self.loop.time()))
+        self.serving = Serving(self.server, self.loop)
+        self.weather = Weather()
+        self.weather.kill = kill
+        self.check = check
+        self.wrong_answers: set[str] = set()
+        self.silent: set[str] = set()
+        self.contracts: dict[str, str] = {}
+        self.splits: list[Split] = []
+        self.moves: set[tuple[State | None, State | None]] = set()
+        self._known: dict[str, State | None] = {}
+        self.faults: list[BaseException] = []
+        self.deaths = 0
+        self.server.watchers.append(self._note)
+        self.operator = self._begin()
+
+    def close(self) -> None:
+        if not self.operator.is_dead:
+            self.operator.kill()
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.close()
+
+    # -- the operator
+
+    def _begin(self) -> Process:
+        return Process(self.server, self.weather, self.loop, self._decide, self._answer, self._has_died, IMAGES)
+
+    def _decide(self, snapshot: Snapshot) -> Plan:
+        plan = decide(snapshot)
+        if self.check:
+            try:
+                self.check(self, snapshot, plan)
+            except AssertionError as fault:  # the loop would take it for a bad model and go on
+                self.faults.append(fault)
+        return plan
+
+    def _answer(self, request: ProbeRequest) -> Probe | None:
+        if request.version in self.silent:
+            return None
+        wrong = request.version in self.wrong_answers and request.requests
+        problem = Problem(Reason.WrongAnswer, "example 1 answers 3, not 4", True) if wrong else None
+        contract = self.contracts.get(request.version, '{"inputs": "text"}')
+        return Probe(request.revision_uid, done=True, requests=request.requests, contract=contract, problem=problem)
+
+    def _has_died(self) -> None:
+        self.deaths += 1
+        self.loop.call_soon(self.restart_operator)
+
+    def restart_operator(self) -> None:
+        """kill -9, and a new process that remembers nothing."""
+        self.operator.kill()
+        self.loop.call_later(RESTART, self._start_anew)
+
+    def _start_anew(self) -> None:
+        if self.operator.is_dead:
+            self.operator = self._begin()
+
+    def kill(self, *, calls: int, moment: str = "before") -> None:
+        """Die at the API call after so many more."""
+        self.weather.kill = len(self.weather.calls) + calls, moment
+
+    # -- time
+
+    def run(self, seconds: float, *, until: Callable[[], bool] | None = None) -> None:
+        end = self.loop.time() + seconds
+        while self.loop.time() < end:
+            rest = end - self.loop.time()
+            self.loop.run_until_complete(asyncio.sleep(min(rest, 0.1) if until else rest))
+            self._raise()
+            if until and until():
+                return
+        if until:
+            raise AssertionError(f"not within {seconds} s: {self.states()}")
+
+    def _raise(self) -> None:
+        if fault := self.operator.fault():
+            raise fault
+        if self.faults:
+            raise self.faults[0]
+
+    # -- what people do
+
+    def apply(self, *versions: ModelVersion) -> None:
+        for version in versions:
+            metadata = {"name": version.name, "namespace": version.namespace}
+            known = self.server.find(VERSIONS, version.name)
+            status = {"status": known["status"]} if known and "status" in known else {}
+            self.server.put(VERSIONS, {"metadata": metadata, "spec": version.spec.body(), **status})
+
+    def edit(self, name: str, **spec: Any) -> None:
+        """Change blocks of a spec, in Python's names."""
+        if "desired" in spec:
+            spec["desired"] = Desired(spec["desired"])
+        known = self.versions[name]
+        self.apply(known.model_copy(update={"spec": known.spec.model_copy(update=spec)}))
+
+    def delete(self, name: str) -> None:
+        self.server.remove(VERSIONS, name)
+
+    def lose_status(self, *names: str) -> None:
+        for name in names or tuple(self.versions):
+            raw = self.server.find(VERSIONS, name)
+            if raw is not None:
+                self.server.put(VERSIONS, {key: value for key, value in raw.items() if key != "status"})
+
+    def break_record(self, name: str, **facts: Any) -> None:
+        """Somebody writes into a status."""
+        raw = self.server.find(VERSIONS, name)
+        if raw is not None:
+            status = self.versions[name].status.model_copy(update=facts)
+            self.server.put(VERSIONS, {**raw, "status": status.body()})
+
+    # -- what other tools and platforms do
+
+    def edit_route(self, split: Split) -> None:
+        live = self.server.find(ROUTES, KEY.model)
+        traffic = [{"revisionName": share.revision, "percent": share.percent} for share in split]
+        if live is not None and traffic != live["spec"]["traffic"]:
+            self.server.put(ROUTES, edited_split(live, traffic, self.server.now()))
+
+    def delete_route(self) -> None:
+        self.server.remove(ROUTES, KEY.model)
+
+    def remove(self, name: str) -> None:
+        """Somebody deletes by hand what runs a version."""
+        self.server.remove(INFERENCE_SERVICES, name)
+
+    def remake(self, name: str) -> None:
+        """Its revision comes back under the same name with another uid, as after a stop."""
+        self.serving.drop_revision(name, remake=True)
+
+    def crash(self, name: str, *, again: bool = True) -> None:
+        self.serving.crash(name, again=again)
+
+    def unready(self, name: str) -> None:
+        self.serving.hang(name)
+
+    def heal(self, name: str) -> None:
+        self.serving.heal(name)
+
+    def evict(self, name: str) -> None:
+        self.serving.evict(name)
+
+    def idle(self, name: str, *, active: bool = False) -> None:
+        self.serving.behaviour(name).called = active
+        self.serving.scale_of(name)
+
+    def starts_in(self, name: str, seconds: float) -> None:
+        self.serving.behaviour(name).start_seconds = seconds
+
+    # -- what is seen
+
+    @property
+    def running(self) -> Mapping[str, Behaviour]:
+        """By the name of what exists now."""
+        names = [raw["metadata"]["name"] for raw in self.server.of(INFERENCE_SERVICES)]
+        return {name: self.serving.behaviour(name) for name in names}
+
+    @property
+    def versions(self) -> Mapping[str, ModelVersion]:
+        found = (read(VERSIONS, raw) for raw in self.server.of(VERSIONS))
+        return {item.name: item for item in found if isinstance(item, ModelVersion)}
+
+    @property
+    def route(self) -> Route | None:
+        raw = self.server.find(ROUTES, KEY.model)
+        item = read(ROUTES, raw) if raw else None
+        return item if isinstance(item, Route) else None
+
+    @property
+    def observed(self) -> Split:
+        return self.route.observed if self.route else ()
+
+    @property
+    def written(self) -> Split:
+        return self.route.written if self.route else ()
+
+    def states(self) -> dict[str, State | None]:
+        return {name: version.status.state for name, version in self.versions.items()}
+
+    def state(self, name: str) -> State | None:
+        return self.versions[name].status.state
+
+    def percent(self, name: str) -> int:
+        return sum(share.percent for share in self.observed if share.revision == f"{name}-predictor-00001")
+
+    def _note(self, resource: Resource, event: str, raw: Raw) -> None:
+        if resource is ROUTES and event != "DELETED":
+            split = tuple(sorted((t["revisionName"], t["percent"]) for t in raw["spec"]["traffic"]))
+            if not self.splits or self.splits[-1] != split:
+                self.splits.append(split)  # type: ignore[arg-type]
+        elif resource is VERSIONS:
+            state = Status.model_validate(raw.get("status", {})).state
+            self.moves.add((self._known.get(raw["metadata"]["uid"]), state))
+            self._known[raw["metadata"]["uid"]] = state
+
+
+@contextmanager
+def cluster(check: Check | None = None, kill: Kill | None = None) -> Iterator[Cluster]:
+    made = Cluster(check, kill)
+    try:
+        yield made
+    finally:
+        made.close()
