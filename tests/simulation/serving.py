@@ -252,7 +252,7 @@ class Serving:
         self._later(seconds + 0.01, lambda: self._take(None))
 
     def _take(self, name: str | None) -> None:
-        """The split as written begins to hold, unless a target is missing or not Ready: then the last good one stays."""
+        """What is written begins to hold, unless a target is missing or not Ready: then the last good split stays."""
         for route in tuple(self.server.of(ROUTES)):
             if name in (None, route["metadata"]["name"]) and self.loop.time() >= self.frozen_until:
                 self._take_one(route)

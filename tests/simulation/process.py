@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -186,7 +186,7 @@ class Process:
         return self._line.is_cut
 
     async def _run(self) -> None:
-        while not await self._listed():
+        while not await self._listed():  # noqa: ASYNC110 – nobody tells when the server is back
             await asyncio.sleep(TRY_AGAIN)
         async with asyncio.TaskGroup() as work:
             work.create_task(self.controller.run())
@@ -216,6 +216,4 @@ class Process:
 
 
 def _skewed(server: Server, weather: Weather) -> datetime:
-    from datetime import timedelta
-
     return server.now() + timedelta(seconds=weather.skew)
