@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from tests.rollout.simulation import KEY, START
-from tests.simulation.process import RESTART, Kill, Process, Weather
 from tests.simulation.pods import Behaviour
+from tests.simulation.process import RESTART, Kill, Process, Weather
 from tests.simulation.server import Server, edited_split
 from tests.simulation.serving import Serving
 from tests.virtual import VirtualLoop
