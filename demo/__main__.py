@@ -48,6 +48,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped; every process has ended.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the story has gone; stdout must not complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (EngineError, StoryError) as fault:
         print(f"demo: {fault}", file=sys.stderr)
         return 1

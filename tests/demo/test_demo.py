@@ -133,7 +133,19 @@ def test_nothing_is_left_running(told: Told) -> None:
 
 def lines(process: subprocess.Popen[str]) -> Iterator[str]:
     assert process.stdout
-    yield from process.stdout
+    for line in process.stdout:  # `yield from` would close it with the generator
+        yield line  # noqa: UP028
+
+
+def test_a_reader_that_goes_away_ends_it_in_order(tmp_path: Path) -> None:
+    process = demo(tmp_path)
+    assert process.stdout
+    next(line for line in lines(process) if "turnout up is running" in line)
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert err == ""
+    assert process.returncode == 141
+    assert processes_of(tmp_path) == []
 
 
 @pytest.mark.parametrize("moment", ["Training", "turnout up is running", "Callers begin"])
