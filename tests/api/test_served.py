@@ -30,9 +30,7 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spec.rollout.steps[1].analysis", {"rollout": {"steps": [{"setWeight": 5}, {"analysis": {}}]}}),
     ("spec.rollout.steps[0].approval", {"rollout": {"steps": [{"approval": {}}]}}),
     ("spec.rollout.steps[0].shadow", {"rollout": {"steps": [{"shadow": {"percent": 5, "duration": "1m"}}]}}),
-    ("spec.rollout.onSupersede", {"rollout": {"onSupersede": "Queue"}}),
     ("spec.rollout.onFailure", {"rollout": {"onFailure": "Freeze"}}),
-    ("spec.rollout.rollbackWindow.keepWarm", {"rollout": {"rollbackWindow": {"keepWarm": True}}}),
     ("spec.rollout.retryLimit", {"rollout": {"retryLimit": 1}}),
     ("spec.control.abort", {"control": {"abort": True}}),
     ("spec.control.promote.mode", {"control": {"promote": {"mode": "Full"}}}),
@@ -54,6 +52,7 @@ SERVED: tuple[dict[str, Any], ...] = (
     {"rollout": {"onPlanChange": "NextRollout", "onStableUnhealthy": "Hold", "repeatOnStable": False}},
     {"rollout": {"rollbackWindow": {"versions": 5, "maxAge": "1h"}, "progressDeadline": "1m", "deadline": "1h"}},
     {"scaling": {"minReplicas": 1, "latencyCritical": True, "containerConcurrency": 4, "target": {"value": 4}}},
+    {"rollout": {"onSupersede": "Queue", "rollbackWindow": {"keepWarm": True}}},
     {"control": {"paused": True}},
     {"deletionPolicy": "Orphan", "desired": "Standby"},
 )

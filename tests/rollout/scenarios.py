@@ -54,6 +54,46 @@ def superseded(world: World) -> None:
     world.run(15)
 
 
+def queued_behind_another(world: World) -> None:
+    first_version(world)
+    world.apply(version(2, rollout=steps(10, pause="4s")))
+    world.run(5)
+    world.apply(version(3, rollout={**steps(20, pause="1s"), "onSupersede": "Queue"}))
+    world.run(20)
+
+
+def refused_while_another_runs(world: World) -> None:
+    first_version(world)
+    world.apply(version(2, rollout=steps(10, pause="60s")))
+    world.run(5)
+    world.apply(version(3, rollout={**steps(20, pause="1s"), "onSupersede": "Reject"}))
+    world.run(2)
+    world.crash("signals-2")
+    world.run(15)
+
+
+def superseded_twice(world: World) -> None:
+    first_version(world)
+    for number in (2, 3):
+        world.apply(version(number, rollout=steps(10, pause="60s")))
+        world.run(8)
+    world.apply(version(4, rollout=steps(20, pause="1s")))
+    world.run(12)
+
+
+def kept_warm_then_archived(world: World) -> None:
+    window = {"rollbackWindow": {"versions": 1, "maxAge": "30s", "keepWarm": True}}
+    first_version(world)
+    world.apply(version(2, rollout={**steps(50, pause="1s"), **window, "promotedScaleDownDelay": "2s"}))
+    world.run(45)
+
+
+def back_from_the_archive(world: World) -> None:
+    kept_warm_then_archived(world)
+    world.edit("signals-2", desired="Standby")
+    world.run(12)
+
+
 def evicted_and_back(world: World) -> None:
     first_version(world)
     world.apply(version(2, rollout=steps(30, pause="9s")))
@@ -105,6 +145,11 @@ SCENARIOS: dict[str, Scenario] = {
         dead_stable_and_back,
         rollback_by_standby,
         superseded,
+        superseded_twice,
+        queued_behind_another,
+        refused_while_another_runs,
+        kept_warm_then_archived,
+        back_from_the_archive,
         evicted_and_back,
         paused_by_a_person,
         serving_version_deleted,

@@ -103,7 +103,7 @@ class Platform:
         self.route_due: datetime | None = None
         self.route_since: datetime | None = None
         self.foreign_edits: tuple[datetime, ...] = ()
-        self.taken: dict[str, str] = {}
+        self.taken: dict[str, Problem] = {}
         self.trouble: Problem | None = None
         self.answers: dict[str, Probe] = {}
         self.poll: Poll | None = None

@@ -139,7 +139,8 @@ def test_rollback_past_several_versions() -> None:
 
 
 def test_a_version_outside_the_window_is_archived_and_returns_as_it_was() -> None:
-    world = serving(1, 2, rollout={"rollbackWindow": {"versions": 1, "maxAge": "1m"}}, check=Invariants())
+    rollout = {"rollbackWindow": {"versions": 1, "maxAge": "1m"}, "promotedScaleDownDelay": "30s"}
+    world = serving(1, 2, rollout=rollout, check=Invariants())
     image = world.versions["signals-1"].status.resolved
     world.run(90, tick=timedelta(seconds=1))
     assert world.state("signals-1") is State.Archived
@@ -155,6 +156,34 @@ def test_a_version_outside_the_window_is_archived_and_returns_as_it_was() -> Non
 def test_only_the_last_versions_stay_in_the_window() -> None:
     world = serving(1, 2, 3, rollout={"rollbackWindow": {"versions": 1}}, check=Invariants())
     assert world.states() == {"signals-1": State.Archived, "signals-2": State.Standby, "signals-3": State.Live}
+
+
+def test_the_instant_way_back_is_kept_however_small_the_window() -> None:
+    rollout = {"rollbackWindow": {"versions": 0, "maxAge": "1s"}, "promotedScaleDownDelay": "1m"}
+    world = serving(1, 2, rollout=rollout, check=Invariants())
+    world.run(50)
+    assert world.state("signals-1") is State.Standby
+    world.crash("signals-2")
+    world.run(2)
+    assert world.percent("signals-1") == 100
+    world.heal("signals-2")
+    world.run(60)
+    assert world.states() == {"signals-1": State.Archived, "signals-2": State.Live}
+
+
+def test_a_warm_window_keeps_the_pods_that_a_way_back_needs_and_no_longer_than_it_lasts() -> None:
+    window = {"versions": 2, "maxAge": "5m", "keepWarm": True}
+    world = serving(1, 2, rollout={"rollbackWindow": window, "promotedScaleDownDelay": "5s"}, check=Invariants())
+    world.edit("signals-2", scaling=version(2, scaling={"minReplicas": 2}).spec.scaling)
+    world.run(60, tick=timedelta(seconds=1))
+    assert len(world.running["signals-1"].pods) == 2, "as many as stable is kept at"
+    world.crash("signals-2")
+    world.run(1)
+    assert world.percent("signals-1") == 100
+    world.heal("signals-2")
+    world.run(300, tick=timedelta(seconds=1))
+    assert world.states() == {"signals-1": State.Archived, "signals-2": State.Live}
+    assert set(world.running) == {"signals-2"}
 
 
 def test_a_formerly_promoted_version_whose_deployment_was_removed_is_made_again() -> None:

@@ -29,6 +29,8 @@ ROLLOUTS = st.sampled_from(
         steps(30, pause="2s"),
         steps(5, 5, 90, pause="1s"),
         {"strategy": "AllAtOnce"},
+        {**steps(40, pause="3s"), "onSupersede": "Queue"},
+        {**steps(20, 60), "onSupersede": "Reject", "rollbackWindow": {"versions": 1, "keepWarm": True}},
         {"steps": [{"setWeight": 20}]},
         {"steps": []},
         {**steps(50), "progressDeadline": "20s", "deadline": "1m", "promotedScaleDownDelay": "5s"},

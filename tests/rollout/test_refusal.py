@@ -18,6 +18,10 @@ def accepted(world: World, name: str) -> tuple[ConditionStatus, str]:
     return condition.status, condition.reason
 
 
+def taken(text: str, reason: Reason = Reason.NameTaken) -> Problem:
+    return Problem(reason, text, permanent=True)
+
+
 @pytest.mark.parametrize(
     ("refused", "reason", "says"),
     [
@@ -32,10 +36,14 @@ def accepted(world: World, name: str) -> tuple[ConditionStatus, str]:
         pytest.param(
             version(2, name="free"), Reason.NameTaken, "is somebody's Service", id="its Knative Service's name taken"
         ),
+        pytest.param(
+            version(2, name="tone"), Reason.NameReserved, "reserved by another", id="a name of another model's version"
+        ),
     ],
 )
 def test_a_version_is_rejected(served: World, refused: object, reason: Reason, says: str) -> None:
-    served.taken = {name: f"{name} is somebody's Service" for name in ("taken", "free-predictor")}
+    served.taken = {name: taken(f"{name} is somebody's Service") for name in ("taken", "free-predictor")}
+    served.taken["tone"] = taken("the name tone is reserved by another", Reason.NameReserved)
     served.apply(refused)  # type: ignore[arg-type]  # parametrized
     served.run(2)
     (name,) = served.versions.keys() - {"signals-1"}
@@ -47,7 +55,7 @@ def test_a_version_is_rejected(served: World, refused: object, reason: Reason, s
 
 
 def test_a_model_name_that_somebody_else_uses_stops_every_version(world: World) -> None:
-    world.taken = {"signals": "the Service signals is not Turnout's"}
+    world.taken = {"signals": taken("the Service signals is not Turnout's")}
     world.apply(version(1))
     world.run(2)
     assert world.state("signals-1") is State.Rejected

@@ -137,7 +137,7 @@ def test_nothing_is_deleted_while_a_route_that_may_name_it_cannot_be_seen(served
     if unseen == "no kind":
         seen = replace(seen, trouble=Problem(Reason.KServeMissing, "no Routes"))
     else:
-        seen = replace(seen, taken={"signals": "Route signals exists and is not Turnout's"})
+        seen = replace(seen, taken={"signals": Problem(Reason.NameTaken, "Route signals exists and is not ours")})
     assert not decide(seen, NoJudge()).retire
 
 

@@ -101,7 +101,7 @@ class Reason(Documented):
     # where it waits
     AwaitingReconcile = "AwaitingReconcile", "It is accepted and its turn has not come yet."
     NotTheTarget = "NotTheTarget", "A newer eligible version of the model is the target."
-    QueuedBehind = "QueuedBehind", "Another rollout runs, and onSupersede says Queue."
+    QueuedBehind = "QueuedBehind", "Another rollout of the model runs, and this version waits until it has ended."
     StandbyRequested = "StandbyRequested", "The spec says desired: Standby."
     OutsideRollbackWindow = "OutsideRollbackWindow", "It is older than the rollback window keeps."
     # deploying

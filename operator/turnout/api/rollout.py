@@ -204,7 +204,8 @@ class RollbackWindow(Authored):
     )
     keep_warm: Boolean = Field(
         default=False,
-        description="keepWarm keeps their floors as well; otherwise they are kept at zero pods.",
+        description="keepWarm keeps their pods as well, at least stable's floor and one; otherwise they are kept "
+        "at zero pods.",
         examples=[True],
     )
 
@@ -307,7 +308,8 @@ class Rollout(Authored):
     )
     on_supersede: OnSupersede = Field(
         default=OnSupersede.RESTART,
-        description="onSupersede is what this version does when it finds another rollout of the model running.",
+        description="onSupersede is what this version does when it finds another rollout of the model running: "
+        "Restart takes its place, Queue waits until it has ended, Reject is Rejected until then.",
         examples=["Restart"],
     )
     on_plan_change: OnPlanChange = Field(

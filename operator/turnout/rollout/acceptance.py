@@ -62,7 +62,7 @@ def _reserved(version: ModelVersion, versions: tuple[ModelVersion, ...]) -> Prob
 def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
     for needed in (version.name, f"{version.name}-predictor", version.model):
         if needed in snapshot.taken:
-            return Problem(Reason.NameTaken, snapshot.taken[needed], permanent=True)
+            return snapshot.taken[needed]
     return _older_self(version, snapshot.deployments)
 
 

@@ -10,6 +10,7 @@ from turnout.api.version import ModelVersion
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Autoscaling
 from turnout.rollout.steps import first_weight, weight_of
+from turnout.rollout.window import is_kept_warm
 
 STABLE_KEEPS = frozenset(
     {State.Warming, State.Progressing, State.Paused, State.Held, State.Promoting, State.RollingBack}
@@ -56,7 +57,7 @@ def floor(selection: Selection, member: Member, now: datetime) -> int:
         return needed(member, max(weight_of(member.status), 1))
     if member.state is State.Promoting:
         return max(needed(member, 100), own_floor(member))
-    return _leaving_floor(member, now)
+    return max(_leaving_floor(member, now), _warm_floor(selection, member))
 
 
 def _stable_floor(selection: Selection, stable: Member) -> int:
@@ -74,6 +75,14 @@ def _leaving_floor(member: Member, now: datetime) -> int:
     if stays or member.state is State.RollingBack or member.observed_percent:
         return member.revision.autoscaling.min_pods if member.revision else 0
     return 0
+
+
+def _warm_floor(selection: Selection, member: Member) -> int:
+    """Of a version that the window keeps warm: what stable is kept at, for it may have to take over at once."""
+    if member.version is None or not is_kept_warm(member, selection):
+        return 0
+    stable = own_floor(selection.stable) if selection.stable else 0
+    return min(max(1, stable, own_floor(member)), member.version.spec.scaling.max_replicas)
 
 
 def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscaling | None:

@@ -22,9 +22,9 @@ from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire,
 from turnout.rollout.selection import Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights
-from turnout.rollout.standing import window_of
 from turnout.rollout.traffic import PATIENCE
 from turnout.rollout.transitions import advance
+from turnout.rollout.window import window_of
 
 NEEDS_DEPLOYMENT = frozenset(
     {State.Deploying, State.Warming, State.Progressing, State.Paused, State.Held, State.Promoting, State.Live}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Reason, State
+from turnout.api.rollout import OnSupersede
 from turnout.api.status import EPOCH, Status
 from turnout.api.version import DeletionPolicy, Desired, ModelVersion
 from turnout.rollout.acceptance import refusals
@@ -123,6 +124,8 @@ class Selection:
     refused: Mapping[str, Problem]
     stable: Member | None
     target: Member | None
+    runner: Member | None
+    """Whose rollout may go on: the target, or the one that a queued target waits for."""
 
     @property
     def route(self) -> Route | None:
@@ -130,11 +133,11 @@ class Selection:
 
     @cached_property
     def candidate(self) -> Member | None:
-        """The one whose rollout runs, if it is still the target."""
-        target = self.target
-        if target is None or target is self.stable or target.state not in ROLLOUT_STATES:
+        """The one whose rollout runs and may go on."""
+        runner = self.runner
+        if runner is None or runner is self.stable or runner.state not in ROLLOUT_STATES:
             return None
-        return target
+        return runner
 
     @property
     def stable_is_down(self) -> bool:
@@ -193,8 +196,12 @@ def select(snapshot: Snapshot) -> Selection:
     members = _members(snapshot)
     stable = _stable(members, snapshot)
     unread = stable if stable and stable.is_unread else None
-    target = _target(members, refused, above=unread.number if unread else 0)
-    return Selection(snapshot, members, refused, stable, target)
+    eligible = _eligible(members, refused, above=unread.number if unread else 0)
+    while (late := _late(eligible, members, stable)) is not None:
+        refused[late.name] = _in_progress(late, _running(members, stable))
+        eligible.remove(late)
+    target = eligible[-1] if eligible else None
+    return Selection(snapshot, members, refused, stable, target, _runner(target, eligible, members, stable))
 
 
 def _members(snapshot: Snapshot) -> dict[str, Member]:
@@ -229,7 +236,8 @@ def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:
     return max(serving, key=lambda m: m.observed_percent, default=None)
 
 
-def _target(members: Mapping[str, Member], refused: Mapping[str, Problem], above: int) -> Member | None:
+def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], above: int) -> list[Member]:
+    """Live, accepted and not failed, the greatest last: the target."""
     eligible = [
         member
         for member in members.values()
@@ -240,4 +248,41 @@ def _target(members: Mapping[str, Member], refused: Mapping[str, Problem], above
         and (member.name not in refused or member.state in SETTLED_IN)
         and member.state not in FAILED_STATES
     ]
-    return max(eligible, key=lambda m: m.number, default=None)
+    return sorted(eligible, key=lambda m: m.number)
+
+
+def _running(members: Mapping[str, Member], stable: Member | None) -> Member | None:
+    """The one whose rollout would go on if nobody came; one on its way back or carrying on alone keeps nobody out."""
+    for member in members.values():
+        wanted = member.version is not None and member.version.spec.desired is Desired.LIVE
+        ends = member.state is State.RollingBack or member.held_for is Reason.RollbackBlocked
+        if wanted and member is not stable and member.state in ROLLOUT_STATES and not ends:
+            return member
+    return None
+
+
+def _comes_upon(newcomer: Member | None, policy: OnSupersede) -> bool:
+    """It is in no rollout itself, and would do so on finding another one."""
+    version = newcomer.version if newcomer and newcomer.state not in SETTLED_IN else None
+    return version is not None and version.spec.rollout.on_supersede is policy
+
+
+def _late(eligible: list[Member], members: Mapping[str, Member], stable: Member | None) -> Member | None:
+    """The target that is to be refused because another rollout runs."""
+    target = eligible[-1] if eligible else None
+    refuses = _comes_upon(target, OnSupersede.REJECT) and target is not stable
+    return target if refuses and _running(members, stable) else None
+
+
+def _in_progress(late: Member, running: Member | None) -> Problem:
+    name = running.name if running else "another"
+    text = f"{name} is being rolled out, and {late.name} says onSupersede: Reject; it is looked at again after that"
+    return Problem(Reason.RolloutInProgress, text)
+
+
+def _runner(
+    target: Member | None, eligible: list[Member], members: Mapping[str, Member], stable: Member | None
+) -> Member | None:
+    running = _running(members, stable)
+    waits = target is not stable and _comes_upon(target, OnSupersede.QUEUE)
+    return running if waits and running in eligible else target

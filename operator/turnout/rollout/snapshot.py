@@ -165,7 +165,7 @@ class Snapshot:
     versions: tuple[ModelVersion, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     route: Route | None = None
-    taken: Mapping[str, str] = field(default_factory=dict)  # names of this namespace -> a sentence: by whom
+    taken: Mapping[str, Problem] = field(default_factory=dict)  # names of this namespace that others have
     probes: Mapping[str, Probe] = field(default_factory=dict)  # by revision uid
     poll: Poll | None = None  # the last one that was read of this model; whose it is, it says itself
     trouble: Problem | None = None  # the engine itself cannot work: KServe missing, Envoy missing

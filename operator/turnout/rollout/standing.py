@@ -2,13 +2,13 @@
 
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import RollbackWindow
-from turnout.api.status import EPOCH, RevisionStatus, Status
+from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
 from turnout.rollout.record import begin_attempt, enter, hold, promote
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.traffic import promotion_is_done
+from turnout.rollout.window import in_window
 
 UNTOUCHED = frozenset({None, State.Pending, State.Queued, State.Rejected, State.Standby})
 """States in which a refusal stops a version; one that is deployed goes on and only says so."""
@@ -56,7 +56,7 @@ def pending(member: Member, version: ModelVersion, selection: Selection) -> Stat
     if trouble:
         return enter(member.status, State.Pending, trouble.reason, now)
     if not selection.slot_is_free_for(member):
-        return enter(member.status, State.Queued, Reason.RolloutInProgress, now)
+        return enter(member.status, State.Queued, Reason.QueuedBehind, now)
     image = version.spec.predictor.image or selection.snapshot.images.get(version.spec.predictor.runtime, "")
     return begin_attempt(member, version, selection, capacity(selection, version), image)
 
@@ -73,7 +73,7 @@ def standby(member: Member, version: ModelVersion, selection: Selection) -> Stat
     now, status = selection.snapshot.now, member.status
     if member is selection.target:
         if not selection.slot_is_free_for(member):
-            return enter(status, State.Queued, Reason.RolloutInProgress, now)
+            return enter(status, State.Queued, Reason.QueuedBehind, now)
         if status.promoted_at and member.revision and in_window(member, version, selection):
             return _return(member, version, selection)
         return enter(status, State.Pending, Reason.AwaitingReconcile, now)
@@ -90,27 +90,6 @@ def _return(member: Member, version: ModelVersion, selection: Selection) -> Stat
         attempt, Reason.FastReturn, capacity(selection, version), now,
         rollout_started_at=now, attempt=attempt.attempt + 1, scale_down_at=None, verdict=None,
     )  # fmt: skip
-
-
-def window_of(selection: Selection, version: ModelVersion) -> RollbackWindow:
-    """Stable's counts for all; without a stable each version's own."""
-    keeper = selection.stable.version if selection.stable and selection.stable.version else version
-    return keeper.spec.rollout.rollback_window
-
-
-def in_window(member: Member, version: ModelVersion, selection: Selection) -> bool:
-    """Among the last promoted that stable's window keeps, and not replaced too long ago."""
-    window = window_of(selection, version)
-    left = member.status.replaced_at
-    if left is not None and selection.snapshot.now - left >= window.max_age.delta:
-        return False
-    former = [
-        m
-        for m in selection.members.values()
-        if m is not selection.stable and m.status.promoted_at and m.state is State.Standby
-    ]
-    former.sort(key=lambda m: m.status.replaced_at or EPOCH, reverse=True)
-    return member in former[: window.versions]
 
 
 def waits_for_target(member: Member, version: ModelVersion, selection: Selection) -> Status:

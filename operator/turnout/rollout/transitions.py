@@ -80,7 +80,7 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
     if version.spec.desired is not Desired.LIVE:
         outcome = State.Retired if version.spec.desired is Desired.RETIRED else State.Standby
         return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {version.spec.desired}", now)
-    if member is not selection.target and not _is_to_be_condemned(member, selection):
+    if member is not selection.runner and not _is_to_be_condemned(member, selection):
         delay = version.spec.rollout.abort_scale_down_delay.delta
         return end_attempt(status, State.Superseded, Reason.Superseded, now, scale_down_at=now + delay, step=None)
     return traffic.interrupted(member, version, selection) if member.state in TRAFFIC_STATES else None

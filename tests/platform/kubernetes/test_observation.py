@@ -17,11 +17,12 @@ from tests.platform.kubernetes.conftest import (
     ended,
     serve,
 )
+from turnout.api.reasons import Reason
 from turnout.platform.kubernetes import resources
 from turnout.platform.kubernetes.resources import AUTOSCALERS, INFERENCE_SERVICES, PODS, REVISIONS, ROUTES, VERSIONS
 from turnout.rollout.health import death
 from turnout.rollout.rendering import MAX_SCALE, MIN_SCALE
-from turnout.rollout.snapshot import Deployment, Revision, Share
+from turnout.rollout.snapshot import Deployment, Problem, Revision, Share
 
 START_DEADLINE = timedelta(minutes=10)
 
@@ -261,9 +262,10 @@ async def test_names_that_others_hold_are_told_with_their_holder(cluster: Cluste
     cluster.sees(resources.KNATIVE_SERVICES, {"metadata": {"name": "signals-7-predictor", "namespace": "support"}})
     cluster.sees(INFERENCE_SERVICES, a_service(), manager="kubectl-client-side-apply")
     taken = (await cluster.snapshot()).taken
-    assert taken["signals"].startswith("Service signals exists and is not Turnout's")
-    assert taken["signals-7-predictor"].startswith("Knative Service signals-7-predictor exists")
-    assert taken["signals-7"].startswith("InferenceService signals-7 exists")
+    assert {problem.reason for problem in taken.values()} == {Reason.NameTaken}
+    assert taken["signals"].message.startswith("Service signals exists and is not Turnout's")
+    assert taken["signals-7-predictor"].message.startswith("Knative Service signals-7-predictor exists")
+    assert taken["signals-7"].message.startswith("InferenceService signals-7 exists")
     assert not (await cluster.snapshot()).deployments  # a label alone makes nothing ours
 
 
@@ -282,7 +284,8 @@ async def test_an_older_version_of_another_model_keeps_its_reserved_name(cluster
     cluster.sees(VERSIONS, older)
     cluster.sees(VERSIONS, younger)
     taken = (await cluster.snapshot()).taken
-    assert taken == {"signals": "the name signals is reserved by ModelVersion signals of model tone; rename this one"}
+    text = "the name signals is reserved by ModelVersion signals of model tone; rename this one"
+    assert taken == {"signals": Problem(Reason.NameReserved, text, permanent=True)}
     older_key = type(KEY)("support", "tone")
     assert not (await cluster.platform.observe(older_key)).taken
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.platform.local.world import document
 from turnout.api.loading import Loaded, load
-from turnout.api.reasons import State
+from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.platform.local.folder import Folder
@@ -17,7 +17,7 @@ from turnout.platform.local.meaning import without_meaning
 from turnout.platform.local.names import taken_names
 from turnout.platform.local.store import Changes, Versions
 from turnout.platform.local.watching import readings
-from turnout.rollout.snapshot import ModelKey
+from turnout.rollout.snapshot import ModelKey, Problem
 
 KEY = ModelKey("default", "tiny")
 YAML = """\
@@ -189,7 +189,8 @@ def test_a_name_that_an_elder_version_of_another_model_reserves_is_taken_and_the
 
     elder = born(version(1), "2026-01-01T00:00:00Z", model="other")
     younger = born(version(2), "2026-01-02T00:00:00Z", model="tiny-1-predictor")
+    text = "the name tiny-1-predictor is reserved by tiny-1 of model other; rename this one"
     assert taken_names([elder, younger], ModelKey("default", "tiny-1-predictor")) == {
-        "tiny-1-predictor": "the name tiny-1-predictor is reserved by tiny-1 of model other"
+        "tiny-1-predictor": Problem(Reason.NameReserved, text, permanent=True)
     }
     assert taken_names([elder, younger], ModelKey("default", "other")) == {}

@@ -5,20 +5,26 @@ Nothing foreign lives in this engine, so that only ModelVersions of other models
 
 from collections.abc import Iterable
 
+from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
-from turnout.rollout.snapshot import ModelKey
+from turnout.rollout.snapshot import ModelKey, Problem
 
 
-def taken_names(versions: Iterable[ModelVersion], key: ModelKey) -> dict[str, str]:
-    """Names that versions of `key` need and an elder version of another model reserves, each with a sentence."""
+def taken_names(versions: Iterable[ModelVersion], key: ModelKey) -> dict[str, Problem]:
+    """Names that versions of `key` need and an elder version of another model reserves."""
     here = [version for version in versions if version.namespace == key.namespace]
     needed = _by_name(version for version in here if version.model == key.model)
     reserved = _by_name(version for version in here if version.model != key.model)
     return {
-        name: f"the name {name} is reserved by {reserved[name].name} of model {reserved[name].model}"
+        name: _reserved(name, reserved[name])
         for name in needed.keys() & reserved.keys()
         if _age(reserved[name]) < _age(needed[name])
     }
+
+
+def _reserved(name: str, by: ModelVersion) -> Problem:
+    text = f"the name {name} is reserved by {by.name} of model {by.model}; rename this one"
+    return Problem(Reason.NameReserved, text, permanent=True)
 
 
 def _by_name(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:
