@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def statuses(draw: st.DrawFn) -> Status:
 @st.composite
 def versions(draw: st.DrawFn, number: int) -> ModelVersion:
     spec = {"desired": draw(st.sampled_from(Desired)), "control": Control(paused=draw(st.booleans())).body()}
+    spec["rollout"] = draw(st.sampled_from(ROLLOUTS))
     written = version(draw(st.just(number) | st.just(1)), name=f"signals-{number}", **spec)
     return written.model_copy(update={"status": draw(statuses())})
 
@@ -113,6 +115,12 @@ def deployments(draw: st.DrawFn, name: str) -> Deployment:
     )
 
 
+ROLLOUTS: tuple[dict[str, object], ...] = (
+    {},
+    {"onSupersede": "Queue", "rollbackWindow": {"versions": 1, "keepWarm": True}},
+    {"onSupersede": "Reject", "rollbackWindow": {"versions": 0}},
+)
+TAKEN = Problem(Reason.NameTaken, "is somebody's", permanent=True)
 SPLITS = st.lists(st.builds(Share, st.sampled_from(["r-1", "r-2", "elsewhere"]), PERCENTS), max_size=3).map(tuple)
 ROUTES = st.builds(
     Route,
@@ -138,12 +146,15 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         versions=tuple(draw(versions(number)) for number in sorted(numbers)),
         deployments=tuple(draw(deployments(name)) for name in sorted(draw(st.sets(NAMES)))),
         route=draw(st.none() | ROUTES),
-        taken=draw(st.dictionaries(NAMES, st.just("is somebody's"), max_size=1)),
+        taken=draw(
+            st.dictionaries(NAMES, st.just(Problem(Reason.NameTaken, "is somebody's", permanent=True)), max_size=1)
+        ),
         probes=draw(PROBES),
         trouble=draw(PROBLEMS),
     )
 
 
+@pytest.mark.timeout(300)  # three hundred snapshots on a busy machine
 @given(snapshot=snapshots())
 @settings(max_examples=EXAMPLES, deadline=None, derandomize="TURNOUT_DEEP" not in os.environ)
 def test_decide_answers_whatever_it_is_shown(snapshot: Snapshot) -> None:
