@@ -1,19 +1,127 @@
-"""An engine without a source of evidence says so, instead of leaving a rollout in the dark."""
+"""Polls in the background: asked once for each moment and pair of revisions, always answered, never in the dark."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
-from turnout.api.analysis import Analysis
+import pytest
+from aiohttp import web
+
+from turnout.api.analysis import Analysis, Source
 from turnout.api.status import RevisionStatus
-from turnout.platform.evidence import no_source
+from turnout.evidence.pods import Target
+from turnout.judge.protocol import Poll
+from turnout.platform.evidence import Polls
 from turnout.rollout.plan import PollRequest
+from turnout.rollout.snapshot import ModelKey
+from turnout_predictors.telemetry.metrics import Metrics
 
 AT = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+KEY = ModelKey("support", "signals")
+REQUEST = PollRequest(
+    version="signals-8",
+    at=AT,
+    since=None,
+    canary=RevisionStatus(name="signals-8-00001", uid="8"),
+    stable=RevisionStatus(name="signals-7-00001", uid="7"),
+    analysis=Analysis(),
+    weight=10,
+    weight_since=AT - timedelta(minutes=1),
+)
 
 
-def test_a_poll_without_a_source_is_in_trouble_for_the_very_revisions_that_were_asked_for() -> None:
-    canary, stable = RevisionStatus(name="r-8", uid="8"), RevisionStatus(name="r-7", uid="7")
-    poll = no_source(PollRequest("signals-8", AT, None, canary, stable, Analysis(), 10, AT))
-    assert (poll.at, poll.canary_uid, poll.stable_uid, poll.weight) == (AT, "8", "7", 10)
-    assert poll.trouble
+@dataclass
+class World:
+    """One pod for each revision that is not `gone`, behind one real server; it counts how often it was asked."""
+
+    port: int = 0
+    asked: int = 0
+    gone: set[str] = field(default_factory=set)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        metrics = Metrics("signals", "8", request.match_info["revision"])
+        metrics.answered("warm", "first", 200, 0.01)
+        return web.Response(body=metrics.exposition())
+
+    def find(self, _: ModelKey, revision: str) -> Sequence[Target]:
+        if not revision or revision in self.gone:
+            return ()
+        return (Target(f"{revision}-x", revision, f"http://127.0.0.1:{self.port}/{revision}", AT),)
+
+    async def read(self, polls: Polls, request: PollRequest = REQUEST) -> Poll:
+        self.told.clear()
+        polls.begin(KEY, request)
+        await asyncio.wait_for(self.told.wait(), 10)
+        return polls.last[KEY]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    app = web.Application()
+    app.router.add_get("/{revision}", made.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.port = runner.addresses[0][1]
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def polls(world: World) -> AsyncIterator[Polls]:
+    made = Polls(lambda _: world.told.set(), world.find)
+    yield made
+    await made.close()
+
+
+async def test_both_sides_are_read_and_the_answer_says_whose_it_is(world: World, polls: Polls) -> None:
+    poll = await world.read(polls)
+    assert poll.trouble == ""
+    assert [pod.requests for pod in (*poll.canary, *poll.stable)] == [1, 1]
+    assert (poll.at, poll.canary_uid, poll.stable_uid) == (AT, "8", "7")
+    assert (poll.weight, poll.weight_since) == (10, AT - timedelta(minutes=1))
+
+
+async def test_what_is_answered_is_not_asked_again(world: World, polls: Polls) -> None:
+    await world.read(polls)
+    polls.begin(KEY, REQUEST)
+    await asyncio.sleep(0)
+    assert world.asked == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(replace(REQUEST, at=AT + timedelta(seconds=15)), id="the next moment"),
+        pytest.param(replace(REQUEST, canary=RevisionStatus(name="signals-9-00001", uid="9")), id="another candidate"),
+        pytest.param(replace(REQUEST, stable=RevisionStatus(name="signals-7-00001", uid="7b")), id="a remade stable"),
+    ],
+)
+async def test_another_question_is_asked(world: World, polls: Polls, other: PollRequest) -> None:
+    await world.read(polls)
+    poll = await world.read(polls, other)
+    assert (poll.at, poll.canary_uid, poll.stable_uid) == (other.at, other.canary.uid, other.stable.uid)
+
+
+async def test_a_side_without_pods_is_empty_not_in_trouble(world: World, polls: Polls) -> None:
+    world.gone.add("signals-7-00001")
+    poll = await world.read(polls)
+    assert (len(poll.canary), poll.stable, poll.trouble) == (1, (), "")
+
+
+async def test_a_source_that_nobody_configured_is_named_with_the_way_out(world: World, polls: Polls) -> None:
+    poll = await world.read(polls, replace(REQUEST, analysis=Analysis(source=Source(prometheus="cluster"))))
+    assert "spec.analysis.source.prometheus: cluster is not among the operator's sources" in poll.trouble
+    assert world.asked == 0
+
+
+async def test_a_model_that_is_gone_is_forgotten(world: World, polls: Polls) -> None:
+    await world.read(polls)
+    polls.forget_all_but(set())
+    assert polls.last == {}

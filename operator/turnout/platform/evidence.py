@@ -1,16 +1,88 @@
-"""What an engine answers where it has no source of evidence: that it has none, so that nobody waits in the dark."""
+"""Evidence in the background: one read at a time for each model; the last one is part of the next Snapshot.
 
+Both engines use it. It knows where numbers come from and when they are asked for, never what they mean; a source
+that cannot be read is an answer too, so that nobody waits in the dark.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import aiohttp
+
+from turnout.evidence import pods
+from turnout.evidence.pods import Target
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
+from turnout.rollout.snapshot import ModelKey
+
+log = logging.getLogger(__name__)
+
+Find = Callable[[ModelKey, str], Sequence[Target]]
+"""The ready pods of a revision, by its name; none for "" or one that is gone."""
 
 
-def no_source(request: PollRequest) -> Poll:
-    """A poll in trouble, for the newest moment that was asked for."""
-    return Poll(
-        at=request.at,
-        canary_uid=request.canary.uid,
-        stable_uid=request.stable.uid,
-        weight=request.weight,
-        weight_since=request.weight_since,
-        trouble="this engine has no source of evidence",
-    )
+class Polls:
+    """`last`: by model, the poll that was read last, also of a rollout that is over. `dirty`: told of each new one."""
+
+    def __init__(self, dirty: Callable[[ModelKey], None], find: Find) -> None:
+        self.last: dict[ModelKey, Poll] = {}
+        self._dirty = dirty
+        self._find = find
+        self._reading: dict[ModelKey, asyncio.Task[None]] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    def begin(self, key: ModelKey, request: PollRequest) -> None:
+        """Read both sides now, unless they are being read or have been for this moment."""
+        if key in self._reading or answers(self.last.get(key), request):
+            return
+        task = asyncio.create_task(self._read(key, request), name=f"poll of {key}")
+        self._reading[key] = task
+        task.add_done_callback(lambda task: self._ended(key, task))
+
+    def _ended(self, key: ModelKey, task: asyncio.Task[None]) -> None:
+        self._reading.pop(key, None)
+        if not task.cancelled() and (fault := task.exception()):
+            log.error("%s: the %s broke off", key, task.get_name(), exc_info=fault)
+
+    def forget_all_but(self, keys: set[ModelKey]) -> None:
+        for key in self.last.keys() - keys:
+            del self.last[key]
+
+    async def close(self) -> None:
+        tasks = tuple(self._reading.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session:
+            await self._session.close()
+
+    async def _read(self, key: ModelKey, request: PollRequest) -> None:
+        source = request.analysis.source
+        if source.prometheus:
+            sentence = f"spec.analysis.source.prometheus: {source.prometheus} is not among the operator's sources"
+            found = Poll(at=request.at, trouble=f"{sentence}; leave source out to read the pods")
+        else:
+            found = await self._of_pods(key, request)
+        self.last[key] = replace(
+            found,
+            canary_uid=request.canary.uid,
+            stable_uid=request.stable.uid,
+            weight=request.weight,
+            weight_since=request.weight_since,
+        )
+        self._dirty(key)
+
+    async def _of_pods(self, key: ModelKey, request: PollRequest) -> Poll:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
+        return await pods.poll(self._session, request.at, *sides)
+
+
+def answers(poll: Poll | None, request: PollRequest) -> bool:
+    """Whether a poll is the answer to this very request: of this moment, of these revisions."""
+    if poll is None or poll.at < request.at:
+        return False
+    return (poll.canary_uid, poll.stable_uid) == (request.canary.uid, request.stable.uid)

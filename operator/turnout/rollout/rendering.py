@@ -22,6 +22,8 @@ MODEL_LABEL = "turnout.dev/model"
 VERSION_LABEL = "turnout.dev/model-version"
 HASH_LABEL = "turnout.dev/spec-hash"
 CONTAINER = "kserve-container"
+PORT = 8080
+"""Of the model's container, past the queue-proxy."""
 PVC_ROOT = "/mnt/pvc"
 UNLIMITED = {"cpu": "1000", "memory": "1Pi"}  # more than any node has
 
@@ -186,7 +188,7 @@ def _resources(predictor: Predictor) -> JsonObject:
 
 def _port(protocol: WireProtocol) -> JsonObject:
     """Knative exposes one port; by the name h2c it is gRPC's."""
-    return {"name": "h2c" if protocol is WireProtocol.GRPC else "http1", "containerPort": 8080}
+    return {"name": "h2c" if protocol is WireProtocol.GRPC else "http1", "containerPort": PORT}
 
 
 def arguments(deploy: Deploy) -> tuple[str, ...]:

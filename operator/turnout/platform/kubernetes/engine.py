@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.judge.protocol import Poll
-from turnout.platform.evidence import no_source
+from turnout.platform.evidence import Polls
 from turnout.platform.kubernetes import observation
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.feed import Feed
@@ -41,7 +40,7 @@ class KubernetesPlatform:
         self._teller = Teller(calls)
         self._images = images
         self._dirty = dirty
-        self._polls: dict[ModelKey, Poll] = {}
+        self._polls = Polls(dirty, lambda key, revision: observation.targets(self.feed.cache, key, revision))
         self._now = now
 
     def keys(self) -> Iterable[ModelKey]:
@@ -61,7 +60,7 @@ class KubernetesPlatform:
             route=observation.route(cache, memory, key, self._writer.unwritable(key), now),
             taken=taken(cache, key),
             probes=self._warmups.of(revisions),
-            poll=self._polls.get(key),
+            poll=self._polls.last.get(key),
             trouble=self.feed.trouble,
             namespace_url=observation.url_pattern(cache, key),
             version_url=observation.version_url_pattern(key.namespace),
@@ -90,7 +89,7 @@ class KubernetesPlatform:
         )
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
-        self._polls[key] = no_source(request)
+        self._polls.begin(key, request)
         self._dirty(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
@@ -105,6 +104,8 @@ class KubernetesPlatform:
         """Full lists of everything: before the watches begin, and every few minutes."""
         await self.feed.refresh()
         self._warmups.forget_all_but({item.uid for item in self.feed.cache.revisions.everything()})
+        self._polls.forget_all_but(set(self.keys()))
 
     async def close(self) -> None:
         await self._warmups.close()
+        await self._polls.close()

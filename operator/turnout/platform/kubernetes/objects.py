@@ -217,7 +217,7 @@ class Terminated(Observed):
     reason: str = ""
     message: str = ""
     finished_at: Time | None = None
-    container_id: str = Field("", alias="containerID")
+    container_id: str = Field(default="", alias="containerID")
 
 
 class Waiting(Observed):
@@ -225,7 +225,12 @@ class Waiting(Observed):
     message: str = ""
 
 
+class Running(Observed):
+    started_at: Time
+
+
 class ContainerState(Observed):
+    running: Running | None = None
     terminated: Terminated | None = None
     waiting: Waiting | None = None
 
@@ -242,6 +247,7 @@ class PodStatus(ConditionsOnly):
     phase: str = ""
     reason: str = ""
     start_time: Time | None = None
+    pod_ip: str = Field(default="", alias="podIP")
     container_statuses: Annotated[tuple[Container, ...], BeforeValidator(_none_is_empty)] = ()
 
 

@@ -6,6 +6,7 @@ that, and when others changed a Route. All of it may be lost with the process; t
 
 from datetime import datetime, timedelta
 
+from turnout.evidence.pods import Target
 from turnout.platform.kubernetes import pods as reading
 from turnout.platform.kubernetes.cache import Cache
 from turnout.platform.kubernetes.objects import InferenceService, Pod, Revision, Route, Seen, Terminated
@@ -98,6 +99,12 @@ def _endings(pods: tuple[Pod, ...]) -> tuple[Terminated, ...]:
 def pods_of(cache: Cache, revision: Revision) -> tuple[Pod, ...]:
     key = revision.key
     return tuple(pod for pod in cache.pods.of(key) if pod.revision == revision.name) if key else ()
+
+
+def targets(cache: Cache, key: ModelKey, revision: str) -> tuple[Target, ...]:
+    """Where the counters of a revision's ready pods are read: at the model's own port, past the queue-proxy."""
+    ours = (pod for pod in cache.pods.of(key) if pod.revision == revision and reading.is_ready(pod))
+    return tuple(target for pod in ours if not reading.is_leaving(pod) and (target := reading.target(pod)))
 
 
 def wanted(cache: Cache, revision: Revision) -> int:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from turnout.api.reasons import Reason
+from turnout.evidence.pods import Target
 from turnout.platform.kubernetes.objects import Condition, Container, Pod, Revision, Terminated
 from turnout.rollout import snapshot
-from turnout.rollout.rendering import CONTAINER
+from turnout.rollout.rendering import CONTAINER, PORT
 from turnout.rollout.snapshot import Crash, Problem
 
 PERMANENT_EXIT = 78  # EX_CONFIG: the predictor says that another start would end the same way
@@ -81,6 +82,21 @@ def as_pod(pod: Pod) -> snapshot.Pod:
         ready=is_ready(pod),
         leaving=is_leaving(pod),
         crash=crash(ended[-1]) if ended else None,
+    )
+
+
+def target(pod: Pod) -> Target | None:
+    """Where its counters are read; None while its process does not run."""
+    container = _model_container(pod)
+    if container is None or container.state.running is None or not pod.status.pod_ip:
+        return None
+    host = f"[{pod.status.pod_ip}]" if ":" in pod.status.pod_ip else pod.status.pod_ip
+    return Target(
+        pod=pod.name,
+        revision=pod.revision,
+        url=f"http://{host}:{PORT}/metrics",
+        started_at=container.state.running.started_at,
+        restarts=container.restart_count,
     )
 
 

@@ -18,8 +18,7 @@ from turnout.api.reasons import Reason
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.gateway.topology import version_host
-from turnout.judge.protocol import Poll
-from turnout.platform.evidence import no_source
+from turnout.platform.evidence import Polls
 from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
@@ -53,7 +52,7 @@ class LocalEngine:
         self._route_problems: dict[ModelKey, Problem] = {}
         self._probes: dict[str, Probe] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
-        self._polls: dict[ModelKey, Poll] = {}
+        self._polls = Polls(changed, lambda key, revision: self.machine.targets(key, revision))
 
     async def __aenter__(self) -> Self:
         """Raises `FolderError` where the folder cannot be written, `HeldError` where another engine holds it."""
@@ -66,6 +65,7 @@ class LocalEngine:
             self.machine = Machine(self.settings, self.folder, self._changed)
             await self.machine.start(stack)
             stack.push_async_callback(self._end_probes)
+            stack.push_async_callback(self._polls.close)
             self._stack = stack.pop_all()
         return self
 
@@ -133,7 +133,7 @@ class LocalEngine:
             route=self._route_seen(key),
             taken=taken_names(self.versions, key),
             probes={uid: found for uid, found in self._probes.items() if uid in uids},
-            poll=self._polls.get(key),
+            poll=self._polls.last.get(key),
             trouble=self.trouble,
             namespace_url=f"http://{{name}}.{address}",
             version_url=f"http://{{name}}-predictor.{address}",
@@ -214,7 +214,7 @@ class LocalEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
-        self._polls[key] = no_source(request)
+        self._polls.begin(key, request)
         self._changed(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:

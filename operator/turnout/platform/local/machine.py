@@ -16,6 +16,7 @@ from time import monotonic
 
 import aiohttp
 
+from turnout.evidence.pods import Target
 from turnout.gateway.topology import Fork, Topology, relayed_name
 from turnout.platform.local.envoy import Envoy, NotTakenError, find_envoy
 from turnout.platform.local.folder import Folder
@@ -98,6 +99,11 @@ class Machine:
 
     def revision(self, namespace: str, version: str) -> LocalRevision | None:
         return self._revisions.get((namespace, version))
+
+    def targets(self, key: ModelKey, revision: str) -> tuple[Target, ...]:
+        """Where the counters of a revision's ready processes are read."""
+        mine = (each for each in self.revisions(key) if each.record.revision == revision)
+        return tuple(replica.target() for each in mine for replica in each.ready)
 
     async def run(self, record: DeploymentRecord) -> None:
         """Begin a deployment; it is remembered."""

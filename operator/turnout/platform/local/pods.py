@@ -23,6 +23,7 @@ import aiohttp
 from turnout.api.predictor import Artifact, EnvVar
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
+from turnout.evidence.pods import Target
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.ports import LOOPBACK, Ports
 from turnout.platform.local.process import Child, Ledger, last_words, spawn
@@ -70,6 +71,7 @@ class Replica:
         self.crash: Crash | None = None
         self.problem: Problem | None = None
         self.starts = 0
+        self.started_at = datetime.now(UTC)
         self._version, self._revision, self._cwd = version, revision, cwd
         self._around = around
         self._changed = changed
@@ -94,6 +96,11 @@ class Replica:
 
     def seen(self) -> Pod:
         return Pod(self.name, self.ready, self.leaving, self.crash)
+
+    def target(self) -> Target:
+        """Where its counters are read."""
+        url = f"http://{LOOPBACK}:{self.port}/metrics"
+        return Target(self.name, self._revision, url, self.started_at, restarts=self.starts - 1)
 
     async def leave(self, drained: float) -> None:
         """End it: out of traffic first, `drained` seconds for that to take effect, then SIGTERM, then SIGKILL."""
@@ -145,6 +152,7 @@ class Replica:
     async def _run_once(self) -> tuple[int, Path]:
         """One life of the process; its exit code and log."""
         self.starts += 1
+        self.started_at = datetime.now(UTC)
         log = self._around.folder.log_of(self.name)
         self.port = self._around.ports.free()
         try:
