@@ -18,7 +18,7 @@ from demo.report import results, story, summary
 from demo.story import FAST, JOURNAL, NIGHT, Measured, Pace, Stage, StoryError, play
 from demo.teller import WIDEST, Teller, shown
 from demo.train import Trained, train
-from turnout.cli.worlds import holder
+from turnout.cli.local_world import holder
 from turnout.view.html import render_page
 from turnout.view.live import Screen, terminal_size
 

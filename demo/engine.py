@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from turnout.cli.worlds import local_tree
+from turnout.cli.local_world import local_tree
 from turnout.view.tree import Tree, VersionView
 
 START_SECONDS, STOP_SECONDS = 30.0, 20.0
@@ -102,15 +102,13 @@ class Engine:
 
     def happenings(self) -> tuple[Happening, ...]:
         """Everything it has told so far, oldest first."""
-        try:
-            told = json.loads((self.folder / "state" / "events.json").read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
-            return ()
+        files = sorted((self.folder / "state" / "events").glob("*.json"))
+        told = {(each := json.loads(file.read_text("utf-8")))["model"]: each["events"] for file in files}
         return tuple(sorted(_happenings(told), key=lambda happening: happening.at))
 
 
 def _happenings(told: dict[str, list[dict[str, str]]]) -> Iterator[Happening]:
-    for key, events in told.items():
+    for model, events in told.items():
         for event in events:
             at = datetime.fromisoformat(event["time"]).timestamp()
-            yield Happening(at, key.partition("/")[2], event["version"], event["reason"], event["message"])
+            yield Happening(at, model, event["version"], event["reason"], event["message"])

@@ -12,15 +12,16 @@ from turnout.cli import main
 
 
 def write(folder: Path, name: str, value: object) -> None:
-    (folder / "state").mkdir(parents=True, exist_ok=True)
-    (folder / "state" / f"{name}.json").write_text(json.dumps(value), "utf-8")
+    file = folder / "state" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value), "utf-8")
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
     """`.turnout` of an engine that runs: this very process holds it."""
     folder = tmp_path / ".turnout"
-    write(folder, "versions", {"default/digits-1": {"object": VERSION, "file": "digits-1.yaml"}})
+    write(folder, "versions/default.digits-1", {"object": VERSION, "file": "digits-1.yaml"})
     write(folder, "traffic", TRAFFIC)
     write(
         folder, "engine", {"url": "http://127.0.0.1:8080", "trouble": None, "problems": ["digits-2.yaml:3: spec: odd"]}

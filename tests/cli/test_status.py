@@ -1,5 +1,6 @@
 """`turnout status`: which world it reads, what it chooses of it, and what it says when there is none."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,8 +13,10 @@ from threading import Thread
 import pytest
 import yaml
 
+from tests.cli.conftest import write
 from tests.cli.data import VERSION
-from turnout.cli.worlds import holder, local_tree
+from turnout.cli.local_world import holder, local_tree
+from turnout.platform.local.folder import Folder
 
 Turnout = Callable[..., tuple[int, str, str]]
 
@@ -67,6 +70,9 @@ def test_a_model_that_is_not_there_is_an_error_that_names_those_that_are(turnout
     assert code == 1
     assert err.startswith("turnout: no model tone in local engine")
     assert "there: digits" in err
+    assert "no model digit in local engine" in (near := turnout("status", "digit")[2])
+    assert "did you mean digits?" in near
+    assert "digits-1 is a version of the model digits: name the model" in turnout("status", "digits-1")[2]
 
 
 def test_an_engine_that_has_just_begun_has_nothing(turnout: Turnout, tmp_path: Path) -> None:
@@ -82,11 +88,39 @@ def test_half_a_file_is_read_as_nothing_yet(engine: Path) -> None:
 
 
 def test_the_folder_of_another_release_is_a_sentence(turnout: Turnout, engine: Path) -> None:
-    (engine / "state" / "versions.json").write_text('{"default/digits-1": {"object": {"kind": "Other"}}}')
+    (engine / "state" / "versions" / "default.digits-1.json").write_text('{"object": {"kind": "Other"}}')
     code, _, err = turnout("status")
     assert code == 1
     assert "was written by another release" in err
     assert "Traceback" not in err
+
+
+def test_the_folder_of_an_earlier_layout_is_a_sentence_not_an_empty_tree(turnout: Turnout, engine: Path) -> None:
+    (engine / "state" / "versions.json").write_text("{}")
+    code, _, err = turnout("status")
+    assert (code, err) == (
+        1, "turnout: .turnout was written by an earlier release: start turnout up there once, it takes all over\n"
+    )  # fmt: skip
+
+
+def test_an_engine_that_can_remember_nothing_new_says_so_here(turnout: Turnout, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / ".turnout")
+    folder.hold()
+    folder.note(OSError(errno.ENOSPC, "No space left on device"))
+    out = " ".join(turnout("status")[1].split())
+    assert "cannot be written: No space left on device; make room; until then nothing new is remembered" in out
+    folder.trouble = ""
+    assert "cannot be written" not in turnout("status")[1]
+    folder.release()
+
+
+def test_what_a_command_has_said_over_a_file_is_shown(turnout: Turnout, engine: Path) -> None:
+    record = json.loads((engine / "state" / "versions" / "default.digits-1.json").read_text())
+    overlay = {"control": {"paused": True}, "desired": "Standby", "fileControl": {}, "fileDesired": "Live"}
+    write(engine, "versions/default.digits-1", {**record, "overlay": overlay})
+    out = turnout("status")[1]
+    assert "control.paused: true by command (its file says false)" in out
+    assert "desired: Standby by command (its file says Live)" in out
 
 
 @pytest.mark.parametrize(
@@ -144,6 +178,9 @@ def kubeconfig(folder: Path, server: str) -> Path:
     return file
 
 
+ODD = {"metadata": {"name": "odd"}}
+
+
 @pytest.mark.parametrize(
     ("code", "body", "exit_code", "words"),
     [
@@ -152,7 +189,13 @@ def kubeconfig(folder: Path, server: str) -> Path:
         (404, {}, 1, "cluster north, namespace support does not know ModelVersions; install them: turnout crd"),
         (403, {}, 1, "does not let you list modelversions.turnout.dev"),
         (500, {}, 1, "answered 500"),
-        (200, {"items": [{"metadata": {"name": "odd"}}]}, 1, "ModelVersion odd cannot be read by this release"),
+        (
+            200,
+            {"items": [{"metadata": {"name": "odd"}}, VERSION]},
+            0,
+            "ModelVersion odd cannot be read by this release",
+        ),
+        (200, {"items": [{"metadata": {"name": "odd"}}, VERSION]}, 0, "v1  ● Live"),
     ],
 )
 def test_a_cluster_answers(

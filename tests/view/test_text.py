@@ -175,6 +175,10 @@ SCENES = {
         source="local engine in .turnout: running as process 4242 since 2026-11-21T10:40:00+00:00",
         problems=("models/digits-3.yaml:7: spec.predictor.runtime: found 'sklaern', expected one of sklearn, torch",),
     ),
+    "a version that a command has paused over its file": tree_of(
+        [model_version(2, EVERY_STATE[State.Paused])],
+        notes={("default", "digits-2"): ("control.paused: true by command (its file says false)",)},
+    ),
     "two models of two namespaces": tree_of(
         [model_version(1, STABLE, model="tone", namespace="support"), model_version(1, STABLE)]
     ),
@@ -261,4 +265,5 @@ def test_json_speaks_the_words_of_the_status() -> None:
         "step": "3/5",
         "replicas": {"ready": 1, "floor": 1, "asleep": False},
         "traffic": {"requests": 412, "repeated": 0, "errors": 3},
+        "notes": (),
     }

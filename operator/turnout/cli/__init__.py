@@ -16,10 +16,10 @@ from turnout.cli.command import UserError
 COMMANDS = (up, status, lint, crd, operator, version)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(prog: str = "turnout") -> argparse.ArgumentParser:
     """Every command with its options."""
     whole = argparse.ArgumentParser(
-        prog="turnout",
+        prog=prog,
         description="Rolls out versions of models, watches over them, and takes back those that fail.",
         epilog="`turnout COMMAND --help` tells more, with examples.",
     )
@@ -32,8 +32,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    whole = parser()
+    return _run(parser(), argv)
+
+
+def kubectl() -> int:
+    """`kubectl turnout …`: the same commands, always of the cluster that kubectl talks to."""
+    return _run(parser("kubectl turnout"), None, plugin=True)
+
+
+def _run(whole: argparse.ArgumentParser, argv: Sequence[str] | None, *, plugin: bool = False) -> int:
     args, rest = whole.parse_known_args(argv)
+    args.plugin = plugin
     if rest and "arguments" not in args:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
     try:

@@ -1,6 +1,7 @@
 """What every command is made of. Nothing heavy is imported here: `turnout --help` answers at once."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,3 +25,17 @@ def add_command(
         epilog=f"examples:\n{examples}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_world(parser: argparse.ArgumentParser) -> None:
+    """The options that say which world is meant, alike for every command and spelt as kubectl spells them."""
+    group = parser.add_argument_group(
+        "where", "The local engine of this folder (.turnout) if there is one, else the cluster that kubectl talks to."
+    )
+    group.add_argument("-n", "--namespace", metavar="NAME", help="only this namespace; in a cluster: the context's own")
+    group.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace of the cluster")
+    group.add_argument("--context", metavar="NAME", help="the cluster of this context of the kubeconfig")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--kubeconfig", type=Path, metavar="FILE", help="the cluster of this kubeconfig")
+    where.add_argument("--cluster", action="store_true", help="the cluster, also where .turnout is here")
+    where.add_argument("--state", type=Path, metavar="DIR", help="the local engine of this folder")

@@ -10,7 +10,8 @@ from pathlib import Path
 from turnout.cli.command import UserError
 from turnout.controller import Controller, Queue
 from turnout.judge.nobody import NoJudge
-from turnout.platform.local import LocalEngine, Settings
+from turnout.platform.local.engine import LocalEngine
+from turnout.platform.local.machine import Settings
 from turnout.platform.local.meaning import without_meaning
 from turnout.platform.local.records import EventRecord
 from turnout.platform.local.watching import readings
@@ -21,6 +22,7 @@ from turnout.view.text import render_text
 from turnout.view.tree import Clients, Traffic, Tree, tree_of
 
 FRAME = 0.5  # seconds between two looks at the tree
+ORDERS = 0.2  # seconds between two looks at what commands ask for
 
 
 async def serve(settings: Settings, files: Sequence[Path], *, quiet: bool = False, plain: bool = False) -> None:
@@ -37,8 +39,9 @@ async def serve(settings: Settings, files: Sequence[Path], *, quiet: bool = Fals
                 raise UserError(engine.trouble.message)
             say(f"Serving at {engine.url} ; Ctrl-C ends it. Logs: {engine.folder.logs}")
             controller = Controller(engine, queue, partial(decide, judge=NoJudge()))
-            following, drawing = _follow(engine, files, screen), _draw(engine, screen)
-            await _until_first(controller.run(), following, drawing, _complain(engine, screen), stopped.wait())
+            following, obeying = _follow(engine, files, screen), _obey(engine, screen)
+            watching = _draw(engine, screen), _complain(engine, screen)
+            await _until_first(controller.run(), following, obeying, *watching, stopped.wait())
             screen.show("")
 
 
@@ -64,6 +67,14 @@ async def _follow(engine: LocalEngine, files: Sequence[Path], screen: Screen) ->
             if line not in known:
                 screen.say(line)
         known = set(lines)
+
+
+async def _obey(engine: LocalEngine, screen: Screen) -> None:
+    """Take what `turnout promote` and its like ask for, from other terminals."""
+    while True:
+        for line in engine.obey():
+            screen.say(f"turnout: {line}")
+        await asyncio.sleep(ORDERS)
 
 
 async def _draw(engine: LocalEngine, screen: Screen) -> None:

@@ -2,16 +2,14 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnout.cli.command import Commands, UserError, add_command
+from turnout.cli.command import Commands, add_command, add_world
 
 if TYPE_CHECKING:
-    from turnout.cli.worlds import Look
+    from turnout.cli.worlds import World
     from turnout.view.tree import Tree
 
-STATE = Path(".turnout")
 LOOK_EVERY_SECONDS = 1.0
 EXAMPLES = """\
   turnout status                      the engine of this folder, else the cluster
@@ -33,25 +31,21 @@ def add_parser(commands: Commands) -> None:
         examples=EXAMPLES,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model")
-    parser.add_argument("-n", "--namespace", help="only this namespace (in a cluster: default as for kubectl)")
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace of the cluster")
     parser.add_argument("-w", "--watch", action="store_true", help="redraw until Ctrl-C")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
     parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
     parser.add_argument("--no-color", action="store_true", help="as if NO_COLOR were set")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--state", type=Path, metavar="DIR", help="the folder of a local engine")
-    where.add_argument("--cluster", action="store_true", help="the cluster, also where .turnout is here")
-    where.add_argument("--kubeconfig", type=Path, metavar="FILE", help="the cluster of this kubeconfig")
-    parser.add_argument("--context", help="the context of the kubeconfig")
+    add_world(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    look = _where(args)
+    from turnout.cli.worlds import world_of
+
+    world = world_of(args)
     if args.watch:
-        return _watch(args, look)
-    tree = _chosen(look(), args)
+        return _watch(args, world)
+    tree = _chosen(world.tree(), args)
     if args.output == "json":
         _print_json(tree)
     else:
@@ -59,32 +53,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _where(args: argparse.Namespace) -> "Look":
-    """The local engine or the cluster, as asked for or as found."""
-    from turnout.cli.worlds import cluster, has_kubeconfig, local
-
-    wants_cluster = args.cluster or args.kubeconfig or args.context or args.all_namespaces
-    if args.state or (not wants_cluster and STATE.is_dir()):
-        return local(args.state or STATE)
-    if not wants_cluster and not has_kubeconfig():
-        raise UserError(
-            "nothing to show: no local engine has this folder (start one: turnout up FILE…), and there is no "
-            "kubeconfig (name one: turnout status --kubeconfig FILE)"
-        )
-    return cluster(args.kubeconfig, args.context, "" if args.all_namespaces else args.namespace)
-
-
 def _chosen(tree: "Tree", args: argparse.Namespace) -> "Tree":
     """Only what was asked for; a model that is not there is an error that names those that are."""
     from dataclasses import replace
 
-    models = tuple(model for model in tree.models if args.namespace in (None, model.namespace))
+    from turnout.cli.models import unknown_model
+
     if args.model is None:
-        return replace(tree, models=models)
-    chosen = tuple(model for model in models if model.model == args.model)
+        return tree
+    chosen = tuple(model for model in tree.models if model.model == args.model)
     if not chosen:
-        there = ", ".join(sorted({model.model for model in models})) or "none"
-        raise UserError(f"no model {args.model} in {tree.source}; there: {there}")
+        names = {version.name: model.model for model in tree.models for version in model.versions}
+        raise unknown_model(args.model, names, tree.source)
     return replace(tree, models=chosen)
 
 
@@ -107,7 +87,7 @@ def _print_json(tree: "Tree") -> None:
     print(json.dumps(tree_json(tree), indent=2, ensure_ascii=False))
 
 
-def _watch(args: argparse.Namespace, look: "Look") -> int:
+def _watch(args: argparse.Namespace, world: "World") -> int:
     """Redraw on a terminal; elsewhere print the tree anew whenever it has changed."""
     import time
 
@@ -116,7 +96,7 @@ def _watch(args: argparse.Namespace, look: "Look") -> int:
     before: object = None
     with Screen(sys.stdout) as screen:
         while True:
-            tree = _chosen(look(), args)
+            tree = _chosen(world.tree(), args)
             if tree != before and args.output == "json":
                 _print_json(tree)
             elif screen.is_live:

@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         from turnout.cli.serving import serve
     except ModuleNotFoundError as missing:
         raise UserError(f"the local engine needs the package {missing.name}: pip install 'turnout[local]'") from None
-    from turnout.platform.local import FolderError, Settings
+    from turnout.platform.local.folder import FolderError
+    from turnout.platform.local.machine import Settings
 
     settings = Settings(folder=args.state, port=args.port, namespace=args.namespace, idle_window=args.idle)
     try:

@@ -1,114 +1,63 @@
-"""Where a tree is read from: the folder of a local engine, or a cluster. Looking changes nothing in either."""
+"""The two worlds that a command may speak to, a local engine and a cluster, behind one Protocol.
 
-import json
+Looking changes nothing in either. A change is a merge patch of `spec.control` or `spec.desired`, and nothing else.
+"""
+
+import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-
+from turnout.api.base import JsonObject
 from turnout.api.version import ModelVersion
 from turnout.cli.command import UserError
-from turnout.view.tree import Clients, Traffic, Tree, tree_of
+from turnout.view.tree import Tree
 
-Look: TypeAlias = Callable[[], Tree]
-
-
-class _Version(BaseModel):
-    object: ModelVersion
+STATE = Path(".turnout")
 
 
-class _Counts(BaseModel):
-    requests: int = 0
-    failed: int = 0
-    repeated: int = 0
+class ChangedMeanwhileError(Exception):
+    """The version is not as it was read: look again, then decide again."""
 
 
-class _Model(BaseModel):
-    requests: int = 0
-    errors: int = 0
-    versions: Mapping[str, _Counts] = {}
+class World(Protocol):
+    """Where versions live. Every method raises `UserError` where only the user can put it right."""
+
+    @property
+    def place(self) -> str:
+        """Which one it is, in words."""
+
+    @property
+    def caution(self) -> str:
+        """What a person should know before something is asked of it; empty where nothing is."""
+
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """Every ModelVersion in sight."""
+
+    def version(self, version: ModelVersion) -> ModelVersion | None:
+        """That one as it is now; None if it is gone."""
+
+    def tree(self) -> Tree: ...
+
+    def change(self, version: ModelVersion, spec: JsonObject) -> None:
+        """Merge `spec` into the version's, if it is still as it was read; else `ChangedMeanwhileError`."""
 
 
-class Holder(BaseModel):
-    """Who has the folder of a local engine, as its lock says."""
+def world_of(args: argparse.Namespace) -> World:
+    """The local engine or the cluster, as asked for or as found."""
+    from turnout.cli.local_world import LocalWorld
 
-    pid: int
-    since: str
-
-
-class _Engine(BaseModel):
-    trouble: str | None = None
-    problems: tuple[str, ...] = ()
-
-
-VERSIONS = TypeAdapter(dict[str, _Version])
-TRAFFIC = TypeAdapter(dict[str, _Model])
-
-
-def local(folder: Path) -> Look:
-    """What the engine that has, or last had, this folder has written down."""
-    if not (folder / "state").is_dir():
-        raise UserError(f"{folder} is no folder of a local engine; start one: turnout up FILE…")
-    return lambda: local_tree(folder)
-
-
-def local_tree(folder: Path) -> Tree:
-    """The tree as the folder has it now."""
-    try:
-        versions = VERSIONS.validate_python(_read(folder, "versions"))
-        traffic = TRAFFIC.validate_python(_read(folder, "traffic"))
-        engine = _Engine.model_validate(_read(folder, "engine"))
-    except ValidationError as fault:
+    wants_cluster = args.cluster or args.kubeconfig or args.context or args.all_namespaces or args.plugin
+    if args.state or (not wants_cluster and STATE.is_dir()):
+        return LocalWorld(args.state or STATE, args.namespace)
+    if not wants_cluster and not has_kubeconfig():
         raise UserError(
-            f"{folder} was written by another release: {fault.errors()[0]['msg']}; start turnout up there anew"
-        ) from None
-    return tree_of(
-        [record.object for record in versions.values()],
-        traffic=dict(_counts(traffic)),
-        source=_source(folder),
-        clients=_clients(traffic),
-        problems=((engine.trouble,) if engine.trouble else ()) + engine.problems,
-    )
+            "nothing to show: no local engine has this folder (start one: turnout up FILE…), and there is no "
+            "kubeconfig (name one: turnout status --kubeconfig FILE)"
+        )
+    from turnout.cli.cluster_world import ClusterWorld
 
-
-def _read(folder: Path, name: str) -> object:
-    """One file of the state; an engine that has just begun has none."""
-    try:
-        return json.loads((folder / "state" / f"{name}.json").read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-
-
-def _counts(traffic: Mapping[str, _Model]) -> Iterator[tuple[tuple[str, str], Traffic]]:
-    for key, model in traffic.items():
-        namespace = key.partition("/")[0]
-        for name, counts in model.versions.items():
-            requests = counts.requests + counts.repeated
-            yield (namespace, name), Traffic(requests, counts.repeated, counts.failed)
-
-
-def _clients(traffic: Mapping[str, _Model]) -> Clients | None:
-    requests = sum(model.requests for model in traffic.values())
-    return Clients(requests, sum(model.errors for model in traffic.values())) if requests else None
-
-
-def holder(folder: Path) -> Holder | None:
-    """The engine that is at work in the folder."""
-    try:
-        found = Holder.model_validate_json((folder / "lock").read_text("utf-8"))
-        os.kill(found.pid, 0)
-    except (OSError, ValidationError):
-        return None
-    return found
-
-
-def _source(folder: Path) -> str:
-    engine = holder(folder)
-    if engine is None:
-        return f"local engine in {folder}: stopped, this is how it was left; go on with: turnout up FILE…"
-    return f"local engine in {folder}: running as process {engine.pid} since {engine.since}"
+    return ClusterWorld(args.kubeconfig, args.context, "" if args.all_namespaces else args.namespace)
 
 
 def has_kubeconfig() -> bool:
@@ -116,22 +65,3 @@ def has_kubeconfig() -> bool:
     named = os.environ.get("KUBECONFIG", "")
     files = named.split(os.pathsep) if named else ["~/.kube/config"]
     return any(Path(file).expanduser().is_file() for file in files)
-
-
-def cluster(kubeconfig: Path | None, context: str | None, namespace: str | None) -> Look:
-    """The ModelVersions of the cluster that kubectl would talk to."""
-    try:
-        from turnout.platform.kubernetes.listing import ListingError, list_versions
-    except ModuleNotFoundError as missing:
-        raise UserError(
-            f"to read a cluster, the package {missing.name} is needed: pip install 'turnout[operator]'"
-        ) from None
-
-    def look() -> Tree:
-        try:
-            versions, place = list_versions(kubeconfig, context, namespace)
-        except ListingError as fault:
-            raise UserError(str(fault)) from None
-        return tree_of(versions, source=place)
-
-    return look

@@ -164,7 +164,7 @@ class _Pen:
         full, track = self.glyphs.bar(version.weight, self.bar_width)
         bar = self.ink(state_ink(version.state), full) + self.ink(Ink.DIM, track)
         yield self._row(lead, _number(version, self.glyphs), cells, bar)
-        for line in self.why(version):
+        for line in (*self.why(version), *self.notes(version)):
             yield f"{trunk}{' ' * (self.indent - 3)}{line}"
 
     @property
@@ -186,6 +186,10 @@ class _Pen:
             else:
                 reason, rest = line[: len(version.reason)], line[len(version.reason) :]
                 yield self.ink(state_ink(version.state), reason) + self.ink(Ink.DIM, rest)
+
+    def notes(self, version: VersionView) -> Iterator[str]:
+        lines = (line for note in version.notes for line in textwrap.wrap(note, self.width - self.indent))
+        return (self.ink(Ink.YELLOW, line) for line in lines)
 
     def problem(self, problem: str) -> str:
         lines = textwrap.wrap(problem, self.width - 2) or [""]

@@ -35,7 +35,8 @@ class Clients:
 class VersionView:
     """One version. Weights are whole percent; `step` reads `3/7` or nothing; `ready` and `floor` are pods.
 
-    `asleep`: it serves, has no pods because nobody asks, and wakes with the next request.
+    `asleep`: it serves, has no pods because nobody asks, and wakes with the next request. `notes`: what else a person
+    should know of it, each a line of its own.
     """
 
     name: str
@@ -51,6 +52,7 @@ class VersionView:
     floor: int = 0
     asleep: bool = False
     traffic: Traffic | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,9 @@ class Tree:
 Counts = Mapping[tuple[str, str], Traffic]
 """Traffic by (namespace, name of the ModelVersion)."""
 
+Notes = Mapping[tuple[str, str], tuple[str, ...]]
+"""Notes likewise."""
+
 
 def tree_of(
     versions: Iterable[ModelVersion],
@@ -92,26 +97,30 @@ def tree_of(
     source: str = "",
     clients: Clients | None = None,
     problems: tuple[str, ...] = (),
+    notes: Notes | None = None,
 ) -> Tree:
     """Group versions by model, in alphabetical order, newest version first."""
     groups: dict[tuple[str, str], list[ModelVersion]] = {}
     for version in versions:
         groups.setdefault((version.metadata.namespace, version.spec.model), []).append(version)
-    models = tuple(_model_view(*key, groups[key], traffic or {}) for key in sorted(groups))
+    models = tuple(_model_view(*key, groups[key], traffic or {}, notes or {}) for key in sorted(groups))
     return Tree(models=models, source=source, clients=clients, problems=problems)
 
 
-def _model_view(namespace: str, model: str, versions: list[ModelVersion], counts: Counts) -> ModelView:
+def _model_view(namespace: str, model: str, versions: list[ModelVersion], counts: Counts, notes: Notes) -> ModelView:
     newest_first = sorted(versions, key=lambda each: (-each.spec.version, each.metadata.name))
     return ModelView(
         namespace=namespace,
         model=model,
         url=next((each.status.url for each in newest_first if each.status.url), ""),
-        versions=tuple(_version_view(each, counts.get((namespace, each.metadata.name))) for each in newest_first),
+        versions=tuple(
+            _version_view(each, counts.get((namespace, each.name)), notes.get((namespace, each.name), ()))
+            for each in newest_first
+        ),
     )
 
 
-def _version_view(version: ModelVersion, traffic: Traffic | None) -> VersionView:
+def _version_view(version: ModelVersion, traffic: Traffic | None, notes: tuple[str, ...]) -> VersionView:
     status = version.status
     return VersionView(
         name=version.metadata.name,
@@ -127,6 +136,7 @@ def _version_view(version: ModelVersion, traffic: Traffic | None) -> VersionView
         floor=status.replicas.floor,
         asleep=status.state is State.Live and _is_idle(version),
         traffic=traffic,
+        notes=notes,
     )
 
 
@@ -163,4 +173,5 @@ def _version_json(version: VersionView) -> Mapping[str, object]:
         "step": version.step,
         "replicas": {"ready": version.ready, "floor": version.floor, "asleep": version.asleep},
         "traffic": traffic and {"requests": traffic.requests, "repeated": traffic.repeated, "errors": traffic.errors},
+        "notes": version.notes,
     }

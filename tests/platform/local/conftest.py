@@ -14,7 +14,8 @@ import pytest
 from tests.platform.local.world import TINY, World
 from turnout.controller import Controller, Queue
 from turnout.judge.nobody import NoJudge
-from turnout.platform.local import LocalEngine, Settings
+from turnout.platform.local.engine import LocalEngine
+from turnout.platform.local.machine import Settings
 from turnout.platform.local.ports import Ports
 from turnout.platform.local.records import EventRecord
 from turnout.rollout.decide import decide

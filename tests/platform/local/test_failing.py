@@ -13,7 +13,9 @@ import pytest
 from tests.platform.local.conftest import Start
 from tests.platform.local.world import INFER, KEY, World
 from turnout.api.reasons import Reason
-from turnout.platform.local import HeldError, LocalEngine, Settings
+from turnout.platform.local.engine import LocalEngine
+from turnout.platform.local.folder import HeldError
+from turnout.platform.local.machine import Settings
 from turnout.platform.local.process import start_of
 from turnout.platform.protocol import Conflict, Unavailable
 from turnout.rollout.plan import Deploy, Retire
@@ -211,7 +213,9 @@ async def test_a_disk_that_is_full_is_trouble_while_serving_goes_on_and_the_engi
     assert (await world.ask()).version == "1"
     folder = world.engine.folder
     drafts = [
-        file.with_name(f".{file.name}.draft") for where in (folder.state, folder.run) for file in where.glob("*.json")
+        file.with_name(f".{file.name}.draft")
+        for where in (folder.state, folder.state / "versions", folder.run)
+        for file in where.glob("*.json")
     ]
     for draft in drafts:
         draft.symlink_to("/dev/full")
@@ -282,8 +286,9 @@ async def test_an_engine_that_ends_while_a_version_is_retired_leaves_no_process(
 
 async def test_a_broken_record_is_forgotten_not_guessed(start: Start, tmp_path: Path) -> None:
     state = tmp_path / "state" / "state"
-    state.mkdir(parents=True)
+    (state / "versions").mkdir(parents=True)
     (state / "deployments.json").write_text('[{"uid": 1}]')
-    (state / "versions.json").write_text("{ half a file")
+    (state / "versions" / "default.tiny-1.json").write_text("{ half a file")
+    (state / "versions" / "default.tiny-2.json").write_text('{"object": {"kind": "ModelVersion"}, "file": ""}')
     world = await start()
     assert not list(world.engine.keys())

@@ -66,7 +66,7 @@ def test_a_folder_is_held_by_one_and_says_by_whom(tmp_path: Path) -> None:
 def test_a_holder_that_has_not_said_who_it_is_is_told_as_such(tmp_path: Path) -> None:
     first = Folder(tmp_path)
     first.hold()
-    (tmp_path / "lock").write_text("")
+    (tmp_path / "lock").write_text("")  # as it is between taking it and saying so
     with pytest.raises(HeldError, match="another process that has not said who it is"):
         Folder(tmp_path).hold()
     first.release()

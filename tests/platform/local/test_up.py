@@ -152,8 +152,8 @@ def test_an_up_that_is_killed_leaves_no_process_and_the_next_goes_on(up: Up) -> 
 
 def test_an_up_that_is_killed_in_the_middle_of_a_rollout_goes_on_at_the_same_step(up: Up) -> None:
     def status() -> dict[str, Any]:
-        versions = json.loads((up.folder / ".turnout/state/versions.json").read_text())
-        found: dict[str, Any] = versions["default/echo-2"]["object"]["status"]
+        version = json.loads((up.folder / ".turnout/state/versions/default.echo-2.json").read_text())
+        found: dict[str, Any] = version["object"]["status"]
         return found
 
     up.write(1)

@@ -14,9 +14,10 @@ import aiohttp
 
 from turnout.api.status import Status
 from turnout.controller import Queue
-from turnout.platform.local import LocalEngine, LocalTraffic
+from turnout.platform.local.engine import LocalEngine
 from turnout.platform.local.records import EventRecord
 from turnout.platform.local.revision import LocalRevision
+from turnout.platform.local.traffic import LocalTraffic
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.plan import Deploy, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Share, Snapshot

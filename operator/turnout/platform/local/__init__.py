@@ -1,8 +1,4 @@
-"""The local engine: versions as processes behind one Envoy, on one machine, without a cluster."""
+"""The local engine: versions as processes behind one Envoy, on one machine, without a cluster.
 
-from turnout.platform.local.engine import LocalEngine
-from turnout.platform.local.folder import FolderError, HeldError
-from turnout.platform.local.machine import Settings
-from turnout.platform.local.traffic import LocalTraffic, VersionTraffic
-
-__all__ = ["FolderError", "HeldError", "LocalEngine", "LocalTraffic", "Settings", "VersionTraffic"]
+Nothing is imported here: who only reads an engine's folder needs neither its event loop nor its Envoy.
+"""

@@ -7,6 +7,7 @@ is written before a verb returns, so that an engine that was killed goes on wher
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +24,9 @@ from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
 from turnout.platform.local.names import taken_names
+from turnout.platform.local.overlay import requests
 from turnout.platform.local.ports import LOOPBACK
-from turnout.platform.local.records import EventRecord, RouteRecord, as_json, birth, read_as
+from turnout.platform.local.records import EventRecord, ModelEvents, RouteRecord, as_json, birth, file_name, read_as
 from turnout.platform.local.store import Changes, Versions, key_of
 from turnout.platform.probing import probe
 from turnout.platform.protocol import Conflict, Unavailable
@@ -60,7 +62,9 @@ class LocalEngine:
             self.folder.hold()
             stack.callback(self.folder.release)
             self.versions = Versions(self.folder, self.settings.namespace)
-            self._events = read_as(dict[str, list[EventRecord]], self.folder.read("events"), {})
+            self.folder.forget("events")  # a former layout, of all models in one file
+            told = (read_as(ModelEvents, fact, None) for fact in self.folder.read_all("events").values())
+            self._events = {each.key: each for each in told if each is not None}
             self._serials = read_as(dict[str, int], self.folder.read("serials"), {})
             self.machine = Machine(self.settings, self.folder, self._changed)
             await self.machine.start(stack)
@@ -86,7 +90,7 @@ class LocalEngine:
 
     def events(self, key: ModelKey) -> tuple[EventRecord, ...]:
         """The last events of a model, oldest first."""
-        return tuple(self._events.get(str(key), ()))
+        return self._events[key].events if key in self._events else ()
 
     # the files
 
@@ -101,8 +105,25 @@ class LocalEngine:
         for key in changes.keys:
             self._changed(key)
         trouble = self.trouble.message if self.trouble else None
-        self.folder.write("engine", {"url": self.url, "problems": list(changes.problems), "trouble": trouble})
+        facts = {"url": self.url, "problems": list(changes.problems), "trouble": trouble}
+        self.folder.write("engine", facts, durable=False)
         return changes
+
+    def obey(self) -> tuple[str, ...]:
+        """Take what commands have asked for since the last look; a sentence for each that cannot be done."""
+        refused = []
+        for name, request in requests(self.folder):
+            try:
+                key = self.versions.say(request) if request else None
+            except ValueError:
+                request = None
+            if request is None:
+                refused.append(f"{name} is no request that this release can read: it is dropped")
+            elif key is not None:
+                self._changed(key)
+            if not self.folder.trouble:  # else it is not remembered yet, and is taken once more
+                self.folder.forget(name)
+        return tuple(refused)
 
     def _collect(self) -> None:
         """What a model has left behind goes with its last ModelVersion; orphans stay."""
@@ -228,6 +249,7 @@ class LocalEngine:
             message=event.message,
             warning=event.warning,
         )
-        self._events[str(key)] = [*self._events.get(str(key), ()), record][-EVENTS_KEPT:]
-        self.folder.write("events", as_json(self._events))
+        events = (*self.events(key), record)[-EVENTS_KEPT:]
+        self._events[key] = ModelEvents(namespace=key.namespace, model=key.model, events=events)
+        self.folder.write(file_name("events", *astuple(key)), as_json(self._events[key]), durable=False)
         self._told(key, record)

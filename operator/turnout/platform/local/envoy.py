@@ -186,14 +186,14 @@ class Envoy:
         return cast("list[Resource]", json.loads(self._file(what).read_text("utf-8"))["resources"])
 
     def _write(self, what: str, resources: list[Resource]) -> bool:
-        return write_atomically(self._file(what), _discovery(resources))
+        return write_atomically(self._file(what), _discovery(resources), durable=False)
 
     def _version_of(self, what: str) -> str:
         return str(json.loads(self._file(what).read_text("utf-8"))["version_info"])
 
     def _write_endpoints(self) -> None:
         for cluster, resource in render_endpoints(self._topology).items():
-            write_atomically(self._folder.run / endpoint_file(cluster), _discovery([resource]))
+            write_atomically(self._folder.run / endpoint_file(cluster), _discovery([resource]), durable=False)
 
     def _write_all(self) -> None:
         self._write_endpoints()
@@ -206,7 +206,7 @@ class Envoy:
             clusters_file=str(self._file("clusters")),
             routes_file=str(self._file("routes")),
         )
-        write_atomically(self._file("envoy"), json.dumps(bootstrap))
+        write_atomically(self._file("envoy"), json.dumps(bootstrap), durable=False)
 
     # the process
 

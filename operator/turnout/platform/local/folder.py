@@ -1,6 +1,6 @@
 """The engine's folder: one holder at a time, facts written whole or not at all, a log of every process.
 
-`.turnout/lock`       who holds the folder; the lock is the kernel's and ends with the process
+`.turnout/lock`       who holds the folder and how it fares; the lock is the kernel's and ends with the process
 `.turnout/state/`     what is known, as JSON; see `records` for the shapes
 `.turnout/logs/`      `<version>-<n>.log` of each process, the last starts kept as `.log.1` … `.log.5`
 `.turnout/run/`       what is only of use while the engine runs: Envoy's files and socket, last words
@@ -12,13 +12,13 @@ import json
 import os
 import shlex
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
 
 LOGS_KEPT = 5
+LOCK_BYTES = 4096  # taken at the start and written over in place: words of a full disk need room, too
+KINDS = ("versions", "events", "requests")
 WAYS_OUT = {
     errno.ENOSPC: "make room; until then nothing new is remembered",
     errno.EDQUOT: "make room; until then nothing new is remembered",
@@ -45,45 +45,61 @@ class Folder:
         self.state = self.path / "state"
         self.logs = self.path / "logs"
         self.run = self.path / "run"
-        self.trouble = ""
-        self._lock: IO[str] | None = None
+        self._trouble = ""
+        self._lock: int | None = None
+        self._holder: dict[str, str | int] = {}
         self._unwritten: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble
+
+    @trouble.setter
+    def trouble(self, sentence: str) -> None:
+        if sentence != self._trouble:
+            self._trouble = sentence
+            self._say_who()
 
     def hold(self) -> None:
         """Take the folder, or raise `FolderError`. The lock is not inherited by child processes."""
         try:
-            for folder in (self.path, self.state, self.logs, self.run):
+            for folder in (self.path, *(self.state / kind for kind in KINDS), self.logs, self.run):
                 folder.mkdir(parents=True, exist_ok=True)
             self._hold()
         except (FileExistsError, NotADirectoryError) as fault:
             raise FolderError(f"{fault.filename} is no folder: give --state another place") from fault
         except OSError as fault:
-            if self._lock is not None:
-                with suppress(OSError):  # it would write again what it could not write
-                    self._lock.close()
+            self._close()
             sentence = f"{self.path} cannot be made: {fault.strerror}; give --state a folder that you may write"
             raise FolderError(sentence) from fault
 
     def _hold(self) -> None:
-        lock = (self.path / "lock").open("a+", encoding="utf-8")
+        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.seek(0)
-            sentence = self._held_by(lock.read())
-            lock.close()
+            sentence = self._held_by(os.pread(self._lock, LOCK_BYTES, 0).decode(errors="replace"))
+            self._close()
             raise HeldError(sentence) from None
-        self._lock = lock
-        holder = {"pid": os.getpid(), "command": shlex.join(sys.argv), "since": _now()}
-        lock.truncate(0)
-        lock.write(json.dumps(holder))
-        lock.flush()
+        self._holder = {"pid": os.getpid(), "command": shlex.join(sys.argv)[: LOCK_BYTES // 2], "since": _now()}
+        os.ftruncate(self._lock, 0)
+        self._say_who()
+
+    def _say_who(self) -> None:
+        """Over what the lock says, within the room that it has had from the start."""
+        if self._lock is not None and self._holder:
+            text = json.dumps({**self._holder, "trouble": self._trouble[: LOCK_BYTES // 4]})
+            os.pwrite(self._lock, text.encode().ljust(LOCK_BYTES), 0)
 
     def release(self) -> None:
         if self._lock is not None:
-            self._lock.truncate(0)
-            self._lock.close()
-            self._lock = None
+            os.ftruncate(self._lock, 0)
+            self._close()
+
+    def _close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock, self._holder = None, {}
 
     def _held_by(self, text: str) -> str:
         way_out = "stop that one, or give --state another folder"
@@ -94,7 +110,7 @@ class Folder:
             who = "another process that has not said who it is"
         return f"{self.path} is held by {who}: {way_out}"
 
-    def write(self, name: str, value: object) -> None:
+    def write(self, name: str, value: object, *, durable: bool = True) -> None:
         """Replace `state/<name>.json` in one step; equal content is not written.
 
         What cannot be written is `trouble`, and is tried again with whatever is written next.
@@ -102,7 +118,7 @@ class Folder:
         self._unwritten[name] = json.dumps(value, indent=1, sort_keys=True)
         try:
             for late in tuple(self._unwritten):
-                if write_atomically(self.state / f"{late}.json", self._unwritten[late]):
+                if write_atomically(self.state / f"{late}.json", self._unwritten[late], durable=durable):
                     self.trouble = ""
                 del self._unwritten[late]
         except OSError as fault:
@@ -120,6 +136,20 @@ class Folder:
         except (OSError, ValueError):
             return None
 
+    def read_all(self, kind: str) -> dict[str, object]:
+        """Every fact of `state/<kind>/` by its name, in the order of the names; those never whole are left out."""
+        names = sorted(f"{kind}/{file.stem}" for file in (self.state / kind).glob("*.json"))
+        facts = ((name, self.read(name)) for name in names)
+        return {name: fact for name, fact in facts if fact is not None}
+
+    def forget(self, name: str) -> None:
+        """Remove `state/<name>.json`."""
+        self._unwritten.pop(name, None)
+        try:
+            (self.state / f"{name}.json").unlink(missing_ok=True)
+        except OSError as fault:
+            self.note(fault)
+
     def log_of(self, process: str) -> Path:
         return self.logs / f"{process}.log"
 
@@ -135,15 +165,24 @@ class Folder:
         return logs[0]
 
 
-def write_atomically(path: Path, text: str) -> bool:
-    """Write `text` by a rename, which readers and watches see as one change; False if it stood already."""
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> bool:
+    """Write `text` by a rename, which readers and watches see as one change; False if it stood already.
+
+    `durable`: its bytes are on the disk before its name is, so that a machine that loses its power finds the old
+    fact or the new one, never an empty file. The rename itself is left to the file system's journal, which keeps
+    renames in their order: what is lost is the end of the story, and the processes that it spoke of died with it.
+    """
     try:
         if path.read_text("utf-8") == text:
             return False
     except OSError:
         pass
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, "utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
     draft.replace(path)
     return True
 

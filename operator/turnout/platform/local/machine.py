@@ -249,7 +249,7 @@ class Machine:
         return revision.record.revision in {share.revision for share in (*written, *self.envoy.observed.get(key, ()))}
 
     def _write_traffic(self) -> None:
-        self.folder.write("traffic", as_json(self._counting.models))
+        self.folder.write("traffic", as_json(self._counting.models), durable=False)
 
     def _note(self, revision: LocalRevision) -> None:
         """Tell of a version that falls asleep or wakes."""

@@ -52,7 +52,8 @@ class Ledger:
         return len(orphans)
 
     def _write(self) -> None:
-        self._folder.write("processes", {str(pid): start for pid, start in self._started.items()})
+        started = {str(pid): start for pid, start in self._started.items()}
+        self._folder.write("processes", started, durable=False)  # a machine without power has no processes left
 
 
 def start_of(pid: int) -> str:

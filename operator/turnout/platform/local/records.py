@@ -1,15 +1,18 @@
 """What the engine remembers between two starts, as it stands in `.turnout/state/`.
 
-`versions.json`     {"<namespace>/<name>": {"object": ModelVersion with metadata, spec and status, "file": str}}
+`versions/`         a file for each ModelVersion: {"object": with metadata, spec and status, "file": str, "overlay"}
+`requests/`         what commands have said and the engine has not taken yet, see `overlay`
 `deployments.json`  [DeploymentRecord], `routes.json` [RouteRecord]
-`events.json`       {"<namespace>/<model>": [EventRecord]}, the last 200 of each model, oldest first
+`events/`           a file for each model: {"namespace", "model", "events": its last 200, oldest first}
 `traffic.json`      {"<namespace>/<model>": LocalTraffic}, see `traffic`
 `engine.json`       {"url": "http://127.0.0.1:8080", "trouble": null | sentence, "problems": [sentence of a bad file]}
+A file of a folder is called <namespace>.<name>.json, so that what changes is written and nothing else.
 Moments are RFC 3339 in UTC. A record that cannot be read is forgotten, never guessed.
 """
 
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -26,11 +29,6 @@ class Record(BaseModel):
     """One remembered fact: camelCase in the file, frozen in memory."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class VersionRecord(Record):
-    object: ModelVersion
-    file: str
 
 
 class DeploymentRecord(Record):
@@ -77,6 +75,16 @@ class EventRecord(Record):
     warning: bool = False
 
 
+class ModelEvents(Record):
+    namespace: str
+    model: str
+    events: tuple[EventRecord, ...]
+
+    @property
+    def key(self) -> ModelKey:
+        return ModelKey(self.namespace, self.model)
+
+
 def birth(deploy: Deploy, uid: str, revision: str, revision_uid: str, folder: str) -> DeploymentRecord:
     """The record of a deployment that begins, at the autoscaling that its spec asks for."""
     scaling = deploy.version.spec.scaling
@@ -98,6 +106,11 @@ def birth(deploy: Deploy, uid: str, revision: str, revision_uid: str, folder: st
         autoscaling=autoscaling,
         folder=folder,
     )
+
+
+def file_name(kind: str, namespace: str, name: str) -> str:
+    """Where a fact about one object stands; a name that no Kubernetes would take leads nowhere else."""
+    return f"{kind}/{quote(namespace, safe='')}.{quote(name, safe='')}"
 
 
 T = TypeVar("T")

@@ -1,7 +1,8 @@
 """ModelVersions on this machine: what the files say, with the metadata and status that a cluster would keep.
 
-Files are the spec, this store is the rest: uid, generation, creation, status. A file that cannot be read keeps
-what it said before; a field that may not change keeps its old value, and a sentence says where it stands.
+Files are the spec, this store is the rest: uid, generation, creation, status, and what people have said by command
+over the file. A file that cannot be read keeps what it said before; a field that may not change keeps its old value,
+and a sentence says where it stands.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +17,13 @@ from turnout.api.documents import DocumentError, FieldPath, documents
 from turnout.api.loading import Loaded, Origin
 from turnout.api.problems import written
 from turnout.api.status import Status
-from turnout.api.version import ModelVersion, immutable_changes
+from turnout.api.version import ModelVersion, Spec, immutable_changes
 from turnout.platform.local.folder import Folder
-from turnout.platform.local.records import VersionRecord, as_json, read_as
+from turnout.platform.local.overlay import Overlay, Request
+from turnout.platform.local.records import Record, file_name, read_as
 from turnout.rollout.snapshot import ModelKey
+
+KIND = "versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,30 @@ class Changes:
     problems: tuple[str, ...] = ()
 
 
+class VersionRecord(Record):
+    """A ModelVersion as it counts, the file that it stands in, and what was said over that file."""
+
+    object: ModelVersion
+    file: str
+    overlay: Overlay | None = None
+
+
 class Versions:
-    """Every ModelVersion, by (namespace, name); persisted at each change."""
+    """Every ModelVersion, by (namespace, name); each persisted by itself when it changes."""
 
     def __init__(self, folder: Folder, namespace: str) -> None:
         self._folder = folder
         self._namespace = namespace
-        self._records = read_as(dict[str, VersionRecord], folder.read("versions"), {})
+        found = (read_as(VersionRecord, fact, None) for fact in folder.read_all(KIND).values())
+        self._records = {_name(record.object): record for record in found if record is not None}
+        self._take_former_layout()
+
+    def _take_former_layout(self) -> None:
+        """All versions stood in one file before; it goes last, so that who is killed here begins anew."""
+        former = read_as(dict[str, VersionRecord], self._folder.read(KIND), {})
+        for record in former.values():
+            self._keep(record)
+        self._folder.forget(KIND)
 
     def __iter__(self) -> Iterator[ModelVersion]:
         return (record.object for record in self._records.values())
@@ -53,8 +74,17 @@ class Versions:
         record = self._records.get(f"{key.namespace}/{name}")
         if record is not None:
             changed = record.object.model_copy(update={"status": status})
-            self._records[_name(changed)] = record.model_copy(update={"object": changed})
-            self._write()
+            self._keep(record.model_copy(update={"object": changed}))
+
+    def say(self, request: Request) -> ModelKey | None:
+        """Take what a command says over a file; the model that it changes, if any. May raise ValidationError."""
+        record = self._records.get(f"{request.namespace}/{request.name}")
+        if record is None or record.object.uid != request.uid:
+            return None
+        overlay = (record.overlay or Overlay.of(record.object.spec)).said(request.spec)
+        changed = _respecified(record.object, overlay.on(record.object.spec))
+        self._keep(record.model_copy(update={"object": changed, "overlay": overlay or None}))
+        return key_of(changed) if changed is not record.object else None
 
     def take(self, loaded: Loaded) -> Changes:
         """Make the store say what the files say; tells which models changed, and what may not be as it is written."""
@@ -73,8 +103,7 @@ class Versions:
             if record.file not in broken or not Path(record.file).exists():
                 touched.add(key_of(record.object))
                 del self._records[name]
-        if touched:
-            self._write()
+                self._folder.forget(_place(record.object))
         return Changes(frozenset(touched), tuple(problems))
 
     def _placed(self, read: ModelVersion) -> ModelVersion:
@@ -85,24 +114,37 @@ class Versions:
 
     def _put(self, wish: ModelVersion, origin: Origin, touched: set[ModelKey]) -> Iterable[str]:
         former = self._records.get(_name(wish))
+        overlay = former.overlay.still_over(wish.spec) if former and former.overlay else None
         if former is None:
             born = {"uid": str(uuid4()), "generation": 1, "creation_timestamp": datetime.now(UTC)}
             wish = wish.model_copy(update={"metadata": wish.metadata.model_copy(update=born)})
         elif refusals := immutable_changes(former.object.spec, wish.spec):
             place, field = _first_difference(former.object, origin)
             return [f"{place}: {field}: {sentence}; the old one serves on" for sentence in refusals]
-        elif former.object.spec == wish.spec:
-            return ()
         else:
-            kept = former.object.metadata
-            metadata = kept.model_copy(update={"generation": kept.generation + 1})
-            wish = former.object.model_copy(update={"metadata": metadata, "spec": wish.spec})
-        self._records[_name(wish)] = VersionRecord(object=wish, file=str(origin.file.absolute()))
-        touched.add(key_of(wish))
+            wish = _respecified(former.object, overlay.on(wish.spec) if overlay else wish.spec)
+        record = VersionRecord(object=wish, file=str(origin.file.absolute()), overlay=overlay or None)
+        if former is None or wish is not former.object:
+            touched.add(key_of(wish))
+        if record != former:
+            self._keep(record)
         return ()
 
-    def _write(self) -> None:
-        self._folder.write("versions", as_json(self._records))
+    def _keep(self, record: VersionRecord) -> None:
+        self._records[_name(record.object)] = record
+        self._folder.write(_place(record.object), record.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _respecified(version: ModelVersion, spec: Spec) -> ModelVersion:
+    """The next generation, if the spec is another."""
+    if spec == version.spec:
+        return version
+    metadata = version.metadata.model_copy(update={"generation": version.metadata.generation + 1})
+    return version.model_copy(update={"metadata": metadata, "spec": spec})
+
+
+def _place(version: ModelVersion) -> str:
+    return file_name(KIND, version.namespace, version.name)
 
 
 def key_of(version: ModelVersion) -> ModelKey:
