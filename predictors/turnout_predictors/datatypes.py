@@ -14,7 +14,9 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
-    """One V2 datatype. `typecode` is array.array's; `low` and `high` bound finite values."""
+    """One V2 datatype. `typecode` is array.array's; `low` and `high` bound finite values; `wire` is how binary
+    tensors carry an element.
+    """
 
     name: str
     kind: str  # bool | int | float | bytes
@@ -22,12 +24,14 @@ class Datatype:
     typecode: str
     low: float
     high: float
+    wire: np.dtype[np.generic]
 
 
 def _numeric(name: str, kind: str, dtype: str, typecode: str) -> Datatype:
     numpy_type = np.dtype(dtype)
     low, high = _range(numpy_type)
-    return Datatype(name, kind, numpy_type, typecode, low, high)
+    wire = np.dtype(np.uint8) if kind == "bool" else numpy_type.newbyteorder("<")
+    return Datatype(name, kind, numpy_type, typecode, low, high, wire)
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -53,12 +57,13 @@ _ALL = (
     _numeric("FP16", "float", "float16", "f"),
     _numeric("FP32", "float", "float32", "f"),
     _numeric("FP64", "float", "float64", "d"),
-    Datatype("BYTES", "bytes", np.dtype(object), "", 0, 0),
+    Datatype("BYTES", "bytes", np.dtype(object), "", 0, 0, np.dtype(object)),
+    Datatype("BF16", "float", np.dtype("float32"), "", -3.3895313892515355e38, 3.3895313892515355e38, np.dtype("<u2")),
 )
 
 DATATYPES: Final = {datatype.name: datatype for datatype in _ALL}
-BINARY_ONLY: Final = frozenset({"BF16"})  # numpy has no such type; served with binary tensors
-_OF_NUMPY: Final = {datatype.dtype: datatype for datatype in _ALL if datatype.kind != "bytes"}
+BINARY_ONLY: Final = frozenset({"BF16"})  # numpy has no such type: FP32 inside, and never in JSON
+_OF_NUMPY: Final = {datatype.dtype: datatype for datatype in _ALL if datatype.name not in ("BYTES", "BF16")}
 
 
 def datatype_of(dtype: np.dtype[np.generic]) -> Datatype | None:

@@ -7,7 +7,6 @@ taken.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import math
@@ -15,12 +14,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 
 import orjson
-import uvicorn
 import uvloop
 
 from . import runtimes
@@ -31,26 +28,14 @@ from .errors import EX_CONFIG, LOAD_FAILED, StartError
 from .server.app import App, Limits
 from .server.contract import Contract, metadata
 from .server.lifecycle import Lifecycle, Serving
+from .server.listener import Listener
 from .server.warmup import replay
 from .telemetry import termination
 from .telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 65  # longer than the proxies' own, so that they close idle connections, not we
 LINGER_SECONDS = 0.2  # kept connections get one last answer that tells them to close
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server with our signals: its own handler would close idle connections at once."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-    def stop_listening(self) -> None:
-        for server in self.servers:
-            server.close()
 
 
 def run(arguments: Arguments, threads: int) -> int:
@@ -109,26 +94,31 @@ class Process:
     def is_busy(self) -> bool:
         return self._thread is not None and self._thread.busy_since is not None
 
-    async def serve(self, listener: socket.socket) -> int:
+    async def serve(self, socket_: socket.socket) -> int:
         loop = asyncio.get_running_loop()
-        lifecycle = Lifecycle(self._arguments.queue_limit)
-        limits = Limits(self._arguments.timeout_seconds)
-        names = (self._arguments.model_name, self._arguments.model_version)
-        server = Server(_config(App(*names, lifecycle, self._metrics, limits), limits))
+        arguments = self._arguments
+        lifecycle = Lifecycle(arguments.queue_limit)
+        limits = Limits(arguments.timeout_seconds)
+        app = App(arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
+        listener = Listener(app, limits.body_bytes, limits.timeout_seconds)
+        ended = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
 
         def drain() -> None:
             if not lifecycle.is_draining:
                 lifecycle.drain()
-                tasks.add(loop.create_task(self._drain(server)))
+                tasks.add(loop.create_task(self._drain(listener, ended)))
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, drain)
-        tasks.add(loop.create_task(self._start(lifecycle, server)))
-        await server.serve(sockets=[listener])
+        await listener.open(socket_)
+        tasks.add(loop.create_task(self._start(lifecycle, ended)))
+        await ended.wait()
+        # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
+        await listener.close(math.ceil(limits.timeout_seconds))
         return self._exit_code
 
-    async def _start(self, lifecycle: Lifecycle, server: Server) -> None:
+    async def _start(self, lifecycle: Lifecycle, ended: asyncio.Event) -> None:
         """Loads and warms the model; a StartError ends the process with its reason left behind."""
         try:
             lifecycle.serve(await self._load())
@@ -136,7 +126,7 @@ class Process:
             self._exit_code = EX_CONFIG
             termination.leave(fault)
             lifecycle.drain()
-            server.should_exit = True
+            ended.set()
             return
         gc.collect()
         gc.freeze()  # what is loaded stays: no collection needs to walk it again
@@ -171,16 +161,13 @@ class Process:
             orjson.dumps({"examples": [example.to_json() for example in examples]}),
         )
 
-    async def _drain(self, server: Server) -> None:
-        """Every reply now says `Connection: close`, so clients move away by themselves; then the port closes.
-
-        uvicorn finishes what it has read before it returns from serve().
-        """
+    async def _drain(self, listener: Listener, ended: asyncio.Event) -> None:
+        """Every reply now says `Connection: close`, so clients move away by themselves; then the port closes."""
         log.info("draining: accepting for %g s more", self._arguments.drain_delay)
         await asyncio.sleep(self._arguments.drain_delay)
-        server.stop_listening()
+        listener.stop_listening()
         await asyncio.sleep(LINGER_SECONDS)
-        server.should_exit = True
+        ended.set()
 
 
 def load(arguments: Arguments, threads: int, metrics: Metrics) -> Loaded:
@@ -223,23 +210,3 @@ class _Clock:
         now = time.perf_counter()
         self._metrics.phase(phase, now - self._since)
         self._since = now
-
-
-def _config(app: App, limits: Limits) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="none",  # the runner already made uvloop's
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        backlog=2048,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
-        timeout_graceful_shutdown=math.ceil(limits.timeout_seconds),
-    )

@@ -140,7 +140,7 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
 def _record(served: Any, request: dict[str, Any], signature: Signature, name: str, tolerance: float = 1e-5) -> Example:
     """A request and the answer to it, as the server will give it."""
     contract = Contract.of(signature, served.settings)
-    body = encode("", "", None, _ask(served, request, contract), contract.output_types)
+    body = encode("", "", _ask(served, request, contract), contract.output_types)
     return Example(name, request, {"outputs": json.loads(body)["outputs"]}, tolerance)
 
 

@@ -176,13 +176,62 @@ def published(digits: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory)
     return publish(model, to=tmp_path_factory.mktemp("models") / "digits", example=rows[:3])
 
 
+class Wire:
+    """A transport that keeps what is written, and the answers that are in it."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_closed = False
+        self.reading = True
+        self.said = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+        self.said.set()
+
+    def writelines(self, parts: Any) -> None:
+        self.write(b"".join(bytes(part) for part in parts))
+
+    def close(self) -> None:
+        self.is_closed = True
+        self.said.set()
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def take(self, *, has_body: bool = True) -> Answer | None:
+        """The next whole answer."""
+        head, found, rest = self.written.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        size = int(headers["content-length"]) if has_body else 0
+        if len(rest) < size:
+            return None
+        self.written = rest[size:]
+        return Answer(int(first.split()[1]), headers, rest[:size])
+
+
 @dataclass
 class InProcess:
-    """The application without a socket."""
+    """The application on a connection without a socket."""
 
     app: Any
     lifecycle: Any
     metrics: Any
+
+    def connect(self) -> tuple[Any, Wire]:
+        from turnout_predictors.server.connection import Connection
+
+        connection, wire = Connection(self.app, set(), lambda: None, 8 << 20), Wire()
+        connection.connection_made(wire)  # type: ignore[arg-type]
+        return connection, wire
 
     async def ask(
         self,
@@ -190,38 +239,30 @@ class InProcess:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-        chunks: int = 1,
+        chunks: int = 0,
     ) -> Answer:
+        """`chunks`: the body's parts in chunked encoding; 0: whole, with its length."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent: list[Any] = []
+        connection, wire = self.connect()
+        connection.data_received(request(method, path, raw, headers or {}, chunks))
+        while (answer := wire.take(has_body=method != "HEAD")) is None:
+            wire.said.clear()
+            await wire.said.wait()
+        connection.connection_lost(None)
+        return answer
+
+
+def request(method: str, path: str, raw: bytes, headers: Mapping[str, str], chunks: int = 0) -> bytes:
+    """The bytes of a request."""
+    lines = [f"{method} {path} HTTP/1.1", "host: x", *(f"{name}: {value}" for name, value in headers.items())]
+    if chunks:
         size = max(1, -(-len(raw) // chunks))
-        parts = [raw[at : at + size] for at in range(0, len(raw), size)] or [b""]
-        messages = [
-            {"type": "http.request", "body": part, "more_body": index + 1 < len(parts)}
-            for index, part in enumerate(parts)
-        ]
-
-        async def receive() -> Any:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-        from urllib.parse import unquote
-
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "headers": given,
-        }
-        await self.app(scope, receive, send)
-        if not sent:
-            return Answer(0, {}, b"")
-        names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], names, b"".join(part["body"] for part in sent[1:]))
+        parts = [raw[at : at + size] for at in range(0, len(raw), size)]
+        raw = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
+        lines.append("transfer-encoding: chunked")
+    elif "Content-Length" not in headers:
+        lines.append(f"content-length: {len(raw)}")
+    return "\r\n".join([*lines, "", ""]).encode() + raw
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,7 @@ async def test_a_body_in_many_chunks_is_one_body(in_process: Any) -> None:
 
 ROUTES = {
     "the server": ("/v2", lambda json: json["name"] == "turnout-predictor"),
-    "the server with a slash": ("/v2/", lambda json: json["extensions"] == ["turnout_examples"]),
+    "the server with a slash": ("/v2/", lambda json: "turnout_examples" in json["extensions"]),
     "liveness": ("/v2/health/live", lambda json: json == {"live": True}),
     "readiness": ("/v2/health/ready", lambda json: json == {"ready": True}),
     "the models": ("/v2/models", lambda json: json == {"models": ["m"]}),
@@ -79,7 +80,7 @@ ROUTES = {
 async def test_tells(in_process: Any, method: str, path: str, holds: Callable[[Any], bool]) -> None:
     answer = await in_process(Echo()).ask(method, path)
     assert answer.status == 200
-    assert holds(answer.json)  # the server leaves a HEAD's body unsent
+    assert method == "HEAD" or holds(answer.json)
 
 
 async def test_metadata_shows_variable_sizes_labels_and_space(in_process: Any) -> None:
@@ -114,19 +115,23 @@ async def test_refuses(in_process: Any, method: str, path: str, status: int, cod
     assert answer.headers["content-type"] == "application/json"
 
 
+FRAME = "headers.Inference-Header-Content-Length"
+BOMB = gzip.compress(b" " * (9 << 20))
 BAD = {
     "no JSON": (b"{", {}, 400, "invalid_input", None),
     "a wrong element": (ask(1, "2"), {}, 400, "invalid_input", "inputs[0].data[1]"),
-    "a binary frame": (
+    "a frame that cuts the JSON": (ask(1, 2), {"Inference-Header-Content-Length": "5"}, 400, "invalid_input", None),
+    "a frame longer than the body": (
         ask(1, 2),
-        {"Inference-Header-Content-Length": "5"},
+        {"Inference-Header-Content-Length": "999"},
         400,
         "invalid_input",
-        "headers.Inference-Header-Content-Length",
+        FRAME,
     ),
-    "gzip": (b"x", {"Content-Encoding": "gzip"}, 415, "unsupported_encoding", "headers.Content-Encoding"),
-    "a declared body beyond the limit": (b"x", {"Content-Length": "9000000"}, 413, "too_large", None),
-    "an absurd length": (b"x", {"Content-Length": "9" * 40}, 413, "too_large", None),
+    "a frame that is no number": (ask(1, 2), {"Inference-Header-Content-Length": "-1"}, 400, "invalid_input", FRAME),
+    "zstd": (b"x", {"Content-Encoding": "zstd"}, 415, "unsupported_encoding", "headers.Content-Encoding"),
+    "no gzip": (b"x", {"Content-Encoding": "gzip"}, 400, "invalid_input", "headers.Content-Encoding"),
+    "a bomb": (BOMB, {"Content-Encoding": "gzip"}, 413, "too_large", None),
     "a body beyond the limit": (b"x" * (8 << 20) + b"x", {}, 413, "too_large", None),
     "a deadline that is no number": (
         ask(1, 2),
@@ -181,7 +186,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("body", "headers", "status", "code", "field"), BAD.values(), ids=BAD.keys())
-@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("chunks", [0, 3])
 async def test_refuses_a_request(
     in_process: Any, body: Any, headers: Any, status: int, code: str, field: str | None, chunks: int
 ) -> None:
@@ -259,19 +264,11 @@ async def test_a_fault_of_the_servers_own_is_still_json(in_process: Any) -> None
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_gets_nothing(in_process: Any) -> None:
     server = in_process(Echo())
-    sent: list[Any] = []
-    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-
-    async def receive() -> Any:
-        return messages.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": INFER, "raw_path": INFER.encode(), "headers": []}
-    await server.app(scope, receive, send)
-    assert sent == []
-    assert "inflight{" in server.metrics.exposition().decode()
+    connection, wire = server.connect()
+    connection.data_received(f"POST {INFER} HTTP/1.1\r\ncontent-length: 9\r\n\r\n{{".encode())
+    assert server.metrics.inflight == 1
+    connection.connection_lost(None)
+    assert (wire.written, server.metrics.inflight) == (b"", 0)
 
 
 async def test_counts_by_code_attempt_and_outcome(in_process: Any) -> None:
@@ -286,8 +283,3 @@ async def test_counts_by_code_attempt_and_outcome(in_process: Any) -> None:
     seconds = 'turnout_predictor_request_seconds_count{attempt="first",model="m",outcome="client"'
     assert seconds in text
     assert 'turnout_predictor_inflight{model="m",revision="rev-1",version="7"} 0.0' in text
-
-
-async def test_only_http_is_served(in_process: Any) -> None:
-    with pytest.raises(RuntimeError, match="websocket is not served"):
-        await in_process(Echo()).app({"type": "websocket"}, None, None)

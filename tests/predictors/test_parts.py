@@ -37,7 +37,7 @@ def clean(code: str) -> str:
 
 IMPORTS = {
     "the package": ("turnout_predictors", "numpy pydantic uvicorn kserve sklearn torch orjson"),
-    "the server process": ("turnout_predictors.process", "kserve sklearn torch skops pydantic fastapi pandas"),
+    "the server process": ("turnout_predictors.process", "uvicorn kserve sklearn torch skops pydantic fastapi pandas"),
     "the command line": ("turnout_predictors.__main__", "numpy kserve sklearn torch"),
 }
 

@@ -103,7 +103,6 @@ REFUSED = {
     "a lower-case datatype": (body(TEXT, {**NUMBERS, "datatype": "fp32"}), "inputs[1].datatype", "one of BOOL"),
     "an unknown datatype": (body({**TEXT, "datatype": "STRING"}), "inputs[0].datatype", "one of"),
     "no datatype": (body(without(TEXT, "datatype")), "inputs[0].datatype", "one of"),
-    "BF16 in JSON": (body({**TEXT, "datatype": "BF16"}), "inputs[0].datatype", "binary"),
     "no shape": (body(without(TEXT, "shape")), "inputs[0].shape", "array"),
     "a string as a dimension": (body({**TEXT, "shape": ["1"]}), "inputs[0].shape[0]", "integer"),
     "true as a dimension": (body({**TEXT, "shape": [True]}), "inputs[0].shape[0]", "integer"),
@@ -151,17 +150,22 @@ REFUSED = {
     "a binary input": (
         body({**TEXT, "parameters": {"binary_data_size": 4}}),
         "inputs[0].parameters.binary_data_size",
-        "not served",
+        "either data or",
     ),
-    "a binary output": (
-        body(TEXT, outputs=[{"name": "a", "parameters": {"binary_data": True}}]),
+    "a binary input without a frame": (
+        body({**without(TEXT, "data"), "parameters": {"binary_data_size": 4}}),
+        "inputs[0].parameters.binary_data_size",
+        "Inference-Header",
+    ),
+    "a binary output wanted by a word": (
+        body(TEXT, outputs=[{"name": "a", "parameters": {"binary_data": "yes"}}]),
         "outputs[0].parameters.binary_data",
-        "not served",
+        "true or false",
     ),
-    "all outputs binary": (
-        body(TEXT, parameters={"binary_data_output": True}),
+    "all outputs binary, by a number": (
+        body(TEXT, parameters={"binary_data_output": 1}),
         "parameters.binary_data_output",
-        "not served",
+        "true or false",
     ),
 }
 

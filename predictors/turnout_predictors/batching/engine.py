@@ -39,6 +39,7 @@ class Work:
     id: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    tenant: str = ""
 
 
 class Model(Protocol):

@@ -1,12 +1,15 @@
 """Bytes of a V2 infer request become checked arrays, or one InvalidInput with the field's path.
 
-Unknown keys are ignored as the protocol asks. Binary tensors are refused by name until they are served.
+Unknown keys are ignored as the protocol asks. Tensors come as JSON, or as bytes behind the JSON; both may
+stand in one request.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -17,6 +20,7 @@ from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, Datatype
 from turnout_predictors.errors import InvalidInput
 from turnout_predictors.signature import TensorSpec
 
+from .binary_data import Tail, decode_binary, decode_binary_strings
 from .contract import Contract
 from .json_data import decode, decode_strings
 
@@ -24,35 +28,79 @@ Array = NDArray[Any]
 MAX_TENSORS: Final = 256
 MAX_DEPTH: Final = 16
 MAX_DIMENSION: Final = 2**31 - 1
+FRAME: Final = "headers.Inference-Header-Content-Length"
 _KNOWN: Final = frozenset({"id", "parameters", "inputs", "outputs"})
-_BINARY: Final = ("binary_data", "binary_data_output")
+
+
+NO_BINARY: Final[Mapping[str | None, bool]] = MappingProxyType({})
 
 
 @dataclass(slots=True, frozen=True)
 class InferRequest:
-    """`outputs`: names wanted, in declared order; empty when the model declares none and none were named."""
+    """`outputs`: names wanted, in declared order; empty when the model declares none and none were named.
+
+    `binary`: which of them travel as bytes; None stands for all that are not named.
+    """
 
     id: str | None
     parameters: Mapping[str, Any]
     inputs: dict[str, Array]
     outputs: tuple[str, ...]
     dims: dict[str, int]
+    binary: Mapping[str | None, bool]
+
+    def is_binary(self, output: str) -> bool:
+        """The nearer wish wins."""
+        return self.binary.get(output, self.binary.get(None, False))
 
 
-def parse(body: bytes, contract: Contract) -> InferRequest:
-    """InvalidInput says what is wrong and where."""
+def parse(body: bytes | bytearray, contract: Contract, json_bytes: int | None = None) -> InferRequest:
+    """`json_bytes`: how many of the body are JSON, binary tensors follow; None: all.
+
+    InvalidInput says what is wrong and where.
+    """
+    if json_bytes is None:
+        return check(_document(body), contract, booleans=b"true" in body or b"false" in body)
+    if json_bytes > len(body):
+        raise InvalidInput(f"{json_bytes} bytes of JSON are announced, the body has {len(body)}", FRAME)
+    whole = body if isinstance(body, bytearray) else bytearray(body)
+    tail = Tail(memoryview(whole)[json_bytes:])
+    document = _document(whole[:json_bytes]) if json_bytes else raw_request(len(whole), contract)
+    request = check(document, contract, tail=tail)
+    tail.finish()
+    return request
+
+
+def _document(body: bytes | bytearray) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise InvalidInput(f"the body is not JSON: {fault}") from None
     if type(document) is not dict:
         raise InvalidInput("the body must be a JSON object")
-    booleans = b"true" in body or b"false" in body
-    return check(document, contract, booleans=booleans)
+    return document
 
 
-def check(document: dict[str, Any], contract: Contract, *, booleans: bool = True) -> InferRequest:
-    """As `parse`, for a document that is already read."""
+def raw_request(size: int, contract: Contract) -> dict[str, Any]:
+    """A body without any JSON is the only input, as bytes; what its shape leaves open follows from the size."""
+    if len(contract.inputs) != 1:
+        raise InvalidInput("a body without JSON needs a model that declares exactly one input", FRAME)
+    spec, datatype = next(iter(contract.inputs.values()))
+    if datatype.kind == "bytes":
+        raise InvalidInput("BYTES have no length in a body without JSON; announce the tensor in JSON", FRAME)
+    free = {dimension for dimension in spec.shape if isinstance(dimension, str)}
+    fixed = math.prod(dimension for dimension in spec.shape if isinstance(dimension, int)) * datatype.wire.itemsize
+    if len(free) > 1 or len(free) < len(spec.shape) - sum(isinstance(d, int) for d in spec.shape) or not fixed:
+        raise InvalidInput("the shape does not follow from the body's size; announce the tensor in JSON", FRAME)
+    shape = [dimension if isinstance(dimension, int) else size // fixed for dimension in spec.shape]
+    parameters = {"binary_data_size": size}
+    return {"inputs": [{"name": spec.name, "datatype": datatype.name, "shape": shape, "parameters": parameters}]}
+
+
+def check(
+    document: dict[str, Any], contract: Contract, *, booleans: bool = True, tail: Tail | None = None
+) -> InferRequest:
+    """As `parse`, for a document that is already read. `tail`: the bytes of its binary tensors."""
     if len(document) > 1:
         _check_depth(document)
     identifier = document.get("id")
@@ -62,13 +110,21 @@ def check(document: dict[str, Any], contract: Contract, *, booleans: bool = True
     parameters = NOTHING if raw is None and "parameters" not in document else _parameters(raw, "parameters")
     outputs = document.get("outputs")
     dims: dict[str, int] = {}
-    return InferRequest(
-        identifier,
-        parameters,
-        _inputs(document.get("inputs"), contract, dims, booleans),
-        contract.output_names if not outputs and _is_absent(outputs) else _outputs(outputs, contract),
-        dims,
-    )
+    inputs = _inputs(document.get("inputs"), contract, dims, booleans, tail)
+    binary = NO_BINARY
+    if "binary_data_output" in parameters:
+        binary = {None: _flag(parameters, "binary_data_output", "parameters")}
+    if not outputs and _is_absent(outputs):
+        return InferRequest(identifier, parameters, inputs, contract.output_names, dims, binary)
+    wanted, nearer = _outputs(outputs, contract)
+    return InferRequest(identifier, parameters, inputs, wanted, dims, {**binary, **nearer} if nearer else binary)
+
+
+def _flag(parameters: Mapping[str, Any], name: str, field: str) -> bool:
+    value = parameters[name]
+    if type(value) is not bool:
+        raise InvalidInput(f"{name} must be true or false", f"{field}.{name}")
+    return value
 
 
 def _is_absent(outputs: object) -> bool:
@@ -77,7 +133,9 @@ def _is_absent(outputs: object) -> bool:
     raise InvalidInput("outputs must be an array", "outputs")
 
 
-def _inputs(items: object, contract: Contract, dims: dict[str, int], booleans: bool) -> dict[str, Array]:
+def _inputs(
+    items: object, contract: Contract, dims: dict[str, int], booleans: bool, tail: Tail | None
+) -> dict[str, Array]:
     if type(items) is not list or not items:
         raise InvalidInput("inputs must be an array of at least one tensor", "inputs")
     if len(items) > MAX_TENSORS:
@@ -93,7 +151,7 @@ def _inputs(items: object, contract: Contract, dims: dict[str, int], booleans: b
         if name in arrays:
             raise InvalidInput(f"input {name!r} is given twice", f"{field}.name")
         spec, datatype = _declared(name, item.get("datatype"), contract, field)
-        arrays[name] = _tensor(item, spec, datatype, dims, field, booleans)
+        arrays[name] = _tensor(item, spec, datatype, dims, field, booleans, tail)
     absent = contract.required - arrays.keys()
     if absent:
         raise InvalidInput(f"missing input {', '.join(sorted(absent))}", "inputs")
@@ -107,8 +165,6 @@ def _declared(name: str, datatype: object, contract: Contract, field: str) -> tu
         raise InvalidInput(f"unknown input {name!r}; the model takes {known}", f"{field}.name")
     if declared is not None and datatype == declared[1].name:
         return declared
-    if type(datatype) is str and datatype in BINARY_ONLY:
-        raise InvalidInput(f"{datatype} travels in binary tensors only, which are not served", f"{field}.datatype")
     if type(datatype) is not str or datatype not in DATATYPES:
         raise InvalidInput(f"datatype must be one of {', '.join(DATATYPES)}", f"{field}.datatype")
     if declared is not None:
@@ -123,26 +179,50 @@ def _tensor(
     dims: dict[str, int],
     field: str,
     booleans: bool,
+    tail: Tail | None,
 ) -> Array:
     shape = _shape(item.get("shape"), field)
     target = shape if spec is None else _bind(spec, shape, dims, field)
-    parameters = item.get("parameters")
-    encoded = False
+    parameters = NOTHING
     if "parameters" in item:
-        parameters = _parameters(parameters, f"{field}.parameters")
-        if "binary_data_size" in parameters:
-            raise InvalidInput("binary tensors are not served", f"{field}.parameters.binary_data_size")
-        encoded = parameters.get("content_type") == "base64"
-    if "data" not in item:
+        parameters = _parameters(item["parameters"], f"{field}.parameters")
+    if "binary_data_size" in parameters:
+        values = _from_tail(item, spec, datatype, shape, field, tail)
+    elif "data" not in item:
         raise InvalidInput("data is missing", f"{field}.data")
-    where = f"{field}.data"
-    if datatype.kind == "bytes":
+    elif datatype.kind == "bytes":
         text = spec.text if spec is not None else False
-        values = decode_strings(item["data"], shape, where, text=text, encoded=encoded)
+        encoded = parameters.get("content_type") == "base64"
+        values = decode_strings(item["data"], shape, f"{field}.data", text=text, encoded=encoded)
+    elif datatype.name in BINARY_ONLY:
+        raise InvalidInput(f"{datatype.name} travels as a binary tensor only", f"{field}.datatype")
     else:
         missing = spec.missing if spec is not None else False
-        values = decode(item["data"], datatype, shape, where, booleans=booleans, missing=missing)
+        values = decode(item["data"], datatype, shape, f"{field}.data", booleans=booleans, missing=missing)
     return values if target is shape else values.reshape(target)
+
+
+def _from_tail(
+    item: dict[str, Any],
+    spec: TensorSpec | None,
+    datatype: Datatype,
+    shape: tuple[int, ...],
+    field: str,
+    tail: Tail | None,
+) -> Array:
+    where = f"{field}.parameters.binary_data_size"
+    size = item["parameters"]["binary_data_size"]
+    if "data" in item:
+        raise InvalidInput("a tensor has either data or binary_data_size", where)
+    if type(size) is not int or size < 0:
+        raise InvalidInput("binary_data_size must be a number of bytes", where)
+    if tail is None:
+        raise InvalidInput("binary tensors need the header Inference-Header-Content-Length", where)
+    raw = tail.take(size, where)
+    if datatype.kind == "bytes":
+        return decode_binary_strings(raw, shape, field, text=spec is not None and spec.text)
+    missing = spec is None or spec.missing
+    return decode_binary(raw, datatype, shape, field, missing=missing, finite=spec is not None)
 
 
 def _shape(value: object, field: str) -> tuple[int, ...]:
@@ -175,12 +255,14 @@ def _bind(spec: TensorSpec, shape: tuple[int, ...], dims: dict[str, int], field:
     return shape
 
 
-def _outputs(items: object, contract: Contract) -> tuple[str, ...]:
+def _outputs(items: object, contract: Contract) -> tuple[tuple[str, ...], dict[str | None, bool]]:
+    """The outputs wanted, and how each that says so is to travel."""
     if type(items) is not list:
         raise InvalidInput("outputs must be an array", "outputs")
     if len(items) > MAX_TENSORS:
         raise InvalidInput(f"{len(items)} outputs, at most {MAX_TENSORS} are taken", "outputs")
     wanted: list[str] = []
+    binary: dict[str | None, bool] = {}
     for index, item in enumerate(items):
         field = f"outputs[{index}]"
         name = item.get("name") if type(item) is dict else None
@@ -192,22 +274,22 @@ def _outputs(items: object, contract: Contract) -> tuple[str, ...]:
         if name in wanted:
             raise InvalidInput(f"output {name!r} is wanted twice", f"{field}.name")
         if "parameters" in item:
-            _parameters(item["parameters"], f"{field}.parameters")
+            parameters = _parameters(item["parameters"], f"{field}.parameters")
+            if "binary_data" in parameters:
+                binary[name] = _flag(parameters, "binary_data", f"{field}.parameters")
         wanted.append(name)
     if contract.signature is None:
-        return tuple(wanted)
-    return tuple(name for name in contract.output_names if name in wanted)
+        return tuple(wanted), binary
+    return tuple(name for name in contract.output_names if name in wanted), binary
 
 
 def _parameters(value: object, field: str) -> Mapping[str, Any]:
-    """String, number or bool each; a wish for binary outputs is refused, not overlooked."""
+    """String, number or bool each."""
     if type(value) is not dict:
         raise InvalidInput("parameters must be an object", field)
     for name, parameter in value.items():
         if type(parameter) not in (str, int, float, bool):
             raise InvalidInput("a parameter must be a string, number or boolean", f"{field}.{name}")
-        if name in _BINARY and parameter is True:
-            raise InvalidInput("binary tensors are not served", f"{field}.{name}")
     return value
 
 

@@ -3,44 +3,100 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from numpy.typing import NDArray
 
-from turnout_predictors.datatypes import datatype_of
-from turnout_predictors.errors import ModelError
+from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, datatype_of
+from turnout_predictors.errors import InvalidInput, ModelError
+
+from .binary_data import encode_binary
+from .exchange import Header, Reply
+from .request import InferRequest
 
 Array = NDArray[Any]
+OCTETS: Final = b"application/octet-stream"
+
+
+def write(
+    head: Mapping[str, Any],
+    request: InferRequest,
+    outputs: Mapping[str, Array],
+    types: Mapping[str, str],
+    headers: tuple[Header, ...] = (),
+    parameters: Mapping[str, Any] | None = None,
+) -> Reply:
+    """`head`: model_name and model_version. Outputs in the order given, as JSON or as bytes by the request's wish.
+
+    NaN and infinities become null by themselves; never a null key.
+    """
+    document = dict(head)
+    if request.id is not None:
+        document["id"] = request.id
+    if parameters:
+        document["parameters"] = parameters
+    if not request.binary:
+        document["outputs"] = [tensor(name, array, types.get(name)) for name, array in outputs.items()]
+        return Reply(200, (orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY),), headers)
+    tail: list[bytes | memoryview] = []
+    document["outputs"] = [
+        _behind(name, array, types.get(name), tail) if request.is_binary(name) else tensor(name, array, types.get(name))
+        for name, array in outputs.items()
+    ]
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not tail:
+        return Reply(200, (body,), headers)
+    frame = (b"inference-header-content-length", b"%d" % len(body))
+    return Reply(200, (body, *tail), (*headers, frame), OCTETS)
+
+
+def _behind(name: str, array: Array, datatype: str | None, tail: list[bytes | memoryview]) -> dict[str, Any]:
+    datatype = datatype or _inferred(name, array)
+    raw = encode_binary(array, DATATYPES[datatype])
+    tail.append(raw)
+    parameters = {"binary_data_size": len(raw)}
+    return {"name": name, "shape": array.shape, "datatype": datatype, "parameters": parameters}
 
 
 def encode(
     model: str,
     version: str,
-    identifier: str | None,
     outputs: Mapping[str, Array],
     types: Mapping[str, str],
 ) -> bytes:
-    """Outputs in the order given; NaN and infinities become null by themselves; never a null key."""
-    document: dict[str, Any] = {"model_name": model, "model_version": version}
-    if identifier is not None:
-        document["id"] = identifier
-    document["outputs"] = [tensor(name, array, types.get(name)) for name, array in outputs.items()]
+    """A whole response as JSON, for who records examples."""
+    tensors = [tensor(name, array, types.get(name)) for name, array in outputs.items()]
+    document = {"model_name": model, "model_version": version, "outputs": tensors}
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def labels(signature_labels: Mapping[str, tuple[str, ...]], outputs: Mapping[str, Array]) -> dict[str, str]:
+    """Labels of the outputs as a response's parameters, JSON each: parameters hold no lists."""
+    return {
+        f"labels.{name}": json.dumps(list(values), ensure_ascii=False)
+        for name, values in signature_labels.items()
+        if name in outputs
+    }
 
 
 def tensor(name: str, array: Array, datatype: str | None = None) -> dict[str, Any]:
     """One output as a JSON-ready object whose data is still the array."""
-    if datatype is None:
-        inferred = datatype_of(array.dtype)
-        if inferred is None:
-            raise ModelError(f"output {name!r} has type {array.dtype}, which V2 cannot carry")
-        datatype = inferred.name
+    datatype = datatype or _inferred(name, array)
     if datatype == "BYTES":
         return _strings(name, array)
-    flat = array.reshape(-1)
-    return {"name": name, "shape": array.shape, "datatype": datatype, "data": flat}
+    if datatype in BINARY_ONLY:
+        raise InvalidInput(f"output {name!r} is {datatype} and travels as a binary tensor only", "outputs")
+    return {"name": name, "shape": array.shape, "datatype": datatype, "data": array.reshape(-1)}
+
+
+def _inferred(name: str, array: Array) -> str:
+    inferred = datatype_of(array.dtype)
+    if inferred is None:
+        raise ModelError(f"output {name!r} has type {array.dtype}, which V2 cannot carry")
+    return inferred.name
 
 
 def _strings(name: str, array: Array) -> dict[str, Any]:

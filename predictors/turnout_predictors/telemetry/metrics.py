@@ -50,8 +50,9 @@ class Metrics:
             buckets=EDGES_SECONDS,
             registry=self.registry,
         )
-        self._inflight = self._gauge("inflight", "Requests accepted and not yet answered.")
-        self.inflight: Gauge = self._inflight.labels(*self._identity)
+        self.inflight = 0  # read when somebody asks: a gauge's lock would be paid by every request
+        inflight = self._gauge("inflight", "Requests accepted and not yet answered.").labels(*self._identity)
+        inflight.set_function(lambda: self.inflight)
         self._start_seconds = self._gauge("start_seconds", "Seconds each phase of the start took.", "phase")
         self._threads = self._gauge("threads", "Threads planned for a pool of the numeric libraries.", "pool")
         self._info = self._gauge("info", "1; what is served.", "digest", "space", "runtime", "backend", "package")

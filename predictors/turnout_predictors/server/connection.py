@@ -1,0 +1,241 @@
+"""HTTP/1.1 on one connection: bytes become exchanges, replies become bytes. Knows nothing of models.
+
+An asyncio.Protocol over httptools, because a framework between them costs more than the rest of a small
+request. One exchange at a time; pipelined requests wait. Errors are answered and the connection survives
+them, unless its framing is broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+import httptools
+
+from .exchange import Application, Exchange, Headers, Reply
+
+MAX_HEAD: Final = 64 << 10
+MAX_PIPELINED: Final = 16
+JOIN_BELOW: Final = 32 << 10  # copying this many bytes costs less than a second write
+_STATUS_LINE: Final = {int(s): b"HTTP/1.1 %d %s\r\ncontent-type: " % (s, s.phrase.encode()) for s in HTTPStatus}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """`peers` holds every open connection; `left` is told when one is gone."""
+
+    def __init__(self, app: Application, peers: set[Connection], left: Callable[[], None], body_limit: int) -> None:
+        self._app = app
+        self._peers = peers
+        self._left = left
+        self._body_limit = body_limit
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._headers: Headers = {}
+        self._target = b""
+        self._head_size = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._is_reading = False  # a request has begun to arrive
+        self._reading: Exchange | None = None  # its head is read
+        self._exchange: Exchange | None = None  # it is being answered
+        self._waiting: deque[tuple[Exchange, bool]] = deque()  # pipelined behind it
+        self._keep_alive = True  # after the exchange that is being answered
+        self._is_paused = False
+        self._is_advancing = False
+        self.since = time.monotonic()
+
+    # -- asyncio ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of a stream, as every TCP server's
+        self._peers.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if b"upgrade" in self._headers:
+                self._decline(data[upgrade.args[0] :])
+            else:
+                self._break("nothing is tunnelled here")
+        except httptools.HttpParserError as fault:
+            self._break(str(fault.__context__ or fault))
+
+    def _decline(self, rest: bytes) -> None:
+        """An offer to speak something else (Java's client makes one for HTTP/2) is declined by reading the request
+        as if it had made none; the parser would take its body for the other protocol.
+        """
+        method = self._parser.get_method()
+        self._parser = httptools.HttpRequestParser(self)
+        kept = [(name, value) for name, value in self._headers.items() if name not in (b"upgrade", b"connection")]
+        lines = [b"%s %s HTTP/1.1" % (method, self._target), *(b"%s: %s" % header for header in kept)]
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._peers.discard(self)
+        for exchange in (self._reading, self._exchange, *(waiting for waiting, _ in self._waiting)):
+            if exchange is not None:
+                exchange.is_lost = True
+                self._app.lost(exchange)
+        self._waiting.clear()
+        self._reading = self._exchange = None
+        self._left()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._advance()
+
+    # -- httptools -------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._headers, self._target, self._parts = {}, b"", []
+        self._size = self._head_size = 0
+        self._is_reading = True
+        self.since = time.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+        self._grow(len(name) + len(value))
+
+    def _grow(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            raise ValueError(f"the head is larger than {MAX_HEAD} bytes")
+
+    def on_headers_complete(self) -> None:
+        headers = self._headers
+        if b"upgrade" in headers and self._parser.should_upgrade():
+            return  # `_decline` comes next
+        method = self._parser.get_method().decode("ascii")
+        self._reading = exchange = Exchange(method, self._target, headers, time.perf_counter(), self._send)
+        self._app.opened(exchange)
+        if int(headers.get(b"content-length") or 0) > self._body_limit:
+            self._refuse_body(exchange)
+        elif b"expect" in headers and self._exchange is None:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size <= self._body_limit:
+            self._parts.append(body)
+            return
+        assert self._reading is not None  # its head was read
+        self._refuse_body(self._reading)
+        if self._size > 8 * self._body_limit:
+            raise ValueError(f"the body is larger than {self._body_limit} bytes")
+
+    def _refuse_body(self, exchange: Exchange) -> None:
+        """The rest is read and thrown away, so that the connection survives."""
+        exchange.refusal = ("too_large", f"the body is larger than {self._body_limit} bytes; send fewer rows")
+        self._parts = []
+
+    def on_message_complete(self) -> None:
+        exchange, self._reading = self._reading, None
+        self._is_reading = False
+        if exchange is None:
+            return
+        parts = self._parts
+        # Joined into a bytearray, of which binary tensors are writable views.
+        exchange.body = parts[0] if len(parts) == 1 else bytearray().join(parts)
+        self._waiting.append((exchange, self._parser.should_keep_alive()))
+        if len(self._waiting) > MAX_PIPELINED:
+            self._transport.pause_reading()
+        self._advance()
+
+    # -- exchanges -------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Hands over what waits while nothing is being answered. A loop, since answers may come at once."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        try:
+            while self._waiting and self._exchange is None and not self._is_paused:
+                if len(self._waiting) > MAX_PIPELINED:
+                    self._transport.resume_reading()
+                self._exchange, self._keep_alive = self._waiting.popleft()
+                self._app.read(self._exchange)
+        finally:
+            self._is_advancing = False
+
+    def _send(self, exchange: Exchange, reply: Reply) -> None:
+        if exchange.is_lost:
+            return
+        closes = not self._keep_alive or self._app.is_closing()
+        size = sum(map(_size, reply.parts))
+        head = [_STATUS_LINE[reply.status], reply.content_type, b"\r\ncontent-length: %d\r\n" % size]
+        head += [b"%s: %s\r\n" % header for header in reply.headers]
+        # HTTP/1.0 that asked to stay must be told that it may; HTTP/1.1 stays by itself.
+        head.append(b"connection: close\r\n\r\n" if closes else self._stay(exchange))
+        if exchange.method == "HEAD":
+            self._transport.write(b"".join(head))
+        elif size <= JOIN_BELOW:
+            self._transport.write(b"".join([*head, *reply.parts]))
+        else:
+            self._transport.writelines([b"".join(head), *reply.parts])
+        self.since = time.monotonic()
+        self._exchange = None
+        if closes:
+            self._drop_waiting()
+            self._transport.close()
+        else:
+            self._advance()
+
+    def _stay(self, exchange: Exchange) -> bytes:
+        return b"connection: keep-alive\r\n\r\n" if b"connection" in exchange.headers else b"\r\n"
+
+    def _break(self, why: str) -> None:
+        """The framing is lost: one last answer, after those that are under way, and the end."""
+        exchange = self._reading or Exchange("GET", b"", self._headers, time.perf_counter(), self._send)
+        if self._reading is None:
+            self._app.opened(exchange)
+        self._reading, self._is_reading = None, False
+        exchange.refusal = exchange.refusal or ("invalid_input", f"the request cannot be read: {why}")
+        self._transport.pause_reading()
+        self._waiting.append((exchange, False))
+        self._advance()
+
+    def _drop_waiting(self) -> None:
+        """Pipelined requests behind a last answer are the client's to send again."""
+        for exchange, _ in self._waiting:
+            exchange.is_lost = True
+            self._app.lost(exchange)
+        self._waiting.clear()
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        """Nothing is being read past its head, and nothing answered."""
+        return self._reading is None and self._exchange is None and not self._waiting
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def sweep(self, now: float, idle_seconds: float, read_seconds: float) -> None:
+        """Ends what has been idle for too long, and who does not finish sending a request."""
+        if self._exchange is not None or self._waiting:
+            return
+        if not self._is_reading:
+            if now - self.since > idle_seconds:
+                self._transport.close()
+        elif now - self.since > read_seconds:
+            self._break(f"it did not arrive within {read_seconds:g} s")
+
+
+def _size(part: bytes | memoryview) -> int:
+    return part.nbytes if isinstance(part, memoryview) else len(part)

@@ -1,0 +1,207 @@
+"""The path of a prediction: a read exchange becomes Work, its outputs become a reply. Nothing waits on the way.
+
+No task per request: what the engine needs time for ends in one callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from turnout_predictors.batching.engine import NOTHING, Outputs, Work
+from turnout_predictors.errors import InvalidInput, RequestError
+
+from . import v1
+from .compression import decompress
+from .contract import Contract
+from .exchange import Exchange, Header, Reply
+from .lifecycle import Lifecycle, Serving
+from .replies import refusal
+from .request import FRAME, InferRequest, parse
+from .response import labels, write
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`timeout_seconds` is the longest a request may take; it is answered a little earlier than it counts
+    as hung. `trust_tenant`: the header X-Tenant comes from a gateway that checked it.
+    """
+
+    timeout_seconds: float = 60.0
+    body_bytes: int = 8 << 20
+    trust_tenant: bool = False
+
+    @property
+    def request_seconds(self) -> float:
+        return self.timeout_seconds - min(1.0, self.timeout_seconds * 0.05)
+
+
+class Inference:
+    """`finish` gets every exchange with its reply, once, unless its client is lost."""
+
+    def __init__(
+        self,
+        model: str,
+        version: str,
+        lifecycle: Lifecycle,
+        limits: Limits,
+        headers: tuple[Header, ...],
+        finish: Callable[[Exchange, Reply], None],
+    ) -> None:
+        self._head = {"model_name": model, "model_version": version}
+        self._headers = headers
+        self._lifecycle = lifecycle
+        self._limits = limits
+        self._finish = finish
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self, exchange: Exchange) -> None:
+        """Raises nothing: faults are replies too."""
+        try:
+            deadline = self._deadline(exchange)
+            serving = self._lifecycle.serving
+            if serving is None:
+                exchange.pending = self._loop.create_task(self._when_loaded(exchange, deadline))
+            else:
+                self._submit(exchange, serving, deadline)
+        except Exception as fault:  # the caller gets JSON and keeps the connection, whatever it is
+            self._fail(exchange, fault)
+
+    async def _when_loaded(self, exchange: Exchange, deadline: float) -> None:
+        try:
+            serving = await self._lifecycle.await_serving(deadline - self._loop.time())
+            self._submit(exchange, serving, deadline)
+        except Exception as fault:  # as in begin
+            self._fail(exchange, fault)
+
+    def _submit(self, exchange: Exchange, serving: Serving, deadline: float) -> None:
+        contract = serving.contract
+        request = self._read(exchange, contract)
+        settings = contract.settings
+        if request.parameters:
+            deadline = min(deadline, self._loop.time() + _timeout(request))
+            settings = _settings(request, settings)
+        work = Work(
+            request.inputs,
+            request.outputs,
+            deadline,
+            settings,
+            request.dims,
+            request.id,
+            request.parameters,
+            NOTHING if contract.signature else _all_headers(exchange),
+            self._tenant(exchange),
+        )
+        exchange.pending = pending = serving.engine.submit(work)
+        pending.add_done_callback(partial(self._answered, exchange, request, contract))
+
+    def _answered(
+        self, exchange: Exchange, request: InferRequest, contract: Contract, done: asyncio.Future[Outputs]
+    ) -> None:
+        if exchange.is_lost or done.cancelled():
+            return
+        try:
+            reply = self._write(exchange, request, contract, done.result())
+        except Exception as fault:  # as in begin
+            self._fail(exchange, fault)
+        else:
+            self._finish(exchange, reply)
+
+    def _fail(self, exchange: Exchange, fault: Exception) -> None:
+        if not isinstance(fault, RequestError):
+            log.error("answering %s failed", exchange.target.decode("latin-1"), exc_info=fault)
+            fault = RequestError("model_error", f"the server failed with {type(fault).__name__}")
+        reply = refusal(fault, exchange)
+        self._finish(exchange, reply._replace(headers=(*self._headers, *reply.headers)))
+
+    # -- in --------------------------------------------------------------------------------------------------
+
+    def _read(self, exchange: Exchange, contract: Contract) -> InferRequest:
+        headers = exchange.headers
+        if exchange.refusal is not None:
+            raise RequestError(*exchange.refusal)
+        body = exchange.body
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            body = decompress(bytes(body), encoding.lower(), self._limits.body_bytes)
+        if exchange.route == "v1_predict":
+            return v1.read(body, contract)
+        framed = headers.get(b"inference-header-content-length")
+        if framed is None:
+            return parse(body, contract)
+        if not framed.isdigit() or len(framed) > 12:
+            raise InvalidInput("must be the number of bytes of JSON before the tensors", FRAME)
+        return parse(body, contract, int(framed))
+
+    def _deadline(self, exchange: Exchange) -> float:
+        """On the loop's clock: the server's limit from the request's head on, or less if the caller says so."""
+        seconds = self._limits.request_seconds
+        given = exchange.headers.get(b"x-request-deadline-ms")
+        if given is not None:
+            if not given.isdigit() or len(given) > 12:
+                raise InvalidInput("must be whole milliseconds from now", "headers.X-Request-Deadline-Ms")
+            seconds = min(seconds, int(given) / 1000)
+        return self._loop.time() + seconds - (time.perf_counter() - exchange.begun)
+
+    def _tenant(self, exchange: Exchange) -> str:
+        return exchange.headers.get(b"x-tenant", b"").decode("latin-1") if self._limits.trust_tenant else ""
+
+    # -- out -------------------------------------------------------------------------------------------------
+
+    def _write(self, exchange: Exchange, request: InferRequest, contract: Contract, outputs: Outputs) -> Reply:
+        if exchange.route == "v1_predict":
+            return v1.write(outputs, self._headers)
+        parameters: Mapping[str, Any] | None = None
+        if request.parameters.get("labels") is True and contract.signature is not None:
+            parameters = labels(contract.signature.labels, outputs)
+        return write(self._head, request, outputs, contract.output_types, self._headers, parameters)
+
+
+def _timeout(request: InferRequest) -> float:
+    """V2's `timeout` parameter, in microseconds."""
+    value = request.parameters.get("timeout")
+    if value is None:
+        return float("inf")
+    if type(value) is not int or value < 0:
+        raise InvalidInput("timeout must be whole microseconds", "parameters.timeout")
+    return value / 1e6 if value else float("inf")
+
+
+def _settings(request: InferRequest, base: Any) -> Any:
+    """The version's settings, overridden by the request's: `settings`, a JSON object as a string, or one
+    parameter `settings.NAME` each.
+    """
+    text = request.parameters.get("settings")
+    values = {} if text is None else _object(text)
+    prefix = "settings."
+    values |= {name[len(prefix) :]: value for name, value in request.parameters.items() if name.startswith(prefix)}
+    if not values:
+        return base
+    if base is None:
+        raise RequestError("unknown_setting", "the model has no settings", field="parameters.settings")
+    from turnout_predictors.settings import override
+
+    return override(base, values)
+
+
+def _object(text: object) -> dict[str, Any]:
+    try:
+        values = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise InvalidInput("settings must be a JSON object as a string", "parameters.settings")
+    return values
+
+
+def _all_headers(exchange: Exchange) -> dict[str, str]:
+    """For foreign models, whose predict takes headers."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in exchange.headers.items()}

@@ -1,0 +1,67 @@
+"""The port: accepts connections, ends those that idle or dawdle, and closes so that nothing accepted is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from typing import Final
+
+from .connection import Connection
+from .exchange import Application
+
+KEEP_ALIVE_SECONDS: Final = 65.0  # longer than the proxies' own, so that they close idle connections, not we
+SWEEP_SECONDS: Final = 2.0
+BACKLOG: Final = 2048
+
+
+class Listener:
+    """One listening socket and its connections."""
+
+    def __init__(self, app: Application, body_limit: int, read_seconds: float) -> None:
+        self._app = app
+        self._body_limit = body_limit
+        self._read_seconds = read_seconds
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._emptied = asyncio.Event()
+
+    async def open(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def _connection(self) -> Connection:
+        return Connection(self._app, self._connections, self._left, self._body_limit)
+
+    def _left(self) -> None:
+        if not self._connections:
+            self._emptied.set()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        for connection in tuple(self._connections):
+            connection.sweep(now, KEEP_ALIVE_SECONDS, self._read_seconds)
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def stop_listening(self) -> None:
+        """New connections are refused; those that are open go on."""
+        if self._server is not None:
+            self._server.close()
+
+    async def close(self, seconds: float) -> None:
+        """Ends idle connections at once and the others with their answers; after `seconds` whoever is left."""
+        self.stop_listening()
+        for connection in tuple(self._connections):
+            if connection.is_idle():
+                connection.close()
+        if self._connections:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), seconds)
+        for connection in tuple(self._connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
