@@ -48,6 +48,13 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
             "duringRollout"
         ],
     ),
+    "a schedule that no day has": (
+        "  scaling:\n    floors:\n    - schedule: 0 8 31 4 *\n      until: 0 9 * * *\n      minReplicas: 1\n",
+        [
+            'a.yaml:12: spec.scaling.floors[0].schedule: found "0 8 31 4 *", day-of-month is not right; '
+            'write five cron fields, such as "0 8 * * 1-5"'
+        ],
+    ),
     "a field like no other": (
         "  control: {colour: red}\n",
         ["a.yaml:10: spec.control.colour: unknown field. Allowed here: paused, abort, promote, retryToken"],

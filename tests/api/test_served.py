@@ -24,7 +24,6 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spec.predictor.artifact.authRef", {"predictor": {"artifact": {"authRef": "key"}}}),
     ("spec.predictor.artifact.uri", {"predictor": {"artifact": {"uri": "s3://models/7"}}}),
     ("spec.predictor.protocol", {"predictor": {"protocol": "grpc"}}),
-    ("spec.scaling.floors", {"scaling": {"floors": [FLOOR]}}),
     ("spec.rollout.strategy", {"rollout": {"strategy": "Shadow"}}),
     ("spec.rollout.steps[1].pause", {"rollout": {"steps": [{"setWeight": 5}, {"pause": {}}]}}),
     ("spec.rollout.steps[1].analysis", {"rollout": {"steps": [{"setWeight": 5}, {"analysis": {}}]}}),
@@ -51,6 +50,7 @@ SERVED: tuple[dict[str, Any], ...] = (
     {"rollout": {"steps": [{"warmup": {}}, {"setWeight": 5}, {"pause": {"duration": "1m"}}]}},
     {"rollout": {"onPlanChange": "NextRollout", "onStableUnhealthy": "Hold", "repeatOnStable": False}},
     {"rollout": {"rollbackWindow": {"versions": 5, "maxAge": "1h"}, "progressDeadline": "1m", "deadline": "1h"}},
+    {"scaling": {"floors": [FLOOR]}},
     {"scaling": {"minReplicas": 1, "latencyCritical": True, "containerConcurrency": 4, "target": {"value": 4}}},
     {"rollout": {"onSupersede": "Queue", "rollbackWindow": {"keepWarm": True}}},
     {"control": {"paused": True}},
@@ -87,7 +87,7 @@ def test_several_wishes_are_all_named(version: Any) -> None:
 
 
 def test_a_long_value_is_shown_in_short(version: Any) -> None:
-    (refused,) = unserved(spec_of(version, {"scaling": {"floors": [FLOOR, FLOOR, FLOOR]}}))
+    (refused,) = unserved(spec_of(version, {"predictor": {"artifact": {"uri": "s3://models/" + 99 * "m"}}}))
     assert "… is not served" in str(refused)
     assert len(str(refused)) < 250
 

@@ -94,6 +94,14 @@ def back_from_the_archive(world: World) -> None:
     world.run(12)
 
 
+def floor_by_schedule(world: World) -> None:
+    hours = {"schedule": "1 10 * * *", "until": "2 10 * * *", "minReplicas": 2}
+    world.apply(version(1, scaling={"floors": [hours]}))
+    world.run(55)
+    world.apply(version(2, rollout=steps(10, 50, pause="4s"), scaling={"floors": [hours]}))
+    world.run(75)
+
+
 def evicted_and_back(world: World) -> None:
     first_version(world)
     world.apply(version(2, rollout=steps(30, pause="9s")))
@@ -150,6 +158,7 @@ SCENARIOS: dict[str, Scenario] = {
         refused_while_another_runs,
         kept_warm_then_archived,
         back_from_the_archive,
+        floor_by_schedule,
         evicted_and_back,
         paused_by_a_person,
         serving_version_deleted,

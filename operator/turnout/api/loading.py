@@ -16,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 from turnout.api.base import JsonObject
 from turnout.api.documents import Document, DocumentError, FieldPath, documents
 from turnout.api.problems import Fault, faults, field_names, nearest, shown
+from turnout.api.schedules import schedule_faults
 from turnout.api.version import API_VERSION, GROUP, KIND, ModelVersion
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -117,6 +118,9 @@ class _Reading:
             version = ModelVersion.model_validate(_pruned(body, ()))
         except ValidationError as error:
             self._complain_of(faults(error), document, file)
+            return
+        if wrong := schedule_faults(version.spec.scaling):
+            self._complain_of(wrong, document, file)
             return
         key, origin = (version.namespace, version.name), Origin(file, document.line(()))
         if (first := self.origins.get(key)) is not None:

@@ -146,7 +146,8 @@ class Scaling(Authored):
     floors: tuple[Floor, ...] = Field(
         default=(),
         max_length=16,
-        description="floors is higher floors for certain hours; the greatest that holds counts.",
+        description="floors is higher floors for certain hours; the greatest that holds counts. Each time of a "
+        "schedule comes once: in an hour that the clocks skip at its end, in one that they repeat at the first.",
         examples=[
             [
                 {

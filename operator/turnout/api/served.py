@@ -53,7 +53,6 @@ LIMITS = (
     ),
     Limit("spec.predictor.artifact.authRef", "artifacts come from file and pvc, which need no Secret"),
     Limit("spec.predictor.protocol", "it serves http"),
-    Limit("spec.scaling.floors", "floors follow no schedule yet; use minReplicas"),
     Limit("spec.rollout.strategy", "it serves Canary and AllAtOnce", ("Canary", "AllAtOnce")),
     Limit("spec.rollout.onFailure", "it serves Rollback"),
     Limit("spec.rollout.retryLimit", "nothing is tried again by itself"),

@@ -1,4 +1,4 @@
-"""Which versions cannot be acted upon, and why: not served, a number taken, a name taken.
+"""Which versions cannot be acted upon, and why: not served, a schedule that never comes, a number taken, a name taken.
 
 Looked at again in every pass, so that a version is accepted as soon as its cause has gone.
 """
@@ -6,6 +6,7 @@ Looked at again in every pass, so that a version is accepted as soon as its caus
 from datetime import datetime
 
 from turnout.api.reasons import Reason, State
+from turnout.api.schedules import schedule_faults
 from turnout.api.served import unserved
 from turnout.api.status import EPOCH
 from turnout.api.version import ModelVersion
@@ -19,6 +20,7 @@ def refusals(snapshot: Snapshot) -> dict[str, Problem]:
     for version in snapshot.versions:
         problem = (
             _not_served(version)
+            or _invalid(version)
             or _duplicate(version, snapshot.versions)
             or _reserved(version, snapshot.versions)
             or _name_conflict(version, snapshot)
@@ -33,6 +35,14 @@ def _not_served(version: ModelVersion) -> Problem | None:
     if not fields:
         return None
     return Problem(Reason.NotServed, "; ".join(map(str, fields)), permanent=True)
+
+
+def _invalid(version: ModelVersion) -> Problem | None:
+    """What the schema cannot see."""
+    faults = schedule_faults(version.spec.scaling)
+    if not faults:
+        return None
+    return Problem(Reason.Invalid, "; ".join(f"{fault.field}: {fault.sentence}" for fault in faults), permanent=True)
 
 
 def _seniority(version: ModelVersion) -> tuple[datetime, str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from turnout.api.reasons import State
 from turnout.api.version import ModelVersion
+from turnout.rollout.floors import wanted_pods
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Autoscaling
 from turnout.rollout.steps import first_weight, weight_of
@@ -22,16 +23,15 @@ def capacity(selection: Selection, candidate: ModelVersion) -> int:
     """R in pods: max(1, stable's floor, stable's ready pods), the last only if the candidate counts ready pods."""
     stable = selection.stable
     if stable is None:
-        return max(1, candidate.spec.scaling.min_replicas)
+        return max(1, wanted_pods(candidate.spec.scaling, selection.snapshot.now))
     ready = stable.ready_pods if candidate.spec.scaling.during_rollout.count_ready_pods else 0
-    return max(1, own_floor(stable), ready)
+    return max(1, own_floor(stable, selection.snapshot.now), ready)
 
 
-def own_floor(member: Member) -> int:
-    """The pods its owner always wants; of a ghost, those it has been kept at."""
+def own_floor(member: Member, now: datetime) -> int:
+    """The pods its owner wants now; of a ghost, those it has been kept at."""
     if member.version:
-        scaling = member.version.spec.scaling
-        return max(scaling.min_replicas, 1 if scaling.latency_critical else 0)
+        return wanted_pods(member.version.spec.scaling, now)
     return member.revision.autoscaling.min_pods if member.revision else 0
 
 
@@ -50,23 +50,23 @@ def needed(member: Member, percent: int) -> int:
 def floor(selection: Selection, member: Member, now: datetime) -> int:
     """The pods a version is kept at now, whatever its traffic."""
     if member is selection.stable:
-        return _stable_floor(selection, member)
+        return _stable_floor(selection, member, now)
     if member.state in {State.Deploying, State.Warming} and member.version:
         return needed(member, first_weight(member.version, member.status))
     if member.state in {State.Progressing, State.Paused, State.Held}:
         return needed(member, max(weight_of(member.status), 1))
     if member.state is State.Promoting:
-        return max(needed(member, 100), own_floor(member))
-    return max(_leaving_floor(member, now), _warm_floor(selection, member))
+        return max(needed(member, 100), own_floor(member, now))
+    return max(_leaving_floor(member, now), _warm_floor(selection, member, now))
 
 
-def _stable_floor(selection: Selection, stable: Member) -> int:
+def _stable_floor(selection: Selection, stable: Member, now: datetime) -> int:
     rollouts = [m for m in selection.members.values() if m is not stable and m.state in STABLE_KEEPS]
     kept = max((m.status.capacity or 1 for m in rollouts), default=0)
     if stable.is_down:
         kept = max(kept, 1)  # it comes back with its pods, so it must go on trying
     ceiling = stable.version.spec.scaling.max_replicas if stable.version else kept
-    return max(own_floor(stable), min(kept, ceiling))
+    return max(own_floor(stable, now), min(kept, ceiling))
 
 
 def _leaving_floor(member: Member, now: datetime) -> int:
@@ -77,12 +77,12 @@ def _leaving_floor(member: Member, now: datetime) -> int:
     return 0
 
 
-def _warm_floor(selection: Selection, member: Member) -> int:
+def _warm_floor(selection: Selection, member: Member, now: datetime) -> int:
     """Of a version that the window keeps warm: what stable is kept at, for it may have to take over at once."""
     if member.version is None or not is_kept_warm(member, selection):
         return 0
-    stable = own_floor(selection.stable) if selection.stable else 0
-    return min(max(1, stable, own_floor(member)), member.version.spec.scaling.max_replicas)
+    stable = own_floor(selection.stable, now) if selection.stable else 0
+    return min(max(1, stable, own_floor(member, now)), member.version.spec.scaling.max_replicas)
 
 
 def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscaling | None:

@@ -14,6 +14,7 @@ from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Judge
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
+from turnout.rollout.floors import next_edge
 from turnout.rollout.happenings import ghost_event, happenings, traffic_events
 from turnout.rollout.health import FROZEN_AFTER, next_look
 from turnout.rollout.identity import spec_hash
@@ -236,6 +237,8 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
         return
     rollout = version.spec.rollout
     yield status.scale_down_at
+    if member.deployment:
+        yield next_edge(version.spec.scaling, selection.snapshot.now)
     if status.state is State.Deploying and status.progress_since:
         yield status.progress_since + rollout.progress_deadline.delta
     if status.state is State.Warming and status.state_since:
