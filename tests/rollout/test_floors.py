@@ -91,7 +91,7 @@ def test_an_hour_that_the_clocks_repeat(schedule: str, until: str, holds: dict[s
         pytest.param((floor("0 8 * * *", "0 8 * * *"),), "2026-11-20T07:00:00+01:00", 2, id="always"),
         pytest.param((floor("0 0 29 2 *", "0 0 1 3 *"),), "2028-02-29T12:00:00+01:00", 2, id="on leap days"),
         pytest.param((floor("0 9 * * *", "0 17 * * *", "Asia/Kolkata"),), "2026-11-20T03:30:00+00:00", 2, id="half"),
-        pytest.param((floor("0 9 * * *", "0 17 * * *", "Australia/Lord_Howe"),), "2026-11-20T09:00:00+11:00", 2, id="LH"),
+        pytest.param((floor("0 9 * * *", "0 17 * * *", "Australia/Lord_Howe"),), "2026-11-20T09:00+11:00", 2, id="LH"),
         pytest.param((floor("61 8 * * *", "0 9 * * *"),), "2026-11-20T12:00:00+01:00", 2, id="unreadable: it holds"),
         pytest.param((floor("0 8 * * *", "0 9 * * *", "Mars/Olympus"),), "2026-11-20T12:00:00+01:00", 2, id="no zone"),
     ],
