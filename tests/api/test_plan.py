@@ -30,13 +30,6 @@ def test_the_default_plan_is_that_of_the_design() -> None:
     ]
 
 
-def test_without_a_judge_a_default_analysis_is_a_pause_of_its_least_duration(version: Any) -> None:
-    pause = {"pause": {"duration": "2m"}}
-    warmup = {"warmup": {"requests": 20, "timeout": "5m"}}
-    rising = [{"setWeight": 10}, pause, {"setWeight": 25}, pause, {"setWeight": 50}, pause]
-    assert written(version) == [warmup, *rising]
-
-
 def test_steps_of_the_spec_are_taken_as_they_are(version: Any) -> None:
     assert written(version, steps=[{"setWeight": 5}, {"pause": {"duration": "1s"}}]) == [
         {"setWeight": 5},

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from turnout.api.served import (
-    DEFAULT_PLAN_LINE,
     LIMITS,
+    NO_JUDGE_LINE,
     PLAN_CHANGE_LINE,
-    STABLE_UNHEALTHY_LINE,
     unserved,
     unserved_defaults,
 )
@@ -25,16 +24,12 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spec.predictor.artifact.uri", {"predictor": {"artifact": {"uri": "s3://models/7"}}}),
     ("spec.predictor.protocol", {"predictor": {"protocol": "grpc"}}),
     ("spec.rollout.strategy", {"rollout": {"strategy": "Shadow"}}),
-    ("spec.rollout.steps[1].pause", {"rollout": {"steps": [{"setWeight": 5}, {"pause": {}}]}}),
-    ("spec.rollout.steps[1].analysis", {"rollout": {"steps": [{"setWeight": 5}, {"analysis": {}}]}}),
-    ("spec.rollout.steps[0].approval", {"rollout": {"steps": [{"approval": {}}]}}),
     ("spec.rollout.steps[0].shadow", {"rollout": {"steps": [{"shadow": {"percent": 5, "duration": "1m"}}]}}),
-    ("spec.rollout.onFailure", {"rollout": {"onFailure": "Freeze"}}),
-    ("spec.rollout.retryLimit", {"rollout": {"retryLimit": 1}}),
-    ("spec.control.abort", {"control": {"abort": True}}),
-    ("spec.control.promote.mode", {"control": {"promote": {"mode": "Full"}}}),
-    ("spec.control.promote.token", {"control": {"promote": {"token": "t1"}}}),
-    ("spec.control.retryToken", {"control": {"retryToken": "r1"}}),
+    ("spec.analysis.judge", {"analysis": {"judge": "Threshold"}}),
+    ("spec.analysis.assume", {"analysis": {"assume": "PodBursts"}}),
+    ("spec.analysis.beta", {"analysis": {"beta": "0.001"}}),
+    ("spec.analysis.latency.weight", {"analysis": {"latency": {"weight": 2}}}),
+    ("spec.analysis.drift.enabled", {"analysis": {"drift": {"enabled": True}}}),
     ("spec.analysis.alpha", {"analysis": {"alpha": "0.001"}}),
     ("spec.analysis.source.prometheus", {"analysis": {"source": {"prometheus": "main"}}}),
     ("spec.analysis.source.pods", {"analysis": {"source": {"pods": {}}}}),
@@ -53,7 +48,10 @@ SERVED: tuple[dict[str, Any], ...] = (
     {"scaling": {"floors": [FLOOR]}},
     {"scaling": {"minReplicas": 1, "latencyCritical": True, "containerConcurrency": 4, "target": {"value": 4}}},
     {"rollout": {"onSupersede": "Queue", "rollbackWindow": {"keepWarm": True}}},
-    {"control": {"paused": True}},
+    {"control": {"paused": True, "abort": True, "promote": {"mode": "Full", "token": "t1"}, "retryToken": "r1"}},
+    {"rollout": {"onFailure": "Freeze", "retryLimit": 3}},
+    {"rollout": {"steps": [{"approval": {}}, {"setWeight": 5}, {"pause": {}}, {"analysis": {}}]}},
+    {"analysis": {"onSourceError": "Rollback", "sourceGrace": "1m", "interval": "5s", "dryRun": True}},
     {"deletionPolicy": "Orphan", "desired": "Standby"},
 )
 
@@ -81,9 +79,9 @@ def test_every_line_of_the_table_is_tried() -> None:
 
 
 def test_several_wishes_are_all_named(version: Any) -> None:
-    fragment = {"rollout": {"retryLimit": 1, "onFailure": "Freeze"}, "control": {"abort": True}}
+    fragment = {"rollout": {"strategy": "Shadow"}, "analysis": {"assume": "PodBursts", "alpha": "0.1"}}
     named = [refused.field for refused in unserved(spec_of(version, fragment))]
-    assert named == ["spec.rollout.onFailure", "spec.rollout.retryLimit", "spec.control.abort"]
+    assert named == ["spec.rollout.strategy", "spec.analysis.assume", "spec.analysis.alpha"]
 
 
 def test_a_long_value_is_shown_in_short(version: Any) -> None:
@@ -95,11 +93,14 @@ def test_a_long_value_is_shown_in_short(version: Any) -> None:
 @pytest.mark.parametrize(
     ("rollout", "lines"),
     [
-        pytest.param({}, (DEFAULT_PLAN_LINE, PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="nothing written"),
-        pytest.param({"steps": []}, (PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="a plan of one's own"),
-        pytest.param({"strategy": "AllAtOnce"}, (PLAN_CHANGE_LINE, STABLE_UNHEALTHY_LINE), id="all at once"),
+        pytest.param({}, (NO_JUDGE_LINE, PLAN_CHANGE_LINE), id="nothing written"),
+        pytest.param({"steps": []}, (PLAN_CHANGE_LINE,), id="a plan without analysis"),
+        pytest.param({"strategy": "AllAtOnce"}, (PLAN_CHANGE_LINE,), id="all at once"),
+        pytest.param({"steps": [], "onPlanChange": "NextRollout"}, (), id="all said as it is"),
         pytest.param(
-            {"steps": [], "onPlanChange": "NextRollout", "onStableUnhealthy": "Hold"}, (), id="all said as it is"
+            {"steps": [{"setWeight": 5}, {"analysis": {}}], "onPlanChange": "NextRollout"},
+            (NO_JUDGE_LINE,),
+            id="an analysis of one's own",
         ),
     ],
 )

@@ -127,6 +127,7 @@ WANT_NOTHING = {
     Reason.NotPinned,
     Reason.ScaledToZero,
     Reason.NotAnalysed,
+    Reason.SourceAnswers,
     Reason.NoRollout,
     Reason.NotStalled,
     Reason.RetiredByRequest,

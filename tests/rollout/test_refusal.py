@@ -6,8 +6,8 @@ import pytest
 
 from tests.rollout.simulation import version
 from tests.rollout.world import World, canary
-from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, Reason, State
+from turnout.api.rollout import Strategy
 from turnout.api.status import ConditionStatus
 from turnout.rollout.snapshot import Problem
 
@@ -54,6 +54,12 @@ def test_a_version_is_rejected(served: World, refused: object, reason: Reason, s
     assert served.states()["signals-1"] is State.Live
 
 
+def refuse(world: World, name: str) -> None:
+    """Ask for something that this release does not do."""
+    rollout = world.versions[name].spec.rollout
+    world.edit(name, rollout=rollout.model_copy(update={"strategy": Strategy.SHADOW}))
+
+
 def test_a_model_name_that_somebody_else_uses_stops_every_version(world: World) -> None:
     world.taken = {"signals": taken("the Service signals is not Turnout's")}
     world.apply(version(1))
@@ -83,7 +89,7 @@ def test_a_rejected_version_whose_spec_is_mended_is_rolled_out(served: World) ->
 
 def test_a_refusal_in_mid_rollout_is_said_and_stops_nothing(served: World) -> None:
     canary(served, 2, 30, pause="5s")
-    served.edit("signals-2", control=Control(retry_token="again"))
+    refuse(served, "signals-2")
     served.run(1)
     assert accepted(served, "signals-2") == (ConditionStatus.FALSE, "NotServed")
     assert served.state("signals-2") is State.Paused
@@ -94,7 +100,7 @@ def test_a_refusal_in_mid_rollout_is_said_and_stops_nothing(served: World) -> No
 def test_a_formerly_promoted_version_that_is_refused_does_not_return(served: World) -> None:
     served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
     served.run(10)
-    served.edit("signals-1", control=Control(retry_token="again"))
+    refuse(served, "signals-1")
     served.edit("signals-2", desired="Standby")
     served.run(5)
     assert served.states() == {"signals-1": State.Standby, "signals-2": State.Live}

@@ -303,7 +303,8 @@ class Analysis(Authored):
     )
     on_source_error: Unproven = Field(
         default=Unproven.HOLD,
-        description="onSourceError is what happens when the source has not answered for sourceGrace.",
+        description="onSourceError is what happens when the source has not answered, or knew no request, "
+        "for sourceGrace.",
         examples=["Rollback"],
     )
     source_grace: Duration = Field(

@@ -40,6 +40,11 @@ class AnalysisStatus(Observed):
     """What the judge says and remembers."""
 
     verdict: ReasonText = Field(default="", description="verdict is the judge's last word.", examples=["Hold"])
+    polled_at: Time | None = Field(
+        default=None,
+        description="polledAt is the moment up to which requests have been counted; nothing before the first counts.",
+        examples=["2026-11-21T10:44:15Z"],
+    )
     expected_at: Time | None = Field(
         default=None,
         description="expectedAt is when the step passes if it goes on like this.",

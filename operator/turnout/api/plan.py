@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from turnout.api.rollout import AnalysisStep, Pause, Step, Strategy, Warmup
+from turnout.api.rollout import AnalysisStep, Step, Strategy, Warmup
 from turnout.api.status import PlanSource, PlanStatus
 from turnout.api.version import Spec
 
@@ -35,7 +35,7 @@ def resolve_plan(spec: Spec) -> ResolvedPlan:
         return _plan(spec.rollout.steps, PlanSource.SPEC)
     if spec.rollout.strategy is Strategy.ALL_AT_ONCE:
         return _plan((Step(warmup=Warmup()),), PlanSource.DEFAULT)
-    return _plan(tuple(_without_judge(step) for step in default_steps()), PlanSource.DEFAULT)
+    return _plan(default_steps(), PlanSource.DEFAULT)
 
 
 def default_steps() -> tuple[Step, ...]:
@@ -52,8 +52,3 @@ def plan_hash(steps: Sequence[Step]) -> str:
 
 def _plan(steps: tuple[Step, ...], source: PlanSource) -> ResolvedPlan:
     return ResolvedPlan(steps, plan_hash(steps), source)
-
-
-def _without_judge(step: Step) -> Step:
-    """No judge is served yet: a default analysis becomes a pause as long as it would at least have taken."""
-    return Step(pause=Pause(duration=step.analysis.min_duration)) if step.analysis is not None else step

@@ -196,6 +196,7 @@ class Reason(Documented):
     )
     ScaledToZero = "ScaledToZero", "It has no pods because nobody asks for it; the next request wakes it."
     # conditions at rest
+    SourceAnswers = "SourceAnswers", "The source of evidence answers."
     NotAnalysed = "NotAnalysed", "No step of its plan asks for evidence."
     NoRollout = "NoRollout", "No rollout of it is under way."
     NotStalled = "NotStalled", "It needs nobody."
@@ -230,6 +231,7 @@ class EventReason(Documented):
     RolledBack = "RolledBack", "A rollback is complete."
     RollbackBlocked = "RollbackBlocked", "A rollback has nowhere to go: the stable side is dead."
     Aborted = "Aborted", "A person ended a rollout."
+    Frozen = "Frozen", "A version was judged harmful; it keeps its share by policy and waits for a person."
     Superseded = "Superseded", "A newer version took over."
     Failed = "Failed", "A version could not be made or warmed up."
     Stalled = "Stalled", "A rollout does not get on."

@@ -105,7 +105,7 @@ def _limits() -> Iterator[tuple[str, ...]]:
         words = ", ".join(f"`{word}`" for word in limit.served)
         yield f"`{limit.field}`", f"{words or 'the default'}: {limit.why}"
     yield "`spec.predictor.artifact.uri`", ", ".join(f"`{scheme}://`" for scheme in SERVED_SCHEMES)
-    yield "`spec.rollout.steps[]`", ", ".join(f"`{verb}`" for verb in SERVED_VERBS) + " with a duration"
+    yield "`spec.rollout.steps[]`", ", ".join(f"`{verb}`" for verb in SERVED_VERBS)
 
 
 if __name__ == "__main__":

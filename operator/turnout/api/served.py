@@ -17,7 +17,7 @@ from turnout.api.predictor import Predictor, Runtime
 from turnout.api.rollout import Step, Strategy, Verb
 from turnout.api.version import Spec
 
-SERVED_VERBS = (Verb.WARMUP, Verb.SET_WEIGHT, Verb.PAUSE)
+SERVED_VERBS = tuple(verb for verb in Verb if verb is not Verb.SHADOW)
 SERVED_SCHEMES = ("file", "pvc")
 LONGEST_SHOWN = 80
 
@@ -54,22 +54,14 @@ LIMITS = (
     Limit("spec.predictor.artifact.authRef", "artifacts come from file and pvc, which need no Secret"),
     Limit("spec.predictor.protocol", "it serves http"),
     Limit("spec.rollout.strategy", "it serves Canary and AllAtOnce", ("Canary", "AllAtOnce")),
-    Limit("spec.rollout.onFailure", "it serves Rollback"),
-    Limit("spec.rollout.retryLimit", "nothing is tried again by itself"),
-    Limit("spec.control.abort", "set desired to Standby to end a rollout"),
-    Limit("spec.control.promote.mode", "nothing is promoted by hand"),
-    Limit("spec.control.promote.token", "nothing is promoted by hand"),
-    Limit("spec.control.retryToken", "make a new version to try again"),
-    Limit("spec.analysis", "no judge is served; harm is what readiness shows"),
+    *(
+        Limit(f"spec.analysis.{field}", "no judge is served; harm is what readiness shows")
+        for field in ("source", "judge", "assume", "alpha", "beta", "errors", "latency", "drift", "custom")
+    ),
 )
 
-PAUSE_WITHOUT_END = "nobody could end it, since control.promote is not served; give it a duration"
-
-DEFAULT_PLAN_LINE = "the default plan's analysis steps are pauses of their minDuration, since no judge is served yet"
+NO_JUDGE_LINE = "an analysis step only lasts its minDuration, since no judge is served yet"
 PLAN_CHANGE_LINE = "spec.rollout.onPlanChange: Suffix is not served yet: an edited plan counts from the next attempt on"
-STABLE_UNHEALTHY_LINE = (
-    "spec.rollout.onStableUnhealthy: Proceed is not served yet: the version waits for stable, as with Hold"
-)
 
 
 def unserved(spec: Spec) -> tuple[NotServed, ...]:
@@ -84,10 +76,10 @@ def unserved_defaults(spec: Spec) -> tuple[str, ...]:
     """A line for each default that this release does not do, as far as it matters to `spec`."""
     rollout = spec.rollout
     by_default_plan = rollout.steps is None and rollout.strategy is Strategy.CANARY
+    analyses = by_default_plan or any(step.analysis for step in rollout.steps or ())
     lines = (
-        (DEFAULT_PLAN_LINE, by_default_plan),
+        (NO_JUDGE_LINE, analyses),
         (PLAN_CHANGE_LINE, rollout.on_plan_change == "Suffix"),
-        (STABLE_UNHEALTHY_LINE, rollout.on_stable_unhealthy == "Proceed"),
     )
     return tuple(line for line, matters in lines if matters)
 
@@ -136,6 +128,4 @@ def _steps(steps: Sequence[Step]) -> Iterator[NotServed]:
         block = getattr(step, step.verb.value, None)
         value: JsonValue = block.body() if isinstance(block, Block) else None
         if step.verb not in SERVED_VERBS:
-            yield NotServed(field, value, "it serves the steps warmup, setWeight and pause")
-        elif step.pause is not None and step.pause.duration is None:
-            yield NotServed(field, {}, PAUSE_WITHOUT_END)
+            yield NotServed(field, value, "copies of requests need the gateway")

@@ -160,6 +160,12 @@ class ControlStatus(Observed):
         description="abortedAt is when a person aborted the attempt.",
         examples=["2026-11-21T10:41:07Z"],
     )
+    refused: tuple[ShortText, ...] = Field(
+        default=(),
+        max_length=4,
+        description="refused is which wishes of the control block had no effect; each is told once.",
+        examples=[["abort"]],
+    )
 
 
 class ReplicasStatus(Observed):
@@ -211,6 +217,11 @@ class Hold(Observed):
     )
     since: Time | None = Field(
         default=None, description="since is when the hold began.", examples=["2026-11-21T10:41:07Z"]
+    )
+    message: LongText = Field(
+        default="",
+        description="message is what was found when the hold began, in one sentence.",
+        examples=["no request reached it"],
     )
 
 
@@ -287,6 +298,11 @@ class Status(Observed):
     )
     attempt: Count32 = Field(
         default=0, description="attempt is the number of the running or last attempt, from 1.", examples=[1]
+    )
+    retries: Count32 = Field(
+        default=0,
+        description="retries is how often a failed attempt was tried again by itself since a person last asked.",
+        examples=[1],
     )
     rollout_started_at: Time | None = Field(
         default=None,

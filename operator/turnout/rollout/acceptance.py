@@ -78,7 +78,7 @@ def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
 
 def _older_self(version: ModelVersion, deployments: tuple[Deployment, ...]) -> Problem | None:
     """A deleted and remade ModelVersion of the same name must wait until what runs under the name is gone."""
-    if version.status.state not in {None, State.Pending, State.Rejected}:
+    if version.status.state not in {None, State.Pending, State.Rejected} or version.status.attempt:
         return None
     same = next((d for d in deployments if d.name == version.name), None)
     if same is None or same.spec_hash == spec_hash(version):

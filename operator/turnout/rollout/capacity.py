@@ -5,7 +5,7 @@ R, the capacity, is what stable serves with when a step begins: nobody may carry
 
 from datetime import datetime
 
-from turnout.api.reasons import State
+from turnout.api.reasons import ROLLOUT_STATES, State
 from turnout.api.version import ModelVersion
 from turnout.rollout.floors import wanted_pods
 from turnout.rollout.selection import Member, Selection
@@ -13,9 +13,7 @@ from turnout.rollout.snapshot import Autoscaling
 from turnout.rollout.steps import first_weight, weight_of
 from turnout.rollout.window import is_kept_warm
 
-STABLE_KEEPS = frozenset(
-    {State.Warming, State.Progressing, State.Paused, State.Held, State.Promoting, State.RollingBack}
-)
+STABLE_KEEPS = (ROLLOUT_STATES - {State.Deploying, State.Shadowing}) | {State.Frozen}
 """States of a rollout during which stable is kept at capacity."""
 
 
@@ -53,7 +51,7 @@ def floor(selection: Selection, member: Member, now: datetime) -> int:
         return _stable_floor(selection, member, now)
     if member.state in {State.Deploying, State.Warming} and member.version:
         return needed(member, first_weight(member.version, member.status))
-    if member.state in {State.Progressing, State.Paused, State.Held}:
+    if member.state in {State.Progressing, State.Paused, State.Held, State.Frozen}:
         return needed(member, max(weight_of(member.status), 1))
     if member.state is State.Promoting:
         return max(needed(member, 100), own_floor(member, now))

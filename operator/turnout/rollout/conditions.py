@@ -7,9 +7,11 @@ from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, ConditionType, Re
 from turnout.api.served import unserved_defaults
 from turnout.api.status import EPOCH, Condition, ConditionStatus, ReplicasStatus, Status, WeightStatus
 from turnout.api.version import Desired, ModelVersion
+from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import floor
+from turnout.rollout.look import Look
 from turnout.rollout.messages import message
-from turnout.rollout.selection import Member, Selection, is_stable_state
+from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 from turnout.rollout.snapshot import Route
 
 STUCK = 60
@@ -56,7 +58,7 @@ def complete(
 def _role(member: Member, status: Status, selection: Selection) -> Role:
     if is_stable_state(status):
         return Role.Stable
-    if status.state in ROLLOUT_STATES - {State.RollingBack}:
+    if status.state in (ROLLOUT_STATES - {State.RollingBack}) | {State.Frozen}:
         return Role.Candidate
     return Role.Standby if status.state is State.Standby else Role.Unassigned
 
@@ -104,7 +106,7 @@ def _judgements(
         ConditionType.RevisionReady: _revision_ready(member, status),
         ConditionType.RevisionPinned: _pinned(member, status),
         ConditionType.TrafficInSync: _in_sync(selection.route, status, selection.snapshot.now),
-        ConditionType.AnalysisHealthy: (UNKNOWN, Reason.NotAnalysed, Reason.NotAnalysed.sentence),
+        ConditionType.AnalysisHealthy: _analysis_healthy(member, version, status, selection),
         ConditionType.Progressing: _progressing(status),
         ConditionType.Stalled: _stalled(version, status, selection.snapshot.now),
         ConditionType.Contended: _contended(selection.route),
@@ -166,6 +168,31 @@ def _in_sync(route: Route | None, status: Status, now: datetime) -> Judgement:
     if since is not None and (now - since).total_seconds() >= STUCK:
         return _said(NO, Reason.TrafficStuck)
     return _said(UNKNOWN, Reason.RouteNotReady)
+
+
+def _analysis_healthy(member: Member, version: ModelVersion, status: Status, selection: Selection) -> Judgement:
+    """As the last poll of the attempt found it: a process that has forgotten that poll changes nothing."""
+    look = selection.look if member is selection.candidate else None
+    before = version.status.condition(ConditionType.AnalysisHealthy)
+    known = before is not None and status.state in TRAFFIC_STATES and member.state in TRAFFIC_STATES
+    if look is not None and look.poll is not None:
+        truth, reason, text = _source(look)
+        if not (before and known and (before.status, before.reason) == (truth, reason)):
+            return truth, reason, text
+    if before is not None and known and before.reason in _SOURCE_REASONS:
+        return before.status, Reason(before.reason), before.message
+    return _said(UNKNOWN, Reason.NotAnalysed)
+
+
+def _source(look: Look) -> Judgement:
+    if look.finding.outcome is Outcome.SOURCE_ERROR:
+        return _said(NO, Reason.SourceError, look.finding.message)
+    if look.finding.outcome is Outcome.NO_DATA:
+        return _said(UNKNOWN, Reason.NoData, look.finding.message)
+    return _said(YES, Reason.SourceAnswers)
+
+
+_SOURCE_REASONS = frozenset({Reason.SourceError, Reason.NoData, Reason.SourceAnswers})
 
 
 def _progressing(status: Status) -> Judgement:

@@ -14,6 +14,9 @@ from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Judge
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
+from turnout.rollout.controls import told
+from turnout.rollout.evidence import examine, moments, poll_request
+from turnout.rollout.failing import is_as_recorded, tries_again_at
 from turnout.rollout.floors import next_edge
 from turnout.rollout.happenings import ghost_event, happenings, traffic_events
 from turnout.rollout.health import FROZEN_AFTER, next_look
@@ -43,6 +46,7 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
     if not snapshot.versions:
         return Plan()  # owner references, or their absence, say what becomes of the rest
     selection = select(snapshot)
+    selection = replace(selection, look=examine(selection, judge))
     weights = desired_weights(selection)
     record, events = _records(selection, weights)
     retire = tuple(_retire(selection, weights))
@@ -53,9 +57,10 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
         retire=retire,
         own=tuple(_own(selection, {retired.deployment.name for retired in retire})),
         probe=tuple(_probe(selection)),
+        poll=poll_request(selection, judge),
         record=record,
         events=tuple(events),
-        again=min(_moments(selection, record), default=None),
+        again=min(_moments(selection, record, judge), default=None),
     )
 
 
@@ -70,7 +75,7 @@ def _records(selection: Selection, weights: Weights) -> tuple[dict[str, Status],
         after = complete(member, version, advance(member, version, selection), weights, selection)
         if after != version.status:
             record[version.name] = after
-            events.extend(happenings(version, after))
+            events.extend((*happenings(version, after), *told(member, version, after)))
     return record, events
 
 
@@ -170,6 +175,8 @@ def _why_gone(member: Member, selection: Selection) -> str:
         return "" if kept else "its ModelVersion was deleted"
     if member.state in GONE:
         return f"it is {member.state}"
+    if member.state is State.Pending and not is_as_recorded(member, member.version):
+        return "it is not what was recorded of it, so it is made anew"
     max_age = member.version.spec.rollout.rollback_window.max_age.delta
     since = member.status.state_since
     if _is_abandoned(member.status) and since and selection.snapshot.now - since >= max_age:
@@ -210,7 +217,7 @@ def _unprobed(member: Member, selection: Selection) -> bool:
     return probe is None or not probe.done
 
 
-def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[datetime]:
+def _moments(selection: Selection, record: dict[str, Status], judge: Judge) -> Iterator[datetime]:
     """Every moment at which this pass would have decided otherwise though nothing happened."""
     now = selection.snapshot.now
     due = [
@@ -218,6 +225,7 @@ def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[dateti
         for member in selection.members.values()
         for moment in _moments_of(member, record.get(member.name, member.status), selection)
     ]
+    due.extend(moments(selection, judge))
     route = selection.route
     if route is not None and route.unsynced_since:
         due.extend(route.unsynced_since + wait for wait in (FROZEN_AFTER, timedelta(seconds=STUCK)))
@@ -249,6 +257,7 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
         yield status.step.started_at + PATIENCE
     if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
         yield status.rollout_started_at + rollout.deadline.delta
+    yield tries_again_at(version, status)
     if status.state is State.Standby and status.replaced_at:
         yield status.replaced_at + window_of(selection, version).max_age.delta
     if _is_abandoned(status) and status.state_since:

@@ -19,6 +19,8 @@ ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Standby: (EventReason.Standby, False),
     State.RollingBack: (EventReason.RollbackStarted, True),
     State.RolledBack: (EventReason.RolledBack, True),
+    State.Aborted: (EventReason.Aborted, False),
+    State.Frozen: (EventReason.Frozen, True),
     State.Superseded: (EventReason.Superseded, False),
     State.Failed: (EventReason.Failed, True),
     State.Archived: (EventReason.Archived, False),

@@ -10,6 +10,7 @@ from turnout.api.rollout import Strategy, Warmup
 from turnout.api.status import RevisionStatus, Status, Verdict
 from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, needed
+from turnout.rollout.evidence import forgotten
 from turnout.rollout.plan import ProbeRequest
 from turnout.rollout.record import end_attempt, enter, go_on, promote
 from turnout.rollout.selection import Member, Selection
@@ -71,6 +72,7 @@ def warming(member: Member, version: ModelVersion, selection: Selection) -> Stat
 def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -> Status:
     now = selection.snapshot.now
     size = capacity(selection, version)
+    status = status.model_copy(update={"analysis": forgotten(now)})
     if selection.stable is None:
         return promote(status, Reason.FirstVersion, size, now)
     if status.promoted_at:

@@ -5,12 +5,13 @@ from typing import Any
 
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
+from turnout.api.scalars import Duration
 from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause, StepStatus, Verdict, WeightStatus
 from turnout.api.version import ModelVersion
 from turnout.rollout.health import Death
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.selection import Member, Selection
-from turnout.rollout.steps import enter_step, remaining, steps_of, weight_of
+from turnout.rollout.steps import enter_step, phase_of, remaining, steps_of, weight_of
 
 HISTORY = 5
 """Attempts that are kept, for people."""
@@ -28,11 +29,12 @@ def enter(status: Status, state: State, reason: Reason, now: datetime, **facts: 
     return status.model_copy(update=update)
 
 
-def hold(status: Status, reason: Reason, now: datetime) -> Status:
-    """Wait; the hold's own moment is that of its reason."""
+def hold(status: Status, reason: Reason, now: datetime, message: str = "", since: datetime | None = None) -> Status:
+    """Wait; the hold's own moment is that of its reason, or `since` where it only goes on for another."""
     if status.state is State.Held and status.hold and status.hold.reason is reason:
         return status
-    return enter(status, State.Held, reason, now, hold=Hold(reason=reason, since=now), step=_stand_still(status, now))
+    begun = Hold(reason=reason, since=since or now, message=message)
+    return enter(status, State.Held, reason, now, hold=begun, step=_stand_still(status, now))
 
 
 def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int, image: str) -> Status:
@@ -44,7 +46,8 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
         member.status, State.Deploying, Reason.AwaitingRevision, now,
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
         rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
-        revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(),
+        revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None,
+        control=member.status.control.model_copy(update={"aborted_at": None}),
     )  # fmt: skip
 
 
@@ -52,6 +55,12 @@ def condemn(status: Status, outcome: State, reason: Reason, message: str, now: d
     """Write the verdict down before the effect that it causes; the share goes in the next pass at the latest."""
     verdict = Verdict(outcome=outcome, reason=reason, message=message, at=now)
     return enter(status, State.RollingBack, reason, now, verdict=verdict, step=_ended(status))
+
+
+def freeze(status: Status, reason: Reason, message: str, now: datetime) -> Status:
+    """Write the verdict down and keep the share: a person decides."""
+    verdict = Verdict(outcome=State.Frozen, reason=reason, message=message, at=now)
+    return end_attempt(status, State.Frozen, reason, now, verdict=verdict, step=_ended(status))
 
 
 def condemn_dead(status: Status, death: Death, now: datetime) -> Status:
@@ -68,7 +77,8 @@ def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, *
         finished_at=now,
         max_weight=_max_weight(status),
     )
-    history = (*status.history, line)[-HISTORY:]
+    others = tuple(each for each in status.history if each.attempt != line.attempt)  # it may have been Frozen first
+    history = (*others, line)[-HISTORY:]
     return enter(status, outcome, reason, now, history=history, **facts)
 
 
@@ -100,25 +110,29 @@ def pause(status: Status, now: datetime) -> Status:
     return enter(status, State.Paused, Reason.PausedByPerson, now, step=step, control=control)
 
 
+def stop(status: Status, reason: Reason, now: datetime, message: str) -> Status:
+    """A metric pauses: a person is to look at it, so nothing ends that by itself."""
+    found = Hold(reason=reason, since=now, message=message)
+    return enter(status, State.Paused, reason, now, step=_stand_still(status, now), hold=found)
+
+
 def resume(status: Status, now: datetime) -> Status:
     """The state in which the recorded step runs, as if the time in between had not been."""
     step = _run_on(status, now)
     control = status.control.model_copy(update={"paused_since": None})
     if step is None or step.index >= len(steps_of(status)):
         return enter(status, State.Promoting, Reason.PlanCompleted, now, step=step, control=control)
-    state, reason = State.Progressing, Reason.StepInProgress
-    if step.deadline:
-        state, reason = State.Paused, Reason.PausedByPlan
+    state, reason = phase_of(steps_of(status)[step.index])
     return enter(status, state, reason, now, step=step, control=control)
 
 
 def _stand_still(status: Status, now: datetime) -> StepStatus | None:
     """The step with its clock stopped; a clock that stands keeps what it had left."""
     step = status.step
-    left = remaining(step, now) if step else None
+    left = remaining(step, now) if step and step.paused is None else None
     if step is None or left is None:
         return step
-    return step.model_copy(update={"paused": StepPause(since=now, remaining=left), "deadline": None})
+    return step.model_copy(update={"paused": StepPause(since=now, remaining=Duration.of(left)), "deadline": None})
 
 
 def _run_on(status: Status, now: datetime) -> StepStatus | None:

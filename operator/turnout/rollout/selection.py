@@ -15,6 +15,7 @@ from turnout.api.status import EPOCH, Status
 from turnout.api.version import DeletionPolicy, Desired, ModelVersion
 from turnout.rollout.acceptance import refusals
 from turnout.rollout.health import GRACE, Death, death, freezes
+from turnout.rollout.look import Look
 from turnout.rollout.snapshot import Deployment, Problem, Revision, Route, Snapshot
 
 TRAFFIC_STATES = frozenset({State.Progressing, State.Paused, State.Held, State.Promoting})
@@ -126,6 +127,7 @@ class Selection:
     target: Member | None
     runner: Member | None
     """Whose rollout may go on: the target, or the one that a queued target waits for."""
+    look: Look | None = None  # at the candidate
 
     @property
     def route(self) -> Route | None:
@@ -138,6 +140,11 @@ class Selection:
         if runner is None or runner is self.stable or runner.state not in ROLLOUT_STATES:
             return None
         return runner
+
+    @cached_property
+    def frozen(self) -> Member | None:
+        """One that was judged harmful and keeps its share until a person decides."""
+        return next((m for m in self.members.values() if m.state is State.Frozen and m.written_percent), None)
 
     @property
     def stable_is_down(self) -> bool:
@@ -154,6 +161,8 @@ class Selection:
     def _occupies(self, member: Member) -> bool:
         if member.state is State.Superseded:
             return member.observed_percent > 0 and self.stable is not None and not self.stable_is_down
+        if member.state is State.Frozen:
+            return member.observed_percent > 0 or member.written_percent > 0
         return member.state in ROLLOUT_STATES and member.held_for is not Reason.RollbackBlocked
 
     def slot_is_free_for(self, member: Member) -> bool:

@@ -30,6 +30,9 @@ def _planned(selection: Selection) -> Weights:
     stable, candidate = selection.stable, selection.candidate
     wished = _candidate_wish(candidate) if candidate else 0
     share = _allowed(selection, candidate, wished) if candidate else 0
+    if candidate is None and selection.frozen is not None:
+        candidate = selection.frozen
+        share = min(weight_of(candidate.status), candidate.written_percent)
     if stable is None:
         return {candidate.name: 100} if candidate and share else _unclaimed(selection)
     weights = {stable.name: 100 - share}

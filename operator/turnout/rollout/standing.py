@@ -5,6 +5,8 @@ from turnout.api.reasons import Reason, State
 from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
+from turnout.rollout.evidence import forgotten
+from turnout.rollout.failing import is_as_recorded
 from turnout.rollout.record import begin_attempt, enter, hold, promote
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.traffic import promotion_is_done
@@ -57,6 +59,8 @@ def pending(member: Member, version: ModelVersion, selection: Selection) -> Stat
         return enter(member.status, State.Pending, trouble.reason, now)
     if not selection.slot_is_free_for(member):
         return enter(member.status, State.Queued, Reason.QueuedBehind, now)
+    if not is_as_recorded(member, version):
+        return enter(member.status, State.Pending, Reason.RevisionReplaced, now)
     image = version.spec.predictor.image or selection.snapshot.images.get(version.spec.predictor.runtime, "")
     return begin_attempt(member, version, selection, capacity(selection, version), image)
 
@@ -85,7 +89,7 @@ def standby(member: Member, version: ModelVersion, selection: Selection) -> Stat
 def _return(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """The fast way back: callers know it, so it needs its pods and no plan."""
     now = selection.snapshot.now
-    attempt = member.status.model_copy(update={"plan": resolve_plan(version.spec).status()})
+    attempt = member.status.model_copy(update={"plan": resolve_plan(version.spec).status(), "analysis": forgotten(now)})
     return promote(
         attempt, Reason.FastReturn, capacity(selection, version), now,
         rollout_started_at=now, attempt=attempt.attempt + 1, scale_down_at=None, verdict=None,
@@ -100,7 +104,7 @@ def waits_for_target(member: Member, version: ModelVersion, selection: Selection
 
 
 def stays(member: Member, version: ModelVersion, selection: Selection) -> Status:
-    """RolledBack, Failed and their like: nothing leads on without a person."""
+    """A state of another release."""
     return member.status
 
 

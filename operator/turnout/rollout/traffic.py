@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.rollout.capacity import capacity, may_have, needed
+from turnout.rollout import controls, evidence, proving
+from turnout.rollout.capacity import may_have, needed
 from turnout.rollout.launching import redeploy
-from turnout.rollout.record import condemn_dead, end_attempt, enter, go_on, hold, pause, resume
+from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
 from turnout.rollout.split import desired_weights
-from turnout.rollout.steps import steps_of, weight_of
+from turnout.rollout.steps import current_step, weight_of
 
 PATIENCE = timedelta(seconds=30)
 """How long a step may want for pods before the version is Held: a pod's usual start is no news."""
@@ -28,12 +29,18 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
         return redeploy(status, version, Reason.RevisionReplaced, now)
     if death and (selection.stable is not None or selection.fallbacks):
         return condemn_dead(status, death, now) if death.own_fault else hold(status, death.reason, now)
+    decided = proving.condemned(member, version, selection) or controls.promoted_fully(member, version, selection)
+    if decided is not None:
+        return decided
     if status.state is State.Promoting:
         committed = member.observed_percent == 100 or selection.stable is None
         return None if committed else _paused_by_person(status, version, now)
     if selection.stable_is_down and not death:
-        return hold(status, Reason.StableUnhealthy, now)
-    return _paused_by_person(status, version, now)
+        return proving.without_stable(member, version, selection)
+    paused = _paused_by_person(status, version, now)
+    if paused is not None:
+        return paused
+    return controls.moved_on(member, version, selection) or proving.stopped(member, selection)
 
 
 def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> Status | None:
@@ -46,8 +53,8 @@ def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> S
 def progressing(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Go on to the next step once the weight of this one is observed with its pods."""
     status, now = member.status, selection.snapshot.now
-    percent = weight_of(status)
-    if status.step is None or status.step.index >= len(steps_of(status)):
+    percent, step = weight_of(status), current_step(status)
+    if step is None or status.step is None:
         return resume(status, now)
     if not may_have(selection, member, percent):
         if now - (status.step.started_at or now) >= PATIENCE:
@@ -55,21 +62,23 @@ def progressing(member: Member, version: ModelVersion, selection: Selection) -> 
         return enter(status, State.Progressing, Reason.AwaitingCapacity, now)
     if not _holds(member, selection, percent):
         return enter(status, State.Progressing, Reason.AwaitingTraffic, now)
-    return _next(status, version, selection)
+    if step.analysis is not None:
+        return proving.analysing(member, version, selection)
+    return proving.next_step(status, version, selection)
 
 
 def paused(member: Member, version: ModelVersion, selection: Selection) -> Status:
-    """A pause of the plan ends at its moment; a person's ends in `interrupted`."""
-    status, now = member.status, selection.snapshot.now
-    if status.reason is Reason.PausedByPerson:
+    """A pause of the plan ends at its moment, if it has one; what a person must end, ends in `interrupted`."""
+    status, now, step = member.status, selection.snapshot.now, current_step(member.status)
+    if status.reason is Reason.PausedByPerson or status.hold is not None:
         return status
-    if status.step is None or status.step.deadline is None:
+    if status.step is None or step is None or (step.pause is None and step.approval is None):
         return resume(status, now)
     if not member.written_percent and not may_have(selection, member, weight_of(status)):
         return hold(status, Reason.TooLittleCapacity, now)  # dropped, and who dropped it died before it wrote that down
-    if now < status.step.deadline:
+    if status.step.deadline is None or now < status.step.deadline:
         return status
-    return _next(status, version, selection)
+    return proving.next_step(status, version, selection)
 
 
 def held(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -78,6 +87,8 @@ def held(member: Member, version: ModelVersion, selection: Selection) -> Status:
     reason = member.held_for
     if reason is Reason.RollbackBlocked:
         return status if _must_carry_on(member, selection) else enter(status, State.RollingBack, _why(status), now)
+    if reason in evidence.UNPROVEN:
+        return proving.analysing(member, version, selection)
     if reason in TAKEN_AWAY or reason is Reason.TooLittleCapacity:
         percent = max(weight_of(status), 1)
         return resume(status, now) if may_have(selection, member, percent) else status
@@ -104,6 +115,8 @@ def promotion_is_done(member: Member, selection: Selection) -> bool:
     return (
         member.state is State.Promoting
         and not member.death
+        and not controls.is_aborted(member)
+        and not proving.is_harmful(member, selection)
         and _holds(member, selection, 100)
         and member.ready_pods >= needed(member, 100)
     )
@@ -114,7 +127,8 @@ def rolling_back(member: Member, version: ModelVersion, selection: Selection) ->
     status, now, route = member.status, selection.snapshot.now, selection.route
     if _must_carry_on(member, selection):
         return hold(status, Reason.RollbackBlocked, now)
-    if route is not None and (member.observed_percent or not route.in_sync):
+    had_a_share = status.step is not None
+    if route is not None and (member.observed_percent or (had_a_share and not route.in_sync)):
         return status
     outcome = status.verdict.outcome if status.verdict else None
     if outcome not in OUTCOMES:
@@ -123,17 +137,12 @@ def rolling_back(member: Member, version: ModelVersion, selection: Selection) ->
     return end_attempt(status, outcome, _why(status), now, scale_down_at=now + delay)
 
 
-OUTCOMES = frozenset({State.RolledBack, State.Standby, State.Retired})
+OUTCOMES = frozenset({State.RolledBack, State.Aborted, State.Standby, State.Retired})
 """Where a rollback may lead."""
 
 
 def _must_carry_on(member: Member, selection: Selection) -> bool:
     return desired_weights(selection).get(member.name, 0) > 0
-
-
-def _next(status: Status, version: ModelVersion, selection: Selection) -> Status:
-    index = status.step.index + 1 if status.step else 0
-    return go_on(status, index, capacity(selection, version), selection.snapshot.now)
 
 
 def _holds(member: Member, selection: Selection, percent: int) -> bool:

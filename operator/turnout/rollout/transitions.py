@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
-from turnout.rollout import launching, standing, traffic
+from turnout.rollout import controls, evidence, failing, launching, standing, traffic
 from turnout.rollout.record import condemn, end_attempt
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 
@@ -30,10 +30,10 @@ TABLE: Mapping[State | None, Transition] = {
     State.Superseded: standing.waits_for_target,
     State.Archived: standing.waits_for_target,
     State.Retired: standing.retired,
-    State.RolledBack: standing.stays,
-    State.Failed: standing.stays,
-    State.Aborted: standing.stays,
-    State.Frozen: standing.stays,
+    State.RolledBack: failing.failed,
+    State.Failed: failing.failed,
+    State.Aborted: failing.failed,
+    State.Frozen: failing.frozen,
 }
 """The rule of each state; a state of another release that is not here stays as it is."""
 
@@ -42,6 +42,11 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
     """The status to record for one version; equal to the recorded one if nothing is due."""
     if _is_blind(member, selection):
         return member.status
+    after = _advanced(member, version, selection)
+    return controls.acknowledged(version, evidence.taken_in(member, after, selection))
+
+
+def _advanced(member: Member, version: ModelVersion, selection: Selection) -> Status:
     if is_stable_state(member.status):
         return standing.stable_transition(member, version, selection)
     if member is selection.stable and member.name not in selection.refused:
@@ -53,7 +58,7 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
         stopped = _stopped(member, version, selection)
         if stopped is not None:
             return stopped
-    elif version.spec.desired is not Desired.LIVE and member.state is not State.RollingBack:
+    elif version.spec.desired is not Desired.LIVE and member.state not in {State.RollingBack, State.Frozen}:
         unwanted = standing.unwanted(member, version, selection)
         if unwanted is not None:
             return unwanted
@@ -73,6 +78,8 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
     now, status = selection.snapshot.now, member.status
     if member.held_for is Reason.RollbackBlocked:
         return None
+    if controls.is_aborted(member) and not _is_to_be_condemned(member, selection):
+        return controls.abort(status, selection)
     if status.plan is None:
         return launching.redeploy(status, version, Reason.AwaitingRevision, now)
     if selection.stable is None and traffic.promotion_is_done(member, selection):
@@ -83,7 +90,9 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
     if member is not selection.runner and not _is_to_be_condemned(member, selection):
         delay = version.spec.rollout.abort_scale_down_delay.delta
         return end_attempt(status, State.Superseded, Reason.Superseded, now, scale_down_at=now + delay, step=None)
-    return traffic.interrupted(member, version, selection) if member.state in TRAFFIC_STATES else None
+    if member.state in TRAFFIC_STATES:
+        return traffic.interrupted(member, version, selection)
+    return controls.promoted_fully(member, version, selection)
 
 
 def _is_to_be_condemned(member: Member, selection: Selection) -> bool:

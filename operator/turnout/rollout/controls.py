@@ -1,0 +1,170 @@
+"""What people on duty ask for in `spec.control`: what acts, what has no effect and why, each told once.
+
+A token acts once: it is recorded in the same write as the transition it causes, whose effects come in the next pass.
+Abort wins over promote; nothing here waves through pods that are missing or a split that is not observed.
+"""
+
+from collections.abc import Iterator
+
+from turnout.api.control import PromoteMode
+from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, EventReason, Reason, State
+from turnout.api.status import ControlStatus, Status
+from turnout.api.version import Desired, ModelVersion
+from turnout.rollout.capacity import capacity
+from turnout.rollout.plan import Event
+from turnout.rollout.record import condemn, go_on, promote, resume
+from turnout.rollout.selection import TAKEN_AWAY, Member, Selection, is_stable_state
+from turnout.rollout.steps import current_step, first_step_in_traffic, steps_of
+
+ABORT, PAUSED, PROMOTE, RETRY = "abort", "paused", "promote", "retry"
+"""The wishes of the control block, as `status.control.refused` names them."""
+
+WAITING = frozenset({None, State.Pending, State.Queued, State.Rejected})
+"""States before a rollout, in which a pause is a wish about what is to come."""
+
+
+def is_aborted(member: Member) -> bool:
+    """A person wants the attempt to end, and has not been told before that this has no effect."""
+    wants = member.version is not None and member.version.spec.control.abort
+    return wants and ABORT not in member.status.control.refused
+
+
+def abort(status: Status, selection: Selection) -> Status:
+    now = selection.snapshot.now
+    control = status.control.model_copy(update={"aborted_at": now})
+    noted = status.model_copy(update={"control": control})
+    return condemn(noted, State.Aborted, Reason.Aborted, "a person set control.abort", now)
+
+
+def retried(member: Member, version: ModelVersion) -> Status | None:
+    """The status with its retry token noted, if there is a new one that may act."""
+    if not _is_new_retry(version, member.status) or why_not_retried(member, version):
+        return None
+    control = member.status.control.model_copy(update={"retry_token": version.spec.control.retry_token})
+    return member.status.model_copy(update={"control": _without(control, RETRY), "retries": 0})
+
+
+def promoted_fully(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    """Everything at once. Before callers have met it, all of its plan but the warmup is taken out instead."""
+    noted = _noted(member, version, PromoteMode.FULL)
+    if noted is None:
+        return None
+    if noted.plan is not None and member.state in {State.Deploying, State.Warming}:
+        plan = noted.plan.model_copy(update={"steps": steps_of(noted)[: first_step_in_traffic(noted)]})
+        return noted.model_copy(update={"plan": plan})
+    return promote(noted, Reason.PromotedByPerson, capacity(selection, version), selection.snapshot.now)
+
+
+def moved_on(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    """The next step, if a person ends this one; a setWeight that was stopped goes on and waits for its split."""
+    noted = _noted(member, version, PromoteMode.NEXT_STEP)
+    if noted is None or noted.step is None:
+        return None
+    step = current_step(noted)
+    if step is not None and step.set_weight is not None:
+        return resume(noted, selection.snapshot.now)
+    return go_on(noted, noted.step.index + 1, capacity(selection, version), selection.snapshot.now)
+
+
+def _noted(member: Member, version: ModelVersion, mode: PromoteMode) -> Status | None:
+    asks = version.spec.control.promote.mode is mode and _is_new_promotion(version, member.status)
+    if not asks or why_not_promoted(member, version):
+        return None
+    control = member.status.control.model_copy(update={"promote_token": version.spec.control.promote.token})
+    return member.status.model_copy(update={"control": _without(control, PROMOTE)})
+
+
+def _is_new_promotion(version: ModelVersion, status: Status) -> bool:
+    token = version.spec.control.promote.token
+    return bool(token) and token != status.control.promote_token
+
+
+def _is_new_retry(version: ModelVersion, status: Status) -> bool:
+    token = version.spec.control.retry_token
+    return bool(token) and token != status.control.retry_token
+
+
+def why_not_retried(member: Member, version: ModelVersion) -> str:
+    """Why a retry has no effect now; empty if it has."""
+    if version.spec.control.abort:
+        return "control.abort is true: set it to false, then give a new token"
+    if version.spec.desired is not Desired.LIVE:
+        return f"desired is {version.spec.desired}: set it to Live, then give a new token"
+    return "" if member.state in FAILED_STATES else f"{_standing(member)}: only an attempt that has failed is retried"
+
+
+def why_not_promoted(member: Member, version: ModelVersion) -> str:
+    """Why a promotion has no effect now; empty if it has."""
+    control = version.spec.control
+    if control.abort:
+        return "control.abort is true and wins over it"
+    if control.paused:
+        return "control.paused is true: set it to false, then give a new token"
+    if (member.state not in ROLLOUT_STATES and member.state is not State.Frozen) or is_stable_state(member.status):
+        return f"{_standing(member)}, in no rollout"
+    if member.state is State.RollingBack or member.held_for is Reason.RollbackBlocked:
+        return "it is being rolled back"
+    return "" if control.promote.mode is PromoteMode.FULL else _why_not_moved_on(member)
+
+
+def _why_not_moved_on(member: Member) -> str:
+    if member.state in {State.Deploying, State.Warming}:
+        return "no caller has met it yet: NextStep ends a pause, an approval or an analysis"
+    if member.state is State.Promoting:
+        return "it is behind its last step"
+    if member.state is State.Frozen:
+        return "it is frozen: promote Full, abort, retry, or set desired to Standby or Retired"
+    if member.held_for in TAKEN_AWAY | {Reason.TooLittleCapacity, Reason.StableUnhealthy}:
+        return f"it is Held ({member.held_for}), and a person cannot wave that through"
+    step, paused = current_step(member.status), member.state is State.Paused
+    if step is None or (step.set_weight is not None and not paused):
+        return "its step waits until the weight is observed, and a person cannot wave that through"
+    return ""
+
+
+def _standing(member: Member) -> str:
+    return f"it is {member.state}" if member.state else "nobody has looked at it yet"
+
+
+def acknowledged(version: ModelVersion, after: Status) -> Status:
+    """Note every wish that nothing came of, so that it is told once and never acts later."""
+    wish, control = version.spec.control, after.control
+    refused = set(control.refused) & {PROMOTE, RETRY}
+    noted: dict[str, str] = {}
+    if _is_new_promotion(version, after):
+        refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
+    if _is_new_retry(version, after):
+        refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
+    if wish.abort and (control.aborted_at is None or ABORT in control.refused):
+        refused.add(ABORT)
+    if wish.paused and (after.state not in ROLLOUT_STATES or is_stable_state(after)) and after.state not in WAITING:
+        refused.add(PAUSED)
+    if not noted and tuple(sorted(refused)) == control.refused:
+        return after
+    return after.model_copy(update={"control": control.model_copy(update={**noted, "refused": tuple(sorted(refused))})})
+
+
+def _without(control: ControlStatus, wish: str) -> ControlStatus:
+    return control.model_copy(update={"refused": tuple(each for each in control.refused if each != wish)})
+
+
+def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event]:
+    """One event for each wish that has been acted upon or refused in this pass."""
+    before, now, wish = member.status.control, after.control, version.spec.control
+    if now.promote_token != before.promote_token:
+        name = f"control.promote {wish.promote.mode} with token {now.promote_token}"
+        why = why_not_promoted(member, version) or f"it is {after.state} now"
+        yield _answer(version, name, why if PROMOTE in now.refused else "", f"{after.state}: {after.message}")
+    if now.retry_token != before.retry_token:
+        why = why_not_retried(member, version) if RETRY in now.refused else ""
+        yield _answer(version, f"control.retryToken {now.retry_token}", why, f"attempt {after.attempt + 1} may begin")
+    if now.aborted_at != before.aborted_at and now.aborted_at is not None:
+        yield _answer(version, "control.abort", "", "its share is taken away")
+    for standing in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
+        yield _answer(version, f"control.{standing}", f"it is {after.state}, in no rollout that could stop", "")
+
+
+def _answer(version: ModelVersion, wish: str, why_not: str, outcome: str) -> Event:
+    if why_not:
+        return Event(version.name, EventReason.ControlRejected, f"{wish} has no effect: {why_not}"[:1000], warning=True)
+    return Event(version.name, EventReason.ControlAccepted, f"{wish}: {outcome}"[:1000])

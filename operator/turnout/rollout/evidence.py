@@ -1,0 +1,165 @@
+"""What the judge is asked about the candidate, which numbers it needs for that, and what is remembered of its answer.
+
+Harm is looked for whenever the candidate has a share, whatever its step does. It refuses to look at a poll twice, or
+at one of other revisions.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from turnout.api.judgement import AnalysisStatus
+from turnout.api.reasons import Reason, State
+from turnout.api.rollout import AnalysisStep, OnStableUnhealthy
+from turnout.api.status import RevisionStatus, Status
+from turnout.api.version import ModelVersion
+from turnout.judge.protocol import Finding, Judge, Outcome, Poll, Question
+from turnout.rollout.look import Look
+from turnout.rollout.plan import PollRequest
+from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
+from turnout.rollout.steps import current_step, elapsed
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNPROVEN = frozenset({Reason.NoData, Reason.SourceError, Reason.Inconclusive, Reason.TooFewRequests})
+"""What a candidate is Held for in an analysis step, until the judge says otherwise."""
+
+
+def examine(selection: Selection, judge: Judge) -> Look | None:
+    """Ask the judge about the candidate; None where nobody is judged, or there is nothing new to look at."""
+    candidate = selection.candidate
+    if candidate is None or candidate.version is None or not _is_exposed(candidate, selection):
+        return None
+    poll = _new_poll(candidate, selection) if judge.reads else None
+    if poll is None and judge.reads:
+        return None
+    question = _question(candidate, candidate.version, poll, selection)
+    finding = judge.look(question)
+    return Look(finding, _of_a_dry_run(question) if question.analysis.dry_run else finding.outcome, poll)
+
+
+def _is_exposed(candidate: Member, selection: Selection) -> bool:
+    has_share = candidate.observed_percent > 0 or candidate.written_percent > 0
+    carries_on = candidate.held_for is Reason.RollbackBlocked
+    return has_share and candidate.state in TRAFFIC_STATES and not carries_on and selection.stable is not None
+
+
+def _question(candidate: Member, version: ModelVersion, poll: Poll | None, selection: Selection) -> Question:
+    status = candidate.status
+    at = poll.at if poll else selection.snapshot.now
+    since_stable_died = status.hold.since if candidate.held_for is Reason.StableUnhealthy and status.hold else None
+    return Question(
+        analysis=version.spec.analysis,
+        memory=status.analysis.memory if status.analysis else "",
+        poll=poll,
+        step=_step_to_prove(candidate, version),
+        step_index=status.step.index if status.step else 0,
+        elapsed=max(at - since_stable_died, timedelta()) if since_stable_died else elapsed(status, at),
+        stable_unhealthy=selection.stable_is_down,
+    )
+
+
+def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | None:
+    step = current_step(candidate.status)
+    if step is None or step.analysis is None:
+        return None
+    if candidate.held_for is Reason.StableUnhealthy:
+        proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
+        return step.analysis if proceeds else None
+    runs = candidate.state is State.Progressing or candidate.held_for in UNPROVEN
+    return step.analysis if runs else None
+
+
+def _of_a_dry_run(question: Question) -> Outcome:
+    over = question.step is not None and question.elapsed >= question.step.min_duration.delta
+    return Outcome.PASS if over and not question.stable_unhealthy else Outcome.HOLD
+
+
+def taken_in(member: Member, status: Status, selection: Selection) -> Status:
+    """What is recorded of the judge's answer, in the same write as what follows from it; nothing without numbers."""
+    look = selection.look
+    if member is not selection.candidate or look is None or look.poll is None or not look.is_taken_in:
+        return status
+    said = {"verdict": look.finding.outcome.value, "polled_at": look.poll.at}
+    return status.model_copy(update={"analysis": look.finding.status.model_copy(update=said)})
+
+
+def forgotten(now: datetime) -> AnalysisStatus:
+    """The judge's memory at the start: empty, and nothing before this moment counts."""
+    return AnalysisStatus(polled_at=now)
+
+
+def poll_request(selection: Selection, judge: Judge) -> PollRequest | None:
+    """The numbers that are due; None while there are newer ones to look at, or none are wanted."""
+    candidate, look = selection.candidate, selection.look
+    if candidate is None or candidate.version is None or not (judge.reads and _is_exposed(candidate, selection)):
+        return None
+    if candidate.revision is None or (look and look.is_taken_in):
+        return None
+    analysis, status = candidate.version.spec.analysis, candidate.status
+    at = _grid(selection.snapshot.now, analysis.interval.delta)
+    since, poll = _taken_until(status), _new_poll(candidate, selection)
+    if poll is not None and not poll.trouble:
+        since = poll.at
+    if (poll is not None and poll.at >= at) or (since is not None and since >= at):
+        return None
+    return PollRequest(
+        version=candidate.name, at=at, since=since,
+        canary=RevisionStatus(name=candidate.revision.name, uid=candidate.revision.uid),
+        stable=_control(selection), analysis=analysis,
+        weight=candidate.observed_percent, weight_since=status.weight.verified_at,
+    )  # fmt: skip
+
+
+def moments(selection: Selection, judge: Judge) -> Iterator[datetime]:
+    """When the candidate is to be looked at again though nothing happens."""
+    candidate = selection.candidate
+    if candidate is None or candidate.version is None or not _is_exposed(candidate, selection):
+        return
+    analysis, status = candidate.version.spec.analysis, candidate.status
+    step = _step_to_prove(candidate, candidate.version)
+    if judge.reads:
+        yield _grid(selection.snapshot.now, analysis.interval.delta) + analysis.interval.delta
+    elif step is not None and status.step is not None and status.step.deadline is not None:
+        yield status.step.deadline - step.max_duration.delta + step.min_duration.delta
+    if candidate.held_for in {Reason.NoData, Reason.SourceError} and status.hold and status.hold.since:
+        yield status.hold.since + analysis.source_grace.delta
+
+
+def _grid(now: datetime, interval: timedelta) -> datetime:
+    return EPOCH + (now - EPOCH) // interval * interval
+
+
+def _control(selection: Selection) -> RevisionStatus:
+    stable = selection.stable
+    if stable is None or stable.is_down or stable.revision is None:
+        return RevisionStatus(name="", uid="")
+    return RevisionStatus(name=stable.revision.name, uid=stable.revision.uid)
+
+
+def _taken_until(status: Status) -> datetime | None:
+    return status.analysis.polled_at if status.analysis else None
+
+
+def _new_poll(candidate: Member, selection: Selection) -> Poll | None:
+    """The last poll, if it is of these two revisions and has not been taken in."""
+    poll, until = selection.snapshot.poll, _taken_until(candidate.status)
+    if poll is None or candidate.revision is None:
+        return None
+    asked = candidate.revision.uid, _control(selection).uid
+    known = until is not None and poll.at <= until
+    return None if known or (poll.canary_uid, poll.stable_uid) != asked else poll
+
+
+def unproven_reason(outcome: Outcome) -> Reason:
+    """The reason to wait that belongs to an outcome without proof."""
+    return {
+        Outcome.NO_DATA: Reason.NoData,
+        Outcome.SOURCE_ERROR: Reason.SourceError,
+        Outcome.TOO_FEW_REQUESTS: Reason.TooFewRequests,
+    }.get(outcome, Reason.Inconclusive)
+
+
+def finding_of(member: Member, selection: Selection, outcome: Outcome) -> Finding | None:
+    """What was found of this version in this pass, if it is that."""
+    look = selection.look
+    found = look is not None and member is selection.candidate and look.outcome is outcome
+    return look.finding if look is not None and found else None
