@@ -11,8 +11,9 @@ from datetime import datetime
 
 import aiohttp
 
-from turnout.evidence.exposition import Counts, UnreadableError, read
-from turnout.judge.protocol import PodCounters, Poll
+from turnout.evidence.counting import Counts
+from turnout.evidence.exposition import UnreadableError, read
+from turnout.judge.protocol import Poll
 
 TIMEOUT = 5.0  # seconds; the shortest interval
 LARGEST = 4 * 2**20  # bytes of one exposition; a predictor's has some 30 KiB
@@ -42,20 +43,11 @@ async def poll(
     if len(edges) > 1:
         return Poll(at=at, trouble="the pods' latency histograms have different edges: they are of different releases")
     known = next(iter(edges), ())
-    read_out = [_counters(target, each, known) for target, each in zip((*ours, *theirs), counts, strict=True)]
+    read_out = [
+        each.of_pod(target.pod, target.started_at, known, target.restarts)
+        for target, each in zip((*ours, *theirs), counts, strict=True)
+    ]
     return Poll(at=at, canary=tuple(read_out[: len(ours)]), stable=tuple(read_out[len(ours) :]), edges=known)
-
-
-def _counters(target: Target, counts: Counts, edges: tuple[float, ...]) -> PodCounters:
-    return PodCounters(
-        pod=target.pod,
-        started_at=target.started_at,
-        requests=counts.requests,
-        errors=counts.errors,
-        latency=counts.latency or (0,) * (len(edges) + 1 if edges else 0),
-        outputs=counts.outputs,
-        restarts=target.restarts,
-    )
 
 
 async def _ask(session: aiohttp.ClientSession, target: Target) -> Counts | str:

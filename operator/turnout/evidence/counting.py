@@ -1,0 +1,88 @@
+"""From series of a predictor to the counters that are evidence. Pure; the names and labels are the predictor's.
+
+Only first attempts of warm requests count: a repeat on stable says nothing of stable, a cold start nothing of the
+version. A client's mistake (4xx) says nothing of either, so it is in no count at all; else callers who send worse
+requests would make a version look better.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from turnout.judge.protocol import PodCounters
+
+REQUESTS = "turnout_predictor_requests_total"
+SECONDS = "turnout_predictor_request_seconds_bucket"
+OUTPUTS = "turnout_predictor_output_total"
+WARM, FIRST, OK = "warm", "first", "ok"
+"""The labels `start`, `attempt` and `outcome` (of SECONDS) of what is evidence."""
+INFINITY = "+Inf"
+MAX_BINS = 32  # of an output; a predictor exports at most 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One process's counters since it began.
+
+    `latency`: requests answered well by bucket, not cumulated, one bucket more than `edges` (upper bounds in
+    seconds). `outputs`: per output the count of each bin.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    edges: tuple[float, ...] = ()
+    latency: tuple[int, ...] = ()
+    outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def of_pod(self, pod: str, started_at: datetime, edges: tuple[float, ...], restarts: int = 0) -> PodCounters:
+        """As the judge takes them; a pod that has answered nothing counts zeros along the others' edges."""
+        latency = self.latency or (0,) * (len(edges) + 1 if edges else 0)
+        return PodCounters(pod, started_at, self.requests, self.errors, latency, self.outputs, restarts)
+
+
+class Tally:
+    """Takes in the series of one process, in any order. ValueError or KeyError where one makes no sense."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, int] = {}
+        self._buckets: dict[str, int] = {}
+        self._bins: dict[str, dict[int, int]] = {}
+
+    def take(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        """One series; one that is no evidence is passed over."""
+        if name == OUTPUTS:
+            self._take_output(labels["output"], int(labels["bin"]), int(value))
+        elif labels.get("start") != WARM or labels.get("attempt") != FIRST:
+            return
+        elif name == REQUESTS:
+            code = int(labels["code"])
+            self._answers[code] = self._answers.get(code, 0) + int(value)
+        elif name == SECONDS and labels.get("outcome") == OK:
+            self._buckets[labels["le"]] = self._buckets.get(labels["le"], 0) + int(value)
+
+    def _take_output(self, output: str, at: int, value: int) -> None:
+        if not 0 <= at < MAX_BINS:
+            raise ValueError(f"bin {at} of output {output}: at most {MAX_BINS} are read")
+        bins = self._bins.setdefault(output, {})
+        bins[at] = bins.get(at, 0) + value
+
+    def counts(self) -> Counts:
+        edges, latency = self._histogram()
+        errors = self._of_class(500, 600)
+        outputs = {output: tuple(bins.get(at, 0) for at in range(max(bins) + 1)) for output, bins in self._bins.items()}
+        return Counts(self._of_class(100, 400) + errors, errors, edges, latency, outputs)
+
+    def _of_class(self, least: int, below: int) -> int:
+        return sum(count for code, count in self._answers.items() if least <= code < below)
+
+    def _histogram(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        """Edges in rising order and the count between each two, the last above all edges."""
+        if not self._buckets:
+            return (), ()
+        by_edge = sorted((float(edge), count) for edge, count in self._buckets.items() if edge != INFINITY)
+        totals = [0, *(count for _, count in by_edge), self._buckets[INFINITY]]
+        steps = tuple(after - before for before, after in pairwise(totals))
+        if any(step < 0 for step in steps):
+            raise ValueError("the buckets of request_seconds do not rise")
+        return tuple(edge for edge, _ in by_edge), steps

@@ -1,0 +1,208 @@
+"""Evidence from a Prometheus: the predictors' raw counters at a moment of the grid, differenced by the judge.
+
+One query serves all models of a namespace for one moment. It asks for samples, never for `rate` or `increase`, which
+extrapolate; a moment that was missed is asked for at its time. Series must carry the labels `namespace` and `pod`, as a
+PodMonitor gives them. What cannot be read, is there twice, or is no number is said, never guessed.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from turnout.evidence.counting import FIRST, OK, OUTPUTS, REQUESTS, SECONDS, WARM, Counts, Tally
+from turnout.judge.protocol import Poll
+from turnout.rollout.plan import PollRequest
+
+TIMEOUT = 10.0  # seconds
+LARGEST = 64 * 2**20  # bytes of one answer
+SHOWN = 200  # characters of an error that are quoted
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+"""Prometheus does not say when a process started: a value that fell does."""
+SELECTOR = (
+    '{{__name__=~"{names}",namespace="{namespace}",'
+    'start=~"{warm}|",attempt=~"{first}|",outcome=~"{ok}|"}}[{seconds:.0f}s]'
+)
+CLIENTS_OWN = ("job", "instance", "endpoint", "container", "service", "prometheus")
+"""Labels of the scrape: two series that differ in these alone count the same thing twice."""
+
+
+class SourceError(Exception):
+    """Why there are no numbers, for the status."""
+
+    def __init__(self, sentence: str, *, ambiguous: bool = False) -> None:
+        super().__init__(sentence)
+        self.ambiguous = ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One Prometheus of the operator's settings. `token_file`: a bearer token, read anew for each query."""
+
+    name: str
+    url: str
+    token_file: Path | None = None
+
+
+class Series(BaseModel):
+    """One series of an answer: a range's samples, or an instant's."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+    value: tuple[float, str] | None = None
+
+
+class Data(BaseModel):
+    result: list[Series] | tuple[float, str] = []
+
+
+class Answer(BaseModel):
+    """Prometheus' own envelope."""
+
+    status: str
+    error: str = ""
+    data: Data | None = None
+
+
+@dataclass
+class Prometheus:
+    """A source that can look back. Reads of one namespace and moment are shared between its models."""
+
+    entry: Entry
+    _shared: dict[tuple[str, datetime, timedelta], asyncio.Task[list[Series]]] = field(default_factory=dict)
+
+    async def poll(self, session: aiohttp.ClientSession, namespace: str, request: PollRequest) -> Poll:
+        """The first moment of the grid that was not taken in yet; its faults are part of the answer."""
+        interval = request.analysis.interval.delta
+        at = request.at if request.since is None else min(request.at, request.since + interval)
+        try:
+            found = await self._counters(session, namespace, at, interval)
+            sides = [_side(found, revision.name) for revision in (request.canary, request.stable)]
+            custom = {
+                metric.name: await self._number(session, metric.name, metric.query, at)
+                for metric in request.analysis.custom
+            }
+        except SourceError as fault:
+            return Poll(at=request.at, trouble=f"prometheus {self.entry.name}: {fault}", ambiguous=fault.ambiguous)
+        edges = {counts.edges for side in sides for counts in side.values() if counts.edges}
+        if len(edges) > 1:
+            return Poll(at=request.at, trouble="the pods' latency histograms have different edges")
+        known = next(iter(edges), ())
+        canary, stable = (
+            tuple(counts.of_pod(pod, ALWAYS, known) for pod, counts in sorted(side.items())) for side in sides
+        )
+        numbers = {name: value for name, value in custom.items() if value is not None}
+        return Poll(at=at, canary=canary, stable=stable, edges=known, custom=numbers)
+
+    async def _counters(
+        self, session: aiohttp.ClientSession, namespace: str, at: datetime, interval: timedelta
+    ) -> list[Series]:
+        key = (namespace, at, interval)
+        if key not in self._shared:
+            names = "|".join((REQUESTS, SECONDS, OUTPUTS))
+            span = 2 * interval.total_seconds()  # what is older is no answer for this moment
+            query = SELECTOR.format(names=names, namespace=namespace, seconds=span, warm=WARM, first=FIRST, ok=OK)
+            task = self._shared[key] = asyncio.create_task(self._ask(session, query, at))
+            task.add_done_callback(lambda _: self._shared.pop(key, None))
+        return await asyncio.shield(self._shared[key])
+
+    async def _number(self, session: aiohttp.ClientSession, name: str, query: str, at: datetime) -> float | None:
+        found = await self._ask(session, query, at)
+        if len(found) > 1:
+            sentence = f"the query of custom metric {name} answers {len(found)} series, one is due; sum or select"
+            raise SourceError(sentence, ambiguous=True)
+        return _value(found[0].value, f"custom metric {name}") if found and found[0].value else None
+
+    async def _ask(self, session: aiohttp.ClientSession, query: str, at: datetime) -> list[Series]:
+        url = f"{self.entry.url.rstrip('/')}/api/v1/query"
+        form = {"query": query, "time": f"{at.timestamp():.3f}"}
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT),
+                session.post(url, data=form, headers=self._headers(), allow_redirects=False) as response,
+            ):
+                body = await _read_up_to(response, LARGEST)
+                return _series(response.status, body)
+        except (aiohttp.ClientError, OSError, TimeoutError) as fault:
+            raise SourceError(f"{url}: {str(fault) or 'no answer in time'}") from fault
+
+    def _headers(self) -> dict[str, str]:
+        if self.entry.token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self.entry.token_file.read_text('utf-8', 'replace').strip()}"}
+
+
+async def _read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
+    parts = bytearray()
+    async for chunk in response.content.iter_chunked(2**16):
+        parts += chunk
+        if len(parts) > most:
+            raise SourceError(f"its answer has more than {most >> 20} MiB")
+    return bytes(parts)
+
+
+def _series(status: int, body: bytes) -> list[Series]:
+    try:
+        answer = Answer.model_validate_json(body)
+    except ValidationError as fault:
+        said = body[:SHOWN].decode(errors="replace")
+        raise SourceError(f"HTTP {status}, and no answer of a Prometheus: {said}") from fault
+    if status != 200 or answer.status != "success" or answer.data is None:
+        raise SourceError(f"HTTP {status}: {answer.error[:SHOWN] or answer.status}")
+    result = answer.data.result
+    if isinstance(result, tuple):  # a scalar
+        return [Series(metric={}, value=result)]
+    return result
+
+
+def _side(found: Iterable[Series], revision: str) -> dict[str, Counts]:
+    """The counts of each pod of a revision, by the pod's name."""
+    tallies: dict[str, Tally] = {}
+    seen: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for series in found:
+        if not revision or series.metric.get("revision") != revision or not series.values:
+            continue
+        identity = tuple(sorted(item for item in series.metric.items() if item[0] not in CLIENTS_OWN))
+        if identity in seen:
+            raise _twice(series.metric, seen[identity])
+        seen[identity] = series.metric
+        pod = series.metric.get("pod", "")
+        if not pod:
+            raise SourceError("the predictors' series carry no label pod; scrape them by a PodMonitor")
+        _take(tallies.setdefault(pod, Tally()), series)
+    return dict(_counted(tallies))
+
+
+def _take(tally: Tally, series: Series) -> None:
+    name = series.metric.get("__name__", "")
+    value = _value(series.values[-1], name)
+    try:
+        tally.take(name, series.metric, value)
+    except (KeyError, ValueError) as fault:
+        raise SourceError(f"{name}: {fault}") from fault
+
+
+def _counted(tallies: Mapping[str, Tally]) -> Iterator[tuple[str, Counts]]:
+    for pod, tally in tallies.items():
+        try:
+            yield pod, tally.counts()
+        except (KeyError, ValueError) as fault:
+            raise SourceError(f"pod {pod}: {fault}") from fault
+
+
+def _twice(one: Mapping[str, str], other: Mapping[str, str]) -> SourceError:
+    differ = ", ".join(sorted(label for label in CLIENTS_OWN if one.get(label) != other.get(label))) or "nothing"
+    name = one.get("__name__", "a series")
+    return SourceError(f"{name} of pod {one.get('pod')} is there twice, different in {differ}", ambiguous=True)
+
+
+def _value(sample: tuple[float, str], what: str) -> float:
+    number = float(sample[1])
+    if not math.isfinite(number):
+        raise SourceError(f"{what} is {sample[1]}")
+    return number
