@@ -14,6 +14,9 @@ class Settings:
     health_port: int
     workers: int
     version_gateway: str
+    cluster_domain: str
+    lease: str
+    lease_namespace: str
     verbose: bool
 
 
@@ -27,6 +30,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         health_port=flags.health_port,
         workers=flags.workers,
         version_gateway=flags.version_gateway.rstrip("/"),
+        cluster_domain=flags.cluster_domain.strip("."),
+        lease=flags.lease,
+        lease_namespace=flags.lease_namespace,
         verbose=flags.verbose,
     )
 
@@ -44,6 +50,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="where versions' own addresses are reached, for an operator that runs outside of the cluster",
     )
+    add(
+        "--cluster-domain",
+        default="cluster.local",
+        metavar="DOMAIN",
+        help="under which the cluster's DNS knows its Services, as the kubelet is told (default: cluster.local)",
+    )
+    add(
+        "--lease",
+        default="turnout",
+        metavar="NAME",
+        help="Lease that the operators of one cluster share: its holder works, the others wait (default: turnout)",
+    )
+    add("--lease-namespace", default="", metavar="NAMESPACE", help="where the Lease is (default: the pod's namespace)")
     add("--verbose", action="store_true", help="log each pass")
     return parser
 

@@ -86,7 +86,7 @@ def test_the_operator_runs_with_the_least_that_a_process_needs(value_set: str) -
     (deployment,) = of_kind(render(*values_file(value_set)), "Deployment")
     pod = at(deployment, "spec", "template", "spec")
     container = at(pod, "containers", 0)
-    assert at(deployment, "spec", "strategy") == {"type": "Recreate"}
+    assert at(deployment, "spec", "strategy", "type") == "RollingUpdate"
     assert at(pod, "securityContext", "runAsNonRoot") is True
     assert at(container, "securityContext") == {
         "allowPrivilegeEscalation": False,
@@ -117,7 +117,7 @@ SENTENCES = "--image=sentence-transformers=turnout-predictor-sentence-transforme
 ARGUMENTS = {
     "by default all namespaces and the images of this release": (
         [],
-        [SENTENCES, "--image=sklearn=turnout-predictor-sklearn:0.1.0", "--health-port=8081"],
+        [SENTENCES, "--image=sklearn=turnout-predictor-sklearn:0.1.0", "--lease=turnout", "--health-port=8081"],
     ),
     "a registry stands before each image and a tag behind, but where one has its own": (
         [*values_file("two-namespaces.yaml"), "--set", "images.predictors.sentence-transformers="],
@@ -125,16 +125,17 @@ ARGUMENTS = {
             "--namespaces=support,search",
             "--image=custom=registry.example.com:5000/ml/tools/predictor@sha256:" + "0123456789abcdef" * 4,
             "--image=sklearn=registry.example.com:5000/ml/turnout-predictor-sklearn:2026-11-21",
+            "--lease=turnout",
             "--health-port=8081",
         ],
     ),
     "a registry's port is no tag": (
         ["--set", "images.predictors.sklearn=local:5000/sk,images.predictors.sentence-transformers="],
-        ["--image=sklearn=local:5000/sk:0.1.0", "--health-port=8081"],
+        ["--image=sklearn=local:5000/sk:0.1.0", "--lease=turnout", "--health-port=8081"],
     ),
-    "no images, another port": (
-        [*values_file("bare.yaml"), "--set", "port=9000"],
-        ["--health-port=9000"],
+    "no images, another port, name and domain": (
+        [*values_file("bare.yaml"), "--set", "port=9000,fullnameOverride=ml,clusterDomain=ml.example.com"],
+        ["--lease=ml", "--cluster-domain=ml.example.com", "--health-port=9000"],
     ),
 }
 
@@ -159,7 +160,7 @@ REFUSED = {
     "a value that does not exist": ("image.tag=1", "additional properties 'image' not allowed"),
     "one inside a block": ("images.tags=1", "additional properties 'tags' not allowed"),
     "one inside a block inside a block": ("images.predictors.sklaern=x", "additional properties"),
-    "a second replica": ("replicas=2", "value must be one of 0, 1"),
+    "a crowd of replicas": ("replicas=6", "maximum"),
     "a pull policy that is none": ("images.pullPolicy=Sometimes", "value must be one of"),
     "root": ("security.runAsUser=0", "minimum"),
     "a namespace with a capital": ("watch.namespaces={Support}", "does not match pattern"),
@@ -176,6 +177,16 @@ def test_helm_refuses(case: str) -> None:
     setting, says = REFUSED[case]
     with pytest.raises(HelmError, match=re.escape(says)):
         render("--set", setting)
+
+
+def test_one_replica_needs_no_budget_and_no_spread() -> None:
+    (budget,) = of_kind(render(), "PodDisruptionBudget")
+    (two,) = of_kind(render(), "Deployment")
+    assert at(budget, "spec", "selector") == at(two, "spec", "selector")
+    assert at(two, "spec", "template", "spec", "topologySpreadConstraints", 0, "whenUnsatisfiable") == "ScheduleAnyway"
+    alone = render("--set", "replicas=1")
+    assert of_kind(alone, "PodDisruptionBudget") == []
+    assert at(of_kind(alone, "Deployment")[0], "spec", "template", "spec", "topologySpreadConstraints") is None
 
 
 def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

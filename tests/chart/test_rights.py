@@ -9,7 +9,7 @@ import pytest
 
 from tests.chart.test_chart import values_file
 from tests.deploying import ROOT, Object, of_kind, render
-from turnout.platform.kubernetes.resources import WATCHED, Resource
+from turnout.platform.kubernetes.resources import LEASES, WATCHED, Resource
 
 Right = tuple[str, str, str]  # API group, resource, verb
 
@@ -36,9 +36,10 @@ def rights(role: Object) -> set[Right]:
 
 
 def operators(*arguments: str) -> list[Object]:
-    """The roles of the operator's own account, not those for people."""
+    """The roles of the operator's own account in the namespaces that it serves, not those for people."""
     objects = render(*arguments, "--set", "rbac.people=false")
-    return [*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")]
+    roles = [*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")]
+    return [role for role in roles if not role["metadata"]["name"].endswith("-lease")]
 
 
 def calls() -> Iterator[tuple[str, Resource, str]]:
@@ -55,10 +56,12 @@ def calls() -> Iterator[tuple[str, Resource, str]]:
 
 
 def used() -> set[Right]:
+    """What is done with the objects of users; the Lease is the operator's own."""
     watched = {(each.group, each.plural, verb) for each in WATCHED for verb in WATCHING}
     called = {
         (resource.group, f"{resource.plural}/{sub}" if sub else resource.plural, verb)
         for function, resource, sub in calls()
+        if resource != LEASES
         for verb in VERBS[function] - ({"create"} if sub else set())
     }
     return watched | called
@@ -67,6 +70,19 @@ def used() -> set[Right]:
 def test_the_role_is_what_the_code_does() -> None:
     (role,) = operators()
     assert rights(role) == used()
+
+
+def test_it_may_make_and_write_one_lease_where_it_runs() -> None:
+    objects = render()
+    (role,) = of_kind(objects, "Role")
+    (binding,) = of_kind(objects, "RoleBinding")
+    (deployment,) = of_kind(objects, "Deployment")
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    named = [(rule["verbs"], rule.get("resourceNames")) for rule in role["rules"]]
+    assert named == [(["create"], None), (["get", "patch"], ["turnout"])]
+    done = {verb for function, resource, _ in calls() if resource == LEASES for verb in VERBS[function]} | {"get"}
+    assert {verb for _, _, verb in rights(role)} == done
 
 
 def test_the_role_holds_nothing_that_is_secret_or_reaches_beyond() -> None:
@@ -107,6 +123,7 @@ def test_people_have_a_role_that_is_part_of_kubernetes_own(who: str) -> None:
 
 
 KINDS = {
+    "One Lease, where it runs": ("coordination.k8s.io", "leases"),
     "ModelVersions": ("turnout.dev", "modelversions"),
     "their status": ("turnout.dev", "modelversions/status"),
     "InferenceServices": ("serving.kserve.io", "inferenceservices"),
@@ -125,10 +142,11 @@ def documented() -> Iterator[Right]:
     section = (ROOT / "docs" / "install.md").read_text().partition("## Rights")[2].partition("\n## ")[0]
     for what, verbs in re.findall(r"^\| ([A-Zp][^|]+) \| ([a-z][^|]+) \|$", section, re.MULTILINE):
         for kinds, granted in [(what, verbs.split(";")[0]), *(part.split(":") for part in verbs.split("; ")[1:])]:
-            for name in kinds.split(", "):
+            for name in [kinds] if kinds in KINDS else kinds.split(", "):
                 yield from ((*KINDS[name], verb) for verb in granted.strip().split(", "))
 
 
 def test_the_documented_rights_are_the_roles() -> None:
     (role,) = operators()
-    assert set(documented()) == rights(role)
+    (lease,) = of_kind(render(), "Role")
+    assert set(documented()) == rights(role) | rights(lease)

@@ -59,16 +59,17 @@ def served(cluster: Cluster) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def operator_at_rest(cluster: Cluster) -> Iterator[None]:
+    """Scaled to nothing for a while, if it is installed."""
     operator = ("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
-    installed = bool(cluster.kubectl("get", *operator, "--ignore-not-found").strip())
-    if installed:
+    replicas = cluster.kubectl("get", *operator, "--ignore-not-found", "-o", "jsonpath={.spec.replicas}").strip()
+    if replicas:
         cluster.kubectl("scale", *operator, "--replicas=0")
         cluster.wait(
             "the operator rests", lambda: not cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
         )
     yield
-    if installed:
-        cluster.kubectl("scale", *operator, "--replicas=1")
+    if replicas:
+        cluster.kubectl("scale", *operator, f"--replicas={replicas}")
 
 
 def say(cluster: Cluster, verb: str, body: Any, *options: str) -> str:

@@ -1,6 +1,7 @@
 """The operator's three pages and its own numbers."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,9 +10,11 @@ from aiohttp.test_utils import make_mocked_request
 from turnout.api.reasons import State
 from turnout.api.status import ReplicasStatus, Status, WeightStatus
 from turnout.api.version import ModelVersion
+from turnout.controller.election import Election
 from turnout.controller.health import application
 from turnout.controller.metrics import Metrics
 from turnout.controller.queue import Queue
+from turnout.platform.lease import Lease
 from turnout.rollout.plan import Plan, RouteChange
 from turnout.rollout.snapshot import ModelKey, Share, Snapshot
 
@@ -28,12 +31,33 @@ def a_version(number: int, state: State, weight: int = 0) -> ModelVersion:
     return ModelVersion.model_validate(raw).model_copy(update={"status": status})
 
 
+class FreeLease:
+    """Nobody else wants it; or somebody holds it and lives."""
+
+    def __init__(self, holder: str = "") -> None:
+        self.lease = Lease(holder, 8, 1) if holder else None
+
+    async def read(self) -> Lease | None:
+        alive = str(asyncio.get_running_loop().time())
+        return replace(self.lease, renewed=alive) if self.lease else None
+
+    async def write(self, lease: Lease, onto: Lease | None) -> Lease:
+        self.lease = lease
+        return lease
+
+
 class Pages:
-    def __init__(self) -> None:
-        self.queue = Queue(asyncio.get_running_loop().time)
-        self.metrics = Metrics(self.queue)
+    def __init__(self, holder: str = "") -> None:
+        clock = asyncio.get_running_loop().time
+        self.queue = Queue(clock)
+        self.election = Election(FreeLease(holder), "me", clock=clock)
+        self.metrics = Metrics(self.queue, lambda: self.election.leads)
         self.lacking = ""
-        self._app = application(self.queue, self.metrics, lambda: self.lacking)
+        self._app = application(self.queue, self.metrics, self.election, lambda: self.lacking)
+
+    async def lead(self) -> None:
+        await self.election.acquire()
+        self.holding = asyncio.create_task(self.election.hold())
 
     async def get(self, path: str) -> tuple[int, str]:
         request = make_mocked_request("GET", path, app=self._app)
@@ -44,6 +68,7 @@ class Pages:
 
 async def test_alive_means_that_somebody_takes_what_is_due() -> None:
     pages = Pages()
+    await pages.lead()
     assert (await pages.get("/livez"))[0] == 200
     pages.queue.add(KEY)
     await asyncio.sleep(170)
@@ -59,7 +84,30 @@ async def test_ready_means_that_nothing_lacks() -> None:
     pages.lacking = "the first lists have not been read"
     assert await pages.get("/readyz") == (503, "the first lists have not been read\n")
     pages.lacking = ""
-    assert await pages.get("/readyz") == (200, "ok\n")
+    assert await pages.get("/readyz") == (200, "ok: standby, nobody leads\n")
+    await pages.lead()
+    assert await pages.get("/readyz") == (200, "ok: leader\n")
+    assert "turnout_operator_leader 1.0" in (await pages.get("/metrics"))[1]
+
+
+async def test_a_standby_is_ready_and_alive_however_long_models_are_due() -> None:
+    pages = Pages(holder="other")
+    waiting = asyncio.create_task(pages.election.acquire())
+    pages.queue.add(KEY)
+    for _ in range(100):
+        await asyncio.sleep(7)
+        assert await pages.get("/livez") == (200, "ok: standby\n")
+        assert await pages.get("/readyz") == (200, "ok: standby, other leads\n")
+        assert "turnout_operator_leader 0.0" in (await pages.get("/metrics"))[1]
+    waiting.cancel()
+
+
+async def test_a_standby_that_asks_nobody_any_more_is_not_alive() -> None:
+    pages = Pages(holder="other")
+    await asyncio.sleep(61)
+    assert await pages.get("/livez") == (503, "nobody has asked for the lease for 61 s\n")
+    pages.lacking = "the first lists have not been read"
+    assert (await pages.get("/livez"))[0] == 200, "it asks when it has read them"
 
 
 async def test_numbers_follow_the_versions_and_go_with_them() -> None:

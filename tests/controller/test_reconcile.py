@@ -304,3 +304,30 @@ async def test_each_pass_is_counted_with_its_outcome() -> None:
     await controller.turn(await queue.take())
     assert meter.outcomes == ["conflict", "unwritable", "refused", "unavailable", "error", "ok", "ok"]
     assert (meter.looks, meter.forgotten) == (7, [KEY])
+
+
+async def test_told_to_end_it_finishes_what_is_under_way_and_begins_nothing_else() -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> None:
+        began.set()
+        await goes_on.wait()
+
+    other = ModelKey("support", "tone")
+    engine = Engine((KEY, other), meanwhile=slowly)
+    controller = Controller(engine, Queue(asyncio.get_running_loop().time), lambda _: Plan(), workers=1)
+    working = asyncio.create_task(controller.run())
+    await began.wait()
+    assert not await controller.drain(3), "it says that somebody's last write may still be on its way"
+    draining = asyncio.create_task(controller.drain(3))
+    await asyncio.sleep(1)
+    goes_on.set()
+    assert await draining
+    await asyncio.sleep(700)
+    assert engine.calls == ["observe"]
+    working.cancel()
+
+
+async def test_who_does_nothing_has_nothing_to_finish() -> None:
+    controller = Controller(Engine(), Queue(asyncio.get_running_loop().time), lambda _: Plan())
+    assert await controller.drain(3)

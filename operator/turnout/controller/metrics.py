@@ -3,6 +3,8 @@
 The only importer of `prometheus_client` on the control side's loop. Labels are bounded by the models that exist.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from turnout.controller.queue import Queue
@@ -16,7 +18,7 @@ _BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 class Metrics:
     """A `Meter` that a scrape can read."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, leads: Callable[[], bool]) -> None:
         self._registry = registry = CollectorRegistry()
         self._seconds = Histogram("turnout_reconcile_seconds", "Time of one pass.", registry=registry, buckets=_BUCKETS)
         self._passes = Counter("turnout_reconciles", "Passes by outcome.", ("outcome",), registry=registry)
@@ -30,6 +32,8 @@ class Metrics:
         depth.set_function(lambda: queue.depth)
         overdue = Gauge("turnout_queue_overdue_seconds", "How long the first of them has waited.", registry=registry)
         overdue.set_function(lambda: queue.overdue)
+        leader = Gauge("turnout_operator_leader", "1 for the replica that works, 0 for a standby.", registry=registry)
+        leader.set_function(lambda: float(leads()))
         self._series: dict[ModelKey, tuple[set[tuple[str, ...]], set[tuple[str, ...]]]] = {}
 
     def looked(self, snapshot: Snapshot, plan: Plan) -> None:

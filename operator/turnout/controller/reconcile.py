@@ -76,6 +76,9 @@ class Controller:
         self._workers = workers
         self._meter: Meter = meter or Silence()
         self._restless: dict[ModelKey, int] = {}
+        self._under_way = 0
+        self._ending = False
+        self._calm = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled. Marks every known key dirty first."""
@@ -85,9 +88,29 @@ class Controller:
             for number in range(self._workers):
                 workers.create_task(self._work(), name=f"reconcile-{number}")
 
+    async def drain(self, patience: float) -> bool:
+        """Begin no further pass; whether those under way have ended within so many seconds, each write answered."""
+        self._ending = True
+        try:
+            async with asyncio.timeout(patience):
+                while self._under_way:
+                    self._calm.clear()
+                    await self._calm.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def _work(self) -> None:
         while True:
-            await self.turn(await self.queue.take())
+            key = await self.queue.take()
+            if self._ending:
+                return
+            self._under_way += 1
+            try:
+                await self.turn(key)
+            finally:
+                self._under_way -= 1
+                self._calm.set()
 
     async def turn(self, key: ModelKey) -> None:
         """One pass over one taken key, and its return to the queue, whatever happens in between."""

@@ -177,13 +177,19 @@ class Stage:
         return time.time()
 
     def kill_operator(self) -> None:
-        """kill -9, as an out-of-memory kill would; the kubelet starts it again."""
-        (pod,) = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
-        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, pod, container="operator")
+        """kill -9 the one that leads, as an out-of-memory kill would; the kubelet starts it again."""
+        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, self.leader(), container="operator")
+
+    def leader(self) -> str:
+        """The operator's pod that works; the others stand by."""
+        lease = self.cluster.get("-n", OPERATOR_NAMESPACE, "lease", "turnout")
+        return str(lease["spec"]["holderIdentity"])
 
     def renew_operator(self) -> None:
-        """A new pod: the kubelet forgets how often the old one has been killed, and does not make it wait."""
+        """New pods: the kubelet forgets how often the old one has been killed, and does not make it wait."""
         self.cluster.restart_controller(OPERATOR_NAMESPACE, "turnout")
+        pods = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
+        self.cluster.wait("a new pod leads", lambda: self.leader() in pods, 20)
 
 
 def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:

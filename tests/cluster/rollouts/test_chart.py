@@ -29,7 +29,7 @@ def granted(cluster: Cluster, account: str) -> set[Right]:
 def test_the_operator_is_ready_and_the_crd_is_served(installed: Cluster) -> None:
     installed.kubectl("wait", "--for=condition=Established", "crd/modelversions.turnout.dev", "--timeout=10s")
     deployment = installed.get("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
-    assert deployment["status"]["readyReplicas"] == 1
+    assert deployment["status"]["readyReplicas"] == 2
     columns = installed.kubectl("get", "mver", "-A", "-o", "wide")
     assert "Error" not in columns
 

@@ -26,10 +26,15 @@ async def test_outside_of_a_cluster_by_the_kubeconfig_and_with_authorities_that_
 
 
 def test_a_pod_is_known_by_its_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("t")
-    monkeypatch.setattr(connection, "SERVICE_ACCOUNT", token)
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "namespace").write_text("turnout-system")
+    monkeypatch.setattr(connection, "ACCOUNT", tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "turnout-5d8f-x7k2p")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     assert connection.in_cluster()
+    assert connection.own_namespace() == "turnout-system"
+    assert connection.identity() == connection.identity() == "turnout-5d8f-x7k2p"
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     assert not connection.in_cluster()
+    assert connection.own_namespace() == "default"
+    assert connection.identity() != connection.identity(), "two processes of one machine are two candidates"

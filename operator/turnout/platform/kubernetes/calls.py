@@ -5,7 +5,7 @@ The only module that knows the client library. It builds no bodies and keeps no 
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -48,11 +48,21 @@ class Page:
     resource_version: str
 
 
-class Calls:
-    """Typed requests over one connection pool."""
+class NotLeading(Unavailable):
+    """Another operator writes, or may by now: this one may only read."""
 
-    def __init__(self, client: ApiClient) -> None:
+
+def unfenced() -> float:
+    """For a process that writes alone."""
+    return TIMEOUT
+
+
+class Calls:
+    """Typed requests over one connection pool. `fence`: for how many seconds a write may be under way; 0: none may."""
+
+    def __init__(self, client: ApiClient, fence: Callable[[], float] = unfenced) -> None:
         self._client = client
+        self._fence = fence
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Raw:
         return await self._request("GET", resource.path(namespace, name))
@@ -111,7 +121,10 @@ class Calls:
         prepared = await self._client.param_serialize(
             method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
-        response = await self._client.call_api(*prepared, _request_timeout=TIMEOUT)
+        timeout = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
+        if timeout <= 0:
+            raise NotLeading(f"{method} {url}: this operator does not lead")
+        response = await self._client.call_api(*prepared, _request_timeout=timeout)
         data = await response.read()
         if not 200 <= response.status <= 299:
             raise ApiException(response.status, response.reason, body=data.decode(errors="replace"))

@@ -32,6 +32,7 @@ class KubernetesPlatform:
         images: Mapping[str, str],
         namespaces: tuple[str, ...] = (),
         gateway: str = "",
+        domain: str = "cluster.local",
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.feed = Feed(calls, dirty, now, namespaces)
@@ -41,6 +42,7 @@ class KubernetesPlatform:
         self._images = images
         self._dirty = dirty
         self._polls = Polls(dirty, lambda key, revision: observation.targets(self.feed.cache, key, revision))
+        self._domain = domain
         self._now = now
 
     def keys(self) -> Iterable[ModelKey]:
@@ -63,7 +65,7 @@ class KubernetesPlatform:
             poll=self._polls.last.get(key),
             trouble=self.feed.trouble,
             namespace_url=observation.url_pattern(cache, key),
-            version_url=observation.version_url_pattern(key.namespace),
+            version_url=observation.version_url_pattern(key.namespace, self._domain),
             images=self._images,
         )
 
@@ -83,7 +85,7 @@ class KubernetesPlatform:
         await self._writer.own(key, own)
 
     async def probe(self, key: ModelKey, request: ProbeRequest) -> None:
-        address = observation.version_url_pattern(key.namespace).format(name=request.version)
+        address = observation.version_url_pattern(key.namespace, self._domain).format(name=request.version)
         self._warmups.begin(
             key, request, address, lambda: observation.has_address(self.feed.cache, key.namespace, request.version)
         )

@@ -184,9 +184,9 @@ def url_pattern(cache: Cache, key: ModelKey) -> str:
     return f"{scheme}{separator}{{name}}{host.removeprefix(key.model)}" if host.startswith(f"{key.model}.") else ""
 
 
-def version_url_pattern(namespace: str) -> str:
+def version_url_pattern(namespace: str, domain: str) -> str:
     """A version's own address, inside the cluster."""
-    return f"http://{{name}}-predictor.{namespace}.svc.cluster.local"
+    return f"http://{{name}}-predictor.{namespace}.svc.{domain}"
 
 
 def has_address(cache: Cache, namespace: str, version: str) -> bool:

@@ -39,5 +39,6 @@ AUTOSCALERS = Resource("autoscaling.internal.knative.dev", "v1alpha1", "podautos
 ROUTES = Resource("serving.knative.dev", "v1", "routes", "Route", "!serving.knative.dev/service")
 KNATIVE_SERVICES = Resource("serving.knative.dev", "v1", "services", "Service", "!serving.kserve.io/inferenceservice")
 SERVICES = Resource("", "v1", "services", "Service", "!serving.knative.dev/route,!serving.knative.dev/revision")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")  # of the operator itself; read, never watched
 
 WATCHED = (VERSIONS, INFERENCE_SERVICES, ROUTES, REVISIONS, AUTOSCALERS, PODS, KNATIVE_SERVICES, SERVICES)
