@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from turnout import main
+from turnout.controller.election import Election
 from turnout.controller.reconcile import Controller
 from turnout.main import Operator
 from turnout.platform.kubernetes.engine import KubernetesPlatform
@@ -39,8 +40,14 @@ class Lists:
 
 
 class Workers:
+    """`drains`: whether its last writes are answered in time."""
+
     def __init__(self) -> None:
         self.working = False
+        self.drains = True
+
+    async def drain(self, _patience: float) -> bool:
+        return self.drains
 
     async def run(self) -> None:
         self.working = True
@@ -48,6 +55,27 @@ class Workers:
             await asyncio.Event().wait()
         finally:
             self.working = False
+
+
+class Lease:
+    """Stands where the election does: free unless a test says so, and held until `lost`."""
+
+    def __init__(self, log: Lists) -> None:
+        self.free, self.lost = asyncio.Event(), asyncio.Event()
+        self.free.set()
+        self.listed_before = -1  # lists that were read when it was acquired
+        self.released = 0
+        self._lists = log
+
+    async def acquire(self) -> None:
+        await self.free.wait()
+        self.listed_before = self._lists.refreshed
+
+    async def hold(self) -> None:
+        await self.lost.wait()
+
+    async def release(self) -> None:
+        self.released += 1
 
 
 Watch = Callable[..., Awaitable[None]]
@@ -65,13 +93,16 @@ async def until_stopped(_feed: Any, _namespaces: Any, stop: asyncio.Event) -> No
     await stop.wait()
 
 
-def an_operator(monkeypatch: pytest.MonkeyPatch, watches: Watch, lists: Lists) -> tuple[Operator, Workers]:
+def an_operator(
+    monkeypatch: pytest.MonkeyPatch, watches: Watch, lists: Lists, lease: Lease | None = None
+) -> tuple[Operator, Workers]:
     monkeypatch.setattr(main.watch, "watch", watches)
     for wait in ("RELIST", "LOOK_FOR_MISSING", "TRY_AGAIN"):
         monkeypatch.setattr(main, wait, 0.0)
     workers = Workers()
     platform, controller = cast("KubernetesPlatform", lists), cast("Controller", workers)
-    return Operator(parse([]), platform, controller), workers
+    election = cast("Election", lease or Lease(lists))
+    return Operator(parse([]), platform, controller, election), workers
 
 
 async def test_it_is_ready_when_the_first_lists_are_read_however_often_they_fail(
@@ -129,10 +160,55 @@ async def test_its_own_work_ends_before_the_watches_do(monkeypatch: pytest.Monke
 def test_it_starts_over_until_it_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = [True, True, False]
 
-    async def operate(_: Any) -> bool:
+    names = set()
+
+    async def operate(_: Any, who: str) -> bool:
+        names.add(who)
         return turns.pop(0)
 
     monkeypatch.setattr(main, "operate", operate)
     monkeypatch.setattr(main, "sleep", lambda _: None)
     assert main.main(["--verbose"]) == 0
     assert not turns
+    assert len(names) == 1, "it is the same candidate, whose former term is over"
+
+
+async def test_a_standby_reads_and_watches_and_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = Lists()
+    lease = Lease(lists)
+    lease.free.clear()
+    operator, workers = an_operator(monkeypatch, until_stopped, lists, lease)
+    monkeypatch.setattr(main, "RELIST", 300.0)
+    running = asyncio.create_task(operator.run())
+    await asyncio.sleep(0.05)
+    assert operator.lacking() == ""
+    assert lists.refreshed == 1
+    assert not workers.working
+    lease.free.set()
+    await asyncio.sleep(0.05)
+    assert workers.working
+    assert lists.refreshed > lease.listed_before, "what the former leader wrote last is read first"
+    running.cancel()
+
+
+async def test_a_lost_lease_ends_the_work_and_makes_it_start_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease(lists := Lists())
+    operator, workers = an_operator(monkeypatch, until_stopped, lists, lease)
+    running = asyncio.create_task(operator.run())
+    await asyncio.sleep(0.05)
+    assert workers.working
+    lease.lost.set()
+    assert await asyncio.wait_for(running, 5) is True
+    assert not workers.working
+    assert lease.released == 0
+
+
+@pytest.mark.parametrize("drains", [True, False])
+async def test_told_to_end_it_lets_others_lead_unless_a_write_may_be_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, drains: bool
+) -> None:
+    lease = Lease(lists := Lists())
+    operator, workers = an_operator(monkeypatch, told_to_end, lists, lease)
+    workers.drains = drains
+    assert await operator.run() is False
+    assert lease.released == (1 if drains else 0)

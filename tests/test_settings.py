@@ -35,3 +35,10 @@ def test_a_wrong_flag_ends_with_a_sentence(flags: list[str], sentence: str, caps
     with pytest.raises(SystemExit):
         parse(flags)
     assert sentence in capsys.readouterr().err
+
+
+def test_the_lease_and_the_clusters_domain_have_defaults_and_can_be_named() -> None:
+    settings = parse([])
+    assert (settings.lease, settings.lease_namespace, settings.cluster_domain) == ("turnout", "", "cluster.local")
+    settings = parse(["--lease=ml", "--lease-namespace=ops", "--cluster-domain=k8s.example.com."])
+    assert (settings.lease, settings.lease_namespace, settings.cluster_domain) == ("ml", "ops", "k8s.example.com")
