@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -22,6 +23,12 @@ DIGEST_PATTERN = r"^(sha256:[0-9a-f]{64})?$"
 
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
 _UNIT_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+
+
+@lru_cache(maxsize=1024)
+def _seconds(text: str) -> float:
+    """Remembered: the same few lengths are asked for in every pass."""
+    return float(sum(Decimal(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text)))
 
 
 class Written(str):
@@ -54,7 +61,7 @@ class Duration(Written):
 
     @property
     def seconds(self) -> float:
-        return float(sum(Decimal(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(self)))
+        return _seconds(self)
 
     @classmethod
     def of(cls, delta: timedelta) -> Self:

@@ -1,0 +1,236 @@
+"""One poll into the memory: what counts, for which metric, and what is discarded. No verdicts here.
+
+A poll is never used for one side alone, but while stable is no control. An interval in which the weight changed, or in
+which the candidate had none, is discarded for good: mixing two splits is Simpson's paradox.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import add, sub
+from typing import TypedDict
+from zlib import crc32
+
+from turnout.api.analysis import Assumption, CustomMetric
+from turnout.judge.custom import out_since
+from turnout.judge.dispersion import Split, Spread
+from turnout.judge.drift import MOST_BINS, Bins, log_factor
+from turnout.judge.harm import Tally, bettors, log_factors, summed
+from turnout.judge.increments import PodIncrement, Reading, differences, kept, read_side
+from turnout.judge.latency import cuts, first_window, histogram_of, is_beyond_ratios, next_window
+from turnout.judge.memory import MILLI, Logs, Memory, Total, added
+from turnout.judge.passing import SLOW_PART, under_limit, under_ratio
+from turnout.judge.protocol import PodCounters, Poll
+from turnout.judge.terms import LATENCY, Terms
+
+ERROR_PASS, RATIO_PASS, LIMIT_PASS = range(3)
+
+
+def milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * MILLI)
+
+
+def new_memory(terms: Terms, anew: int) -> Memory:
+    return Memory(
+        fingerprint=terms.fingerprint,
+        anew=anew,
+        wealths=tuple((0,) * bettors(terms.assume) for _ in terms.streams),
+        totals=((0, 0, 0, 0),) * len(terms.streams),
+    )
+
+
+def entered(memory: Memory, step_index: int) -> Memory:
+    """Pass evidence starts anew in each step, since harm can depend on load."""
+    if memory.step == step_index:
+        return memory
+    return replace(memory, step=step_index, step_began=memory.at, step_requests=(0, 0), passes=((), (), ()))
+
+
+class Changes(TypedDict, total=False):
+    """Fields of the memory that a poll changes; collected, then replaced once."""
+
+    at: int
+    began: int
+    asked: int
+    weight: int
+    present: int
+    complete: bool
+    step_began: int
+    step_requests: tuple[int, ...]
+    wealths: tuple[Logs, ...]
+    totals: tuple[Total, ...]
+    passes: tuple[Logs, ...]
+    spreads: tuple[Spread, Spread]
+    split: Split
+    cuts: tuple[int, ...]
+    histogram: tuple[int, ...]
+    window: tuple[int, ...]
+    drift: tuple[int, int]
+    outputs: tuple[tuple[int, ...], ...]
+    answers: tuple[tuple[int, ...], ...]
+    out_since: tuple[int, ...]
+    readings: Mapping[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The increments of both sides since the last accepted poll."""
+
+    canary: tuple[PodIncrement, ...]
+    stable: tuple[PodIncrement, ...]
+
+    def tallies(self, index: int) -> tuple[list[Tally], list[Tally]]:
+        """Per side and pod: requests and errors (index -1), or successes and those slower than an edge."""
+        if index < 0:
+            return [(p.requests, p.errors) for p in self.canary], [(p.requests, p.errors) for p in self.stable]
+        return (
+            [(pod.successes, pod.slow[index]) for pod in self.canary],
+            [(pod.successes, pod.slow[index]) for pod in self.stable],
+        )
+
+    def sums(self, index: int) -> tuple[Tally, Tally]:
+        canary, stable = self.tallies(index)
+        return summed(canary), summed(stable)
+
+
+def absorbed(
+    terms: Terms, memory: Memory, poll: Poll, bounds: Sequence[CustomMetric], stable_unhealthy: bool
+) -> Memory:
+    """The memory with a usable poll in it."""
+    changes: Changes = {}
+    if _counts(memory, poll):
+        interval = _interval(memory, poll)
+        changes |= _requests(memory, interval)
+        if not stable_unhealthy:
+            changes |= _harm(terms, memory, interval)
+            changes |= _drift(terms, memory, poll)
+        changes |= _passes(terms, memory, interval)
+    changes |= _readings(terms, memory, poll)
+    silent = changes.get("step_requests", None) == memory.step_requests
+    changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
+    changes["step_began"] = memory.step_began or changes["at"]
+    changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, changes["at"])
+    return replace(memory, **changes)
+
+
+def _counts(memory: Memory, poll: Poll) -> bool:
+    """There is an interval, and one split held throughout."""
+    since = poll.weight_since
+    held = poll.weight == memory.weight and (since is None or milliseconds(since) <= memory.at)
+    same_buckets = len(memory.histogram) in {0, len(poll.edges) + 1}
+    return bool(memory.at and poll.weight and held and same_buckets)
+
+
+def _interval(memory: Memory, poll: Poll) -> Interval:
+    began = datetime.fromtimestamp(memory.began / MILLI, UTC)
+    canary, stable = (
+        differences(side, pods, memory.cuts, memory.readings, began, memory.complete)
+        for side, pods in (("c", poll.canary), ("s", poll.stable))
+    )
+    return Interval(canary, stable)
+
+
+def _requests(memory: Memory, interval: Interval) -> Changes:
+    canary, stable = interval.sums(-1)
+    return {"step_requests": (memory.step_requests[0] + canary[0], memory.step_requests[1] + stable[0])}
+
+
+def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
+    wealths: list[Logs] = []
+    totals: list[Total] = []
+    edge = -1
+    for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
+        edge += stream.metric == LATENCY
+        canary, stable = interval.tallies(edge) if edge < len(memory.cuts) else ([], [])
+        ours, theirs = summed(canary), summed(stable)
+        if terms.assume is not Assumption.POD_BURSTS:
+            canary, stable = [ours], [theirs]
+        wealths.append(added(logs, log_factors(terms.assume, stream.tolerate, canary, stable)))
+        n_c, x_c, n_s, x_s = total
+        totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
+    return {"wealths": tuple(wealths), "totals": tuple(totals)}
+
+
+def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
+    errors, ratio, limit = memory.passes
+    spreads, split = memory.spreads, memory.split
+    if terms.error_limit is not None:
+        canary, stable = interval.sums(-1)
+        errors = added(errors, under_limit(terms.error_limit, *canary))
+        spreads = (spreads[0].plus(*canary), spreads[1].plus(*stable))
+    if terms.latency_ratio is not None and memory.cuts:
+        edge = len(terms.streams) - (terms.error_limit is not None)
+        canary, stable = interval.sums(edge)
+        if is_beyond_ratios(memory.window, memory.cuts[edge]) and terms.latency_limit is None:
+            limit = added(limit, under_limit(SLOW_PART, *canary))
+        ratio = added(ratio, under_ratio(terms.latency_ratio, canary, stable))
+        split = split.plus(canary, stable)
+    if terms.latency_limit is not None and memory.cuts:
+        canary = interval.sums(len(memory.cuts) - 1)[0]
+        limit = added(limit, under_limit(SLOW_PART, *canary))
+    return {"passes": (errors, ratio, limit), "spreads": spreads, "split": split}
+
+
+def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
+    if terms.drift_output is None or memory.present != _present(poll):
+        return {}
+    canary, stable = (_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
+    fresh = [_rise(now, before) for now, before in zip((canary, stable), memory.outputs, strict=True)]
+    if not fresh[0] or len(fresh[0]) != len(fresh[1]):
+        return {}
+    nothing = (0,) * len(fresh[0])
+    past = [known if len(known) == len(nothing) else nothing for known in memory.answers]
+    evidence, looks = memory.drift
+    evidence += int(log_factor(past[0], past[1], fresh[0], fresh[1]) * MILLI // 1)
+    answers = tuple(tuple(map(add, known, new)) for known, new in zip(past, fresh, strict=True))
+    return {"drift": (evidence, looks + 1), "answers": answers}
+
+
+def _outputs(name: str, pods: Sequence[PodCounters]) -> Bins:
+    """One side's answers by bin; empty where a pod has none, or other bins than the rest."""
+    found = [pod.outputs.get(name, ()) if name else next(iter(pod.outputs.values()), ()) for pod in pods]
+    if not found or any(len(bins) != len(found[0]) for bins in found) or len(found[0]) > MOST_BINS:
+        return ()
+    return tuple(map(sum, zip(*found, strict=True)))
+
+
+def _rise(now: Bins, before: Bins) -> Bins:
+    """What came; empty after a reset."""
+    if len(now) != len(before) or any(new < old for new, old in zip(now, before, strict=True)):
+        return ()
+    return tuple(map(sub, now, before))
+
+
+def _present(poll: Poll) -> int:
+    """Changes with the set of pods and their starts."""
+    names = sorted(f"{pod.pod}@{pod.started_at.timestamp()}" for pod in (*poll.canary, *poll.stable))
+    return crc32("|".join(names).encode())
+
+
+def _readings(terms: Terms, memory: Memory, poll: Poll) -> Changes:
+    """What the next poll is compared with."""
+    present = _present(poll)
+    histogram = histogram_of(poll.stable) if terms.latency_ratio is not None and poll.stable else memory.histogram
+    if not memory.window or len(memory.window) != len(histogram):
+        window = first_window(histogram)
+    else:
+        window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
+    edges = cuts(terms, window, poll.edges)
+    fresh = {**read_side("c", poll.canary, edges), **read_side("s", poll.stable, edges)}
+    readings, complete = kept(fresh, memory.readings)
+    outputs = memory.outputs
+    if terms.drift_output is not None:
+        outputs = tuple(_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
+    at = milliseconds(poll.at)
+    return {
+        "at": at,
+        "began": memory.began or at,
+        "weight": poll.weight,
+        "present": present,
+        "complete": memory.complete and complete,
+        "cuts": edges,
+        "histogram": histogram,
+        "window": window,
+        "outputs": outputs,
+        "readings": readings,
+    }

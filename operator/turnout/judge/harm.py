@@ -1,0 +1,103 @@
+"""Bets that the candidate is worse than tolerated: per stream and interval, what each bettor's wealth is multiplied by.
+
+Every factor has a mean of at most 1 while the candidate is no worse, so the mean over the bettors is an e-process:
+it exceeds 1/alpha with a probability of at most alpha, however often it is looked at (Ville 1939). Nothing here
+knows of thresholds, verdicts or time.
+"""
+
+from collections.abc import Sequence
+from math import exp, log
+
+from turnout.api.analysis import Assumption
+from turnout.judge.thinning import superiority
+
+LIKELY_RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+BETTING_RATIOS = (2.0, 8.0)
+MOST_STAKED = 0.97
+"""No interval takes more than this part of a bettor's wealth, however wrong it was."""
+POD_STAKES = (0.1, 0.3, 0.6, 0.95)
+BUSIEST_PODS = 3
+"""Pods of a side that are paired; at more than three a side, evidence is not what is short."""
+
+Tally = tuple[int, int]
+"""Requests and bad events of one pod, or of one side."""
+
+
+def bettors(assume: Assumption) -> int:
+    """How many logs of wealth a stream keeps."""
+    grids = {Assumption.INDEPENDENT_REQUESTS: LIKELY_RATIOS, Assumption.CLUSTERED_ERRORS: BETTING_RATIOS}
+    return len(grids.get(assume, POD_STAKES))
+
+
+def log_factors(
+    assume: Assumption, tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]
+) -> tuple[float, ...]:
+    """Logs of one interval's factors, one per bettor; empty where the interval carries no bet."""
+    if assume is Assumption.POD_BURSTS:
+        return pod_bursts(tolerate, canary, stable)
+    (served, failed), (control, control_failed) = summed(canary), summed(stable)
+    if not served or not control or not failed + control_failed:
+        return ()
+    if assume is Assumption.INDEPENDENT_REQUESTS:
+        return likelihood(tolerate, (served, failed), (control, control_failed))
+    return betting(tolerate, (served, failed), (control, control_failed))
+
+
+def share(ratio: float, canary: int, stable: int) -> float:
+    """The candidate's expected part of all bad events if it fails `ratio` times as often as stable."""
+    return ratio * canary / (ratio * canary + stable)
+
+
+def likelihood(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
+    """Each bad event is a draw of its own (`IndependentRequests`)."""
+    expected = share(tolerate, canary[0], stable[0])
+    return tuple(
+        canary[1] * log(worse / expected) + stable[1] * log((1 - worse) / (1 - expected))
+        for worse in (share(tolerate * ratio, canary[0], stable[0]) for ratio in LIKELY_RATIOS)
+    )
+
+
+def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
+    """One bet an interval on the candidate's part of the bad events, however they cluster (`ClusteredErrors`).
+
+    Needs only that the mean of that part is at most `share`, given the past and how many there were; so the stake may
+    depend on how many there were. It is nearly Kelly's: for one event exactly, for many it tends to all.
+    """
+    events = canary[1] + stable[1]
+    expected = share(tolerate, canary[0], stable[0])
+    surprise = canary[1] / events / expected - 1
+    logs = []
+    for ratio in BETTING_RATIOS:
+        single = (share(tolerate * ratio, canary[0], stable[0]) - expected) / (1 - expected)
+        stake = min(MOST_STAKED, events * single / (1 + (events - 1) * single))
+        logs.append(log(1 + stake * surprise))
+    return tuple(logs)
+
+
+def pod_bursts(tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]) -> tuple[float, ...]:
+    """One bet an interval on pods compared at equal numbers of requests (`PodBursts`); see `thinning`."""
+    pairs = [superiority(tolerate, ours, theirs) for ours in _busiest(canary) for theirs in _busiest(stable)]
+    edge = sum(pairs) / len(pairs) if pairs else 0.0
+    return tuple(log(1 + stake * edge) for stake in POD_STAKES) if edge else ()
+
+
+def log_mean(logs: Sequence[float]) -> float:
+    """The log of the mean wealth of all bettors; 0 without any."""
+    if not logs:
+        return 0.0
+    most = max(logs)
+    return most + log(sum([exp(each - most) for each in logs]) / len(logs))
+
+
+def _busiest(pods: Sequence[Tally]) -> Sequence[Tally]:
+    """Chosen by requests, which no version's quality decides."""
+    serving = [pod for pod in pods if pod[0]]
+    return sorted(serving, key=lambda pod: -pod[0])[:BUSIEST_PODS] if len(serving) > BUSIEST_PODS else serving
+
+
+def summed(pods: Sequence[Tally]) -> Tally:
+    requests = bad = 0
+    for served, failed in pods:
+        requests += served
+        bad += failed
+    return requests, bad

@@ -1,0 +1,136 @@
+"""From cumulative counters per pod to what happened since the last accepted poll, the same interval on both sides.
+
+Raw counters are differenced here, never extrapolated. A poll that cannot be used for both sides is used for neither:
+it is dropped, and the next one spans the gap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from operator import sub
+from zlib import crc32
+
+from turnout.judge.protocol import PodCounters
+
+KEPT_PODS = 24
+"""Pods whose counters are remembered one by one, both sides together; beyond, the memory would outgrow its 2 KiB."""
+
+LONG_AGO = datetime.fromtimestamp(0, UTC)
+"""A group of pods is never new: it is made of pods that were there."""
+
+Reading = tuple[int, ...]
+"""Requests, bad events, successes, then successes slower than each latency edge; cumulative."""
+Readings = Mapping[str, Reading]
+BASIC = 3
+"""Numbers of a reading before the slow counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodIncrement:
+    """What one pod did in the interval. `slow`: successes slower than each latency edge."""
+
+    requests: int
+    errors: int
+    successes: int
+    slow: tuple[int, ...]
+
+
+def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency: bool) -> bool:
+    """Counters that can be counters; a side without any is stale."""
+    return bool(pods) and all(_is_counting(pod, len(edges), needs_latency) for pod in pods)
+
+
+def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
+    counts = (pod.requests, pod.errors, pod.restarts, *pod.latency, *chain(*pod.outputs.values()))
+    if {*map(type, counts)} != {int} or min(counts) < 0:
+        return False  # a NaN is a float
+    buckets = len(pod.latency)
+    return pod.errors <= pod.requests and (buckets == edges + 1 or (not buckets and not needs_latency))
+
+
+def key_of(side: str, pod: PodCounters) -> str:
+    """A pod's short name in the memory; another start is another pod."""
+    return f"{side}{crc32(f'{pod.pod}@{_epoch(pod.started_at)}'.encode()):x}"
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def read(pod: PodCounters, cuts: Sequence[int]) -> Reading:
+    """`cuts`: for each latency edge its index among the buckets' bounds."""
+    latency = pod.latency
+    slow = [sum(latency[cut + 1 :]) for cut in cuts]
+    return (pod.requests + pod.restarts, pod.errors + pod.restarts, sum(latency), *slow)
+
+
+def read_side(side: str, pods: Iterable[PodCounters], cuts: Sequence[int]) -> dict[str, Reading]:
+    return {key_of(side, pod): read(pod, cuts) for pod in pods}
+
+
+def differences(
+    side: str, pods: Sequence[PodCounters], cuts: Sequence[int], before: Readings, began: datetime, complete: bool
+) -> tuple[PodIncrement, ...]:
+    """Each pod's increment. A pod not seen before counts in full if it was born in the attempt and none was forgotten.
+
+    A pod that is gone has no increment; what it did after its last reading is lost.
+    """
+    found = []
+    for pod in pods:
+        now, last = read(pod, cuts), before.get(key_of(side, pod))
+        if last is None and complete and pod.started_at >= began:
+            last = (0,) * len(now)
+        if last is not None:
+            found.append(_increment(now, last))
+    return tuple(found)
+
+
+def _increment(now: Reading, last: Reading) -> PodIncrement:
+    """A value that fell is a reset: all of the pod counts in full. One that was out of sight has no old slow counts."""
+    rise = tuple(map(sub, now, last))
+    if min(rise) < 0:
+        rise = now[: len(rise)]
+    requests, errors, successes, *slow = rise
+    if len(rise) < len(now):
+        return PodIncrement(requests, min(errors, requests), 0, (0,) * (len(now) - BASIC))
+    return PodIncrement(requests, min(errors, requests), successes, tuple(slow))
+
+
+def kept(fresh: Readings, before: Readings) -> tuple[dict[str, Reading], bool]:
+    """What is remembered: all that was read, and as many of the pods that are out of sight as there is room for.
+
+    Edges move while a pod is away, so only its first numbers are kept. The second value is False where one was
+    forgotten: it might come back and be taken for new.
+    """
+    absent = {key: reading[:BASIC] for key, reading in before.items() if key not in fresh}
+    everything = {**fresh, **absent}
+    return dict(list(everything.items())[:KEPT_PODS]), len(everything) <= KEPT_PODS
+
+
+def grouped(pods: Sequence[PodCounters]) -> tuple[PodCounters, ...]:
+    """As they are, up to half of KEPT_PODS; of more, sums over groups, so that the memory stays small.
+
+    A group is known by its members: when they change, it is another one, and its interval is lost.
+    """
+    most = KEPT_PODS // 2
+    if len(pods) <= most:
+        return tuple(pods)
+    ordered = sorted(pods, key=lambda pod: crc32(f"{pod.pod}@{_epoch(pod.started_at)}".encode()))
+    return tuple(_group(ordered[start::most]) for start in range(most))
+
+
+def _group(pods: Sequence[PodCounters]) -> PodCounters:
+    outputs = pods[0].outputs
+    same = all(len(pod.latency) == len(pods[0].latency) and pod.outputs.keys() == outputs.keys() for pod in pods)
+    return PodCounters(
+        pod="|".join(f"{pod.pod}@{_epoch(pod.started_at)}" for pod in pods),
+        started_at=LONG_AGO,
+        requests=sum(pod.requests for pod in pods),
+        errors=sum(pod.errors for pod in pods),
+        latency=tuple(map(sum, zip(*(pod.latency for pod in pods), strict=True))) if same else (),
+        outputs={name: tuple(map(sum, zip(*(p.outputs[name] for p in pods), strict=False))) for name in outputs}
+        if same
+        else {},
+        restarts=sum(pod.restarts for pod in pods),
+    )

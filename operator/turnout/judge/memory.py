@@ -1,0 +1,156 @@
+"""What the judge remembers between polls, and its written form in `status.analysis.memory`: at most 2 KiB of text.
+
+A version, hexadecimal numbers in sections, a checksum. What cannot be read back whole is not guessed at: the judge
+starts anew, and the promise of the attempt becomes a multiple of alpha.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from turnout.judge.dispersion import Split, Spread
+from turnout.judge.increments import Reading
+
+FORMAT = "1"
+LONGEST = 2048
+MILLI = 1000
+"""Logs of wealth are kept in thousandths, rounded down: never in favour of a verdict."""
+
+Logs = tuple[int, ...]
+Total = tuple[int, int, int, int]
+"""Requests and bad events of the candidate, then of stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Times in milliseconds since the epoch; 0 is never. Per stream where it is a tuple of tuples.
+
+    `at`: the poll up to which all is counted. `began`: the first of the attempt. `asked`: the last with a request.
+    `anew`: how often a memory was lost. `present`: a sum over the pods of the last poll. `complete`: no pod was ever
+    forgotten. `outputs`: last reading of each side; `answers`: counted so far. `out_since`: per bound of one's own,
+    since when it is broken.
+    """
+
+    fingerprint: int = 0
+    at: int = 0
+    began: int = 0
+    anew: int = 0
+    asked: int = 0
+    weight: int = 0
+    present: int = 0
+    complete: bool = True
+    step: int = 0
+    step_began: int = 0
+    step_requests: tuple[int, ...] = (0, 0)
+    wealths: tuple[Logs, ...] = ()
+    totals: tuple[Total, ...] = ()
+    passes: tuple[Logs, ...] = ((), (), ())
+    spreads: tuple[Spread, Spread] = field(default_factory=lambda: (Spread(), Spread()))
+    split: Split = field(default_factory=Split)
+    cuts: tuple[int, ...] = ()
+    histogram: tuple[int, ...] = ()
+    window: tuple[int, ...] = ()
+    drift: tuple[int, int] = (0, 0)  # log of evidence, looks
+    outputs: tuple[tuple[int, ...], ...] = ((), ())
+    answers: tuple[tuple[int, ...], ...] = ((), ())
+    out_since: tuple[int, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+
+def added(logs: Logs, factors: Iterable[float]) -> Logs:
+    """Wealth after one more bet; what starts with nothing starts at 1."""
+    steps = [int(each * MILLI // 1) for each in factors]
+    if not steps:
+        return logs
+    return tuple(map(int.__add__, logs, steps)) if logs else tuple(steps)
+
+
+def natural(logs: Logs) -> list[float]:
+    return [each / MILLI for each in logs]
+
+
+def write(memory: Memory) -> str:
+    """As text; pods are left out, last ones first, where all of it would be too long."""
+    fixed = _fixed(memory)
+    pods = [f"{key}:{_numbers(reading)}" for key, reading in memory.readings.items()]
+    while pods and len(fixed) + sum(map(len, pods)) + len(pods) + 16 > LONGEST:
+        pods.pop()
+    complete = memory.complete and len(pods) == len(memory.readings)
+    body = ";".join((FORMAT, f"{int(complete)}", fixed, " ".join(pods)))
+    return f"{body};{crc32(body.encode()):x}"
+
+
+def _fixed(memory: Memory) -> str:
+    single = (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present)
+    step = (memory.step, memory.step_began, *memory.step_requests)
+    spreads = [(s.intervals, s.requests, s.bad, s.squares) for s in memory.spreads]
+    sections: list[Iterable[Iterable[int]]] = [
+        (single, step),
+        memory.wealths,
+        memory.totals,
+        memory.passes,
+        (*spreads, (memory.split.intervals, memory.split.surprise, memory.split.seen, memory.split.due)),
+        (memory.cuts, memory.histogram, memory.window),
+        (memory.drift, *memory.outputs, *memory.answers),
+        (memory.out_since,),
+    ]
+    return ";".join("/".join(map(_numbers, section)) for section in sections)
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ",".join([f"{value:x}" for value in values])
+
+
+def parse(text: str) -> Memory | None:
+    """None where it is not what `write` wrote."""
+    body, _, checksum = text.rpartition(";")
+    try:
+        if not body or int(checksum, 16) != crc32(body.encode()):
+            return None
+        return _parsed(body.split(";"))
+    except (ValueError, IndexError, TypeError):
+        return None
+
+
+def _parsed(sections: list[str]) -> Memory | None:
+    if sections[0] != FORMAT:
+        return None
+    _, complete, head, wealths, totals, passes, spreads, edges, drift, custom, pods = sections
+    (fingerprint, at, began, anew, asked, weight, present), step = _rows(head)
+    canary, stable, split = _rows(spreads)
+    cuts, histogram, window = _rows(edges)
+    evidence, *answers = _rows(drift)
+    return Memory(
+        fingerprint=fingerprint,
+        at=at,
+        began=began,
+        anew=anew,
+        asked=asked,
+        weight=weight,
+        present=present,
+        complete=complete == "1",
+        step=step[0],
+        step_began=step[1],
+        step_requests=step[2:],
+        wealths=_rows(wealths),
+        totals=tuple((n_c, x_c, n_s, x_s) for n_c, x_c, n_s, x_s in _rows(totals)),
+        passes=_rows(passes),
+        spreads=(Spread(*canary), Spread(*stable)),
+        split=Split(*split),
+        cuts=cuts,
+        histogram=histogram,
+        window=window,
+        drift=(evidence[0], evidence[1]),
+        outputs=tuple(answers[:2]),
+        answers=tuple(answers[2:]),
+        out_since=_row(custom),
+        readings={key: _row(numbers) for key, _, numbers in (pod.partition(":") for pod in pods.split())},
+    )
+
+
+def _rows(section: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(_row, section.split("/"))) if section else ()
+
+
+def _row(numbers: str) -> tuple[int, ...]:
+    return tuple([int(number, 16) for number in numbers.split(",")]) if numbers else ()

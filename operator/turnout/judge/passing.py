@@ -1,0 +1,39 @@
+"""Proof that the candidate is good enough: an absolute bound on errors, a ratio to stable for latency.
+
+Every enabled metric must pass, each against its own beta, and from the evidence of the step alone, since harm can
+depend on load. These tests take requests as independent; where errors cluster, evidence is divided by how much more
+they vary than that, which makes beta a target, not a guarantee.
+"""
+
+from collections.abc import Sequence
+from math import log
+
+from turnout.judge.harm import log_mean, share
+
+BETTER_PARTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
+"""Error rates bet on, as parts of the one that must be undercut."""
+BETTER_RATIOS = (0.5, 0.75, 1.0, 1.25)
+"""Ratios to stable's share of slow requests bet on."""
+SLOW_PART = 0.1
+"""With an absolute latency bound: the share of requests that may be slower."""
+
+
+def under_limit(limit: float, requests: int, bad: int) -> tuple[float, ...]:
+    """Logs of factors against "the bad part is at least `limit`"."""
+    return tuple(bad * log(part) + (requests - bad) * log((1 - part * limit) / (1 - limit)) for part in BETTER_PARTS)
+
+
+def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) -> tuple[float, ...]:
+    """Logs of factors against "the bad part is at least `ratio` times stable's"; empty where nothing can be said."""
+    if not canary[0] or not stable[0] or not canary[1] + stable[1]:
+        return ()
+    forbidden = share(ratio, canary[0], stable[0])
+    return tuple(
+        canary[1] * log(better / forbidden) + stable[1] * log((1 - better) / (1 - forbidden))
+        for better in (share(part, canary[0], stable[0]) for part in BETTER_RATIOS if part < ratio)
+    )
+
+
+def evidence(logs: Sequence[float], dispersion: float) -> float:
+    """The log of the evidence for a pass; 0 without any."""
+    return log_mean(logs) / max(1.0, dispersion) if logs else 0.0

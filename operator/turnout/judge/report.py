@@ -1,0 +1,80 @@
+"""`status.analysis`: both sides, the evidence of each metric, and when a pass is to be expected."""
+
+from datetime import UTC, datetime, timedelta
+from math import log
+
+from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
+from turnout.judge import words
+from turnout.judge.drift import distance
+from turnout.judge.harm import log_mean
+from turnout.judge.memory import MILLI, write
+from turnout.judge.protocol import Outcome
+from turnout.judge.terms import DRIFT, ERRORS
+from turnout.judge.verdict import Case, Verdict
+
+MOST_SHOWN = 16
+FURTHEST = timedelta(days=2)
+"""A pass that is further away is not foretold."""
+
+
+def status(case: Case, verdict: Verdict) -> AnalysisStatus:
+    canary, stable = case.memory.step_requests
+    return AnalysisStatus(
+        verdict=verdict.outcome.value,
+        expected_at=expected_at(case) if verdict.outcome is Outcome.HOLD else None,
+        requests=RequestCounts(canary=canary, stable=stable),
+        metrics=(*_streams(case), *_drift(case), *_custom(case))[:MOST_SHOWN],
+        memory=write(case.memory),
+    )
+
+
+def _streams(case: Case) -> list[MetricStatus]:
+    needed = log(1 / case.terms.beta)
+    shown = []
+    for index, (stream, wealth) in enumerate(zip(case.terms.streams, case.wealths, strict=True)):
+        n_c, x_c, n_s, x_s = case.memory.totals[index]
+        gates = stream.metric == ERRORS or index == case.terms.pass_stream
+        proof = case.proofs.get(stream.metric) if gates else None
+        shown.append(
+            _shown(
+                stream.name,
+                words.evidence(log_mean(wealth)),
+                words.evidence(proof * needed) if proof is not None else "",
+                words.decimal(words.rate(n_c, x_c)),
+                words.decimal(words.rate(n_s, x_s)),
+            )
+        )
+    return shown
+
+
+def _drift(case: Case) -> list[MetricStatus]:
+    if case.drift is None:
+        return []
+    return [_shown(DRIFT, words.evidence(case.drift), "", words.decimal(distance(*case.answers)), "")]
+
+
+def _custom(case: Case) -> list[MetricStatus]:
+    values = case.poll.custom if case.poll else {}
+    names = [metric.name for metric in case.question.analysis.custom if metric.name in values]
+    return [_shown(name, "", "", f"{values[name]:g}", "") for name in names]
+
+
+def _shown(name: str, harm: str, passed: str, canary: str, stable: str) -> MetricStatus:
+    return MetricStatus.model_validate({"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable})
+
+
+def expected_at(case: Case) -> datetime | None:
+    """When the slowest metric is proven if it goes on at its mean pace; None where it gets nowhere."""
+    memory, step = case.memory, case.question.step
+    ran = memory.at - memory.step_began
+    if step is None or ran <= 0 or not case.proofs:
+        return None
+    slowest = min(case.proofs.values())
+    if slowest <= 0:
+        return None
+    left = timedelta(milliseconds=ran * max(0.0, 1 / slowest - 1))
+    waits = (left, step.min_duration.delta - case.question.elapsed)
+    longest = max(waits)
+    if longest > FURTHEST:
+        return None
+    return datetime.fromtimestamp(memory.at // MILLI, UTC) + timedelta(seconds=round(longest.total_seconds()))

@@ -1,0 +1,88 @@
+"""The judge that keeps its promise: P(a rollback of a version that is no worse) <= alpha, however often it looks.
+
+Pure: a question in, a finding out; what it must know of earlier polls comes with the question as text. `Threshold`
+is judged here as well: the same numbers are shown, and only bounds of one's own decide.
+"""
+
+from dataclasses import replace
+
+from turnout.api.reasons import Reason
+from turnout.judge.accounting import absorbed, entered, milliseconds, new_memory
+from turnout.judge.increments import KEPT_PODS, grouped, is_usable
+from turnout.judge.memory import Memory, parse
+from turnout.judge.protocol import Finding, Outcome, Poll, Question
+from turnout.judge.report import status
+from turnout.judge.terms import Terms, terms_of
+from turnout.judge.verdict import Case, Verdict, reached, urgent
+
+LOST_MEMORY = "the judge's memory was lost and is begun anew: this attempt's false-alarm budget is {times} x alpha"
+SILENCE = 60_000
+"""Milliseconds without a request on either side from which on nothing is known; at least four intervals."""
+SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
+
+
+class SequentialJudge:
+    """Looks at a poll once: the engine records what comes back, and asks again with the next."""
+
+    reads = True
+
+    def look(self, question: Question) -> Finding:
+        terms = terms_of(question.analysis)
+        before = entered(recalled(question.memory, terms), question.step_index)
+        poll = question.poll
+        if poll is None:
+            case = Case(terms, before, question, None)
+            return _finding(case, urgent(case) or Verdict(Outcome.HOLD, Reason.AwaitingEvidence, "no poll yet"))
+        trouble = _trouble(poll, question.stable_unhealthy, before)
+        if trouble is not None:
+            case = Case(terms, before, question, None)
+            return _finding(case, urgent(case) or trouble)
+        return _looked(terms, before, question, poll)
+
+
+def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> Finding:
+    after = before
+    if max(len(poll.canary), len(poll.stable)) > KEPT_PODS // 2:
+        poll = replace(poll, canary=grouped(poll.canary), stable=grouped(poll.stable))
+    if milliseconds(poll.at) > before.at:
+        after = absorbed(terms, before, poll, question.analysis.custom, question.stable_unhealthy)
+        if after.at - after.asked > max(SILENCE, int(4000 * terms.interval)):
+            case = Case(terms, before, question, None)
+            return _finding(case, urgent(case) or SILENT)
+    return _finding(Case(terms, after, question, poll), None)
+
+
+def recalled(text: str, terms: Terms) -> Memory:
+    """The attempt's memory; a new one at its start, and where the old one cannot be read or means another thing."""
+    if not text:
+        return new_memory(terms, anew=0)
+    found = parse(text)
+    if found is None:
+        return new_memory(terms, anew=1)
+    return found if found.fingerprint == terms.fingerprint else new_memory(terms, anew=found.anew + 1)
+
+
+def _trouble(poll: Poll, stable_unhealthy: bool, memory: Memory) -> Verdict | None:
+    if poll.trouble:
+        what = "AmbiguousQuery: " if poll.ambiguous else ""
+        return Verdict(Outcome.SOURCE_ERROR, Reason.SourceError, f"{what}{poll.trouble}")
+    needs_latency = bool(memory.cuts)
+    sides = {"the candidate": poll.canary, "stable": () if stable_unhealthy else poll.stable}
+    for side, pods in sides.items():
+        if stable_unhealthy and side == "stable":
+            continue
+        if not pods:
+            return Verdict(Outcome.NO_DATA, Reason.NoData, f"no pod of {side} has counters")
+        if not is_usable(pods, poll.edges, needs_latency):
+            return Verdict(
+                Outcome.NO_DATA, Reason.NoData, f"the counters of {side} cannot be right, or lack the latency"
+            )
+    return None
+
+
+def _finding(case: Case, verdict: Verdict | None) -> Finding:
+    verdict = verdict or reached(case)
+    message = verdict.message
+    if case.memory.anew:
+        message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
+    return Finding(verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance)

@@ -1,0 +1,110 @@
+"""What one analysis promises and asks, as numbers: decimal strings become floats here and nowhere else.
+
+A `Stream` is one count of bad events among good ones: errors, and one per latency quantile. Each bets on its own.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from zlib import crc32
+
+from turnout.api.analysis import Analysis, Assumption, MetricAction
+from turnout.api.scalars import DecimalString
+
+ERRORS, LATENCY, DRIFT = "errors", "latency", "drift"
+PASS_QUANTILE = 0.9
+"""Latency must pass at the quantile nearest to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """`quantile` is 0 for errors. `weight`: its part in the sum of evidence; a metric's streams share the metric's."""
+
+    name: str
+    metric: str
+    tolerate: float
+    weight: float
+    quantile: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`fingerprint` changes with whatever changes the meaning of remembered evidence."""
+
+    alpha: float
+    beta: float
+    interval: float
+    assume: Assumption
+    streams: tuple[Stream, ...]
+    error_limit: float | None  # errors.passBelow; None where errors are off
+    latency_ratio: float | None  # latency.passRatio; None where latency is off
+    latency_limit: float | None  # latency.passBelow in seconds
+    pass_edge: int  # index among the latency streams of the one that must pass; -1 where latency is off
+    drift_output: str | None  # None where drift is off
+    drift_tolerance: float
+    drift_rolls_back: bool
+    fingerprint: int
+
+    @property
+    def pass_stream(self) -> int:
+        """Index among all streams of the latency stream that must pass."""
+        return self.pass_edge + (self.error_limit is not None) if self.pass_edge >= 0 else -1
+
+    @property
+    def robust(self) -> bool:
+        """Errors are taken to come in clusters."""
+        return self.assume is not Assumption.INDEPENDENT_REQUESTS
+
+
+def number(text: DecimalString, otherwise: float = 0.0) -> float:
+    return float(text) if text else otherwise
+
+
+@lru_cache(maxsize=512)
+def terms_of(analysis: Analysis) -> Terms:
+    """Remembered for each analysis: the same few are asked about at every poll."""
+    errors, latency, drift = analysis.errors, analysis.latency, analysis.drift
+    streams = (*_error_streams(analysis), *_latency_streams(analysis))
+    distances = [abs(stream.quantile - PASS_QUANTILE) for stream in streams if stream.metric == LATENCY]
+    return Terms(
+        alpha=number(analysis.alpha, 0.01),
+        beta=number(analysis.beta, 0.05),
+        interval=analysis.interval.seconds,
+        assume=analysis.assume,
+        streams=streams,
+        error_limit=_within(number(errors.pass_below, 0.01)) if errors.enabled else None,
+        latency_ratio=max(1.0, number(latency.pass_ratio, 1.5)) if latency.enabled else None,
+        latency_limit=number(latency.pass_below) or None if latency.enabled else None,
+        pass_edge=distances.index(min(distances)) if latency.enabled else -1,
+        drift_output=drift.output if drift.enabled else None,
+        drift_tolerance=number(drift.tolerance, 0.1),
+        drift_rolls_back=drift.action is MetricAction.ROLLBACK,
+        fingerprint=_fingerprint(analysis),
+    )
+
+
+def _within(fraction: float) -> float:
+    return min(0.999, max(1e-6, fraction))
+
+
+def _error_streams(analysis: Analysis) -> tuple[Stream, ...]:
+    metric = analysis.errors
+    if not metric.enabled:
+        return ()
+    return (Stream(ERRORS, ERRORS, number(metric.tolerate_ratio, 1.0) or 1.0, float(metric.weight)),)
+
+
+def _latency_streams(analysis: Analysis) -> tuple[Stream, ...]:
+    metric = analysis.latency
+    if not metric.enabled:
+        return ()
+    ratio, weight = number(metric.tolerate_ratio, 1.0) or 1.0, metric.weight / len(metric.quantiles)
+    return tuple(
+        Stream(f"latency p{(Decimal(quantile or '0') * 100).normalize():f}", LATENCY, ratio, weight, number(quantile))
+        for quantile in metric.quantiles
+    )
+
+
+def _fingerprint(analysis: Analysis) -> int:
+    kept = (analysis.assume, analysis.alpha, analysis.beta, analysis.errors, analysis.latency, analysis.drift)
+    return crc32("|".join(str(part) for part in kept).encode())

@@ -1,0 +1,198 @@
+"""From what is remembered to an outcome, in a fixed order: harm, bounds, drift, no data, pass, the end of the time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+
+from turnout.api.analysis import CustomMetric, Judge, MetricAction
+from turnout.api.reasons import Reason
+from turnout.judge import budget, custom, passing, words
+from turnout.judge.drift import distance, distance_at_least
+from turnout.judge.memory import MILLI, Memory, natural
+from turnout.judge.protocol import Outcome, Poll, Question
+from turnout.judge.terms import DRIFT, ERRORS, LATENCY, Stream, Terms
+
+REASONS = {ERRORS: Reason.ErrorRate, LATENCY: Reason.Latency, DRIFT: Reason.Drift}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome with its reason, a sentence for a person, and whether policy may let the step through."""
+
+    outcome: Outcome
+    reason: Reason
+    message: str
+    may_advance: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that a verdict is made of. `poll`: the last that was fit for use; `now`: its moment in milliseconds."""
+
+    terms: Terms
+    memory: Memory
+    question: Question
+    poll: Poll | None
+
+    @cached_property
+    def wealths(self) -> list[list[float]]:
+        return [natural(logs) for logs in self.memory.wealths]
+
+    @cached_property
+    def drift(self) -> float | None:
+        """The log of the evidence of drift; None where it is off."""
+        return self.memory.drift[0] / MILLI if self.terms.drift_output is not None else None
+
+    @cached_property
+    def drifted(self) -> bool:
+        """Significant, and by more than is tolerated."""
+        at_least = distance_at_least(*self.answers, self.memory.drift[1], self.terms.alpha)
+        return (self.drift or 0.0) >= self.threshold and at_least > self.terms.drift_tolerance
+
+    @property
+    def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        canary, stable = self.memory.answers
+        return canary, stable
+
+    @property
+    def threshold(self) -> float:
+        return log(1 / self.terms.alpha)
+
+    @cached_property
+    def proofs(self) -> dict[str, float]:
+        """Per metric that must pass, how much of the proof is there: 1 is all of it."""
+        terms, memory = self.terms, self.memory
+        needed, found = log(1 / terms.beta), dict[str, float]()
+        errors, ratio, limit = map(natural, memory.passes)
+        if terms.error_limit is not None:
+            spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0
+            found[ERRORS] = passing.evidence(errors, spread) / needed
+        if terms.latency_ratio is not None:
+            ratios = passing.evidence(ratio, memory.split.factor if terms.robust else 1.0)
+            absolute = passing.evidence(limit, 1.0)
+            found[LATENCY] = (absolute if self.question.stable_unhealthy else max(ratios, absolute)) / needed
+        return found
+
+    def edge_of(self, stream: Stream) -> float | None:
+        """Seconds; where a latency stream's edge lies now."""
+        index = [each for each in self.terms.streams if each.metric == LATENCY].index(stream)
+        cuts = self.memory.cuts
+        return self.poll.edges[cuts[index]] if self.poll and index < len(cuts) else None
+
+
+def reached(case: Case) -> Verdict:
+    """What is known now; the first rule that speaks decides."""
+    return _harm(case) or _bounds(case) or _drift(case) or _no_traffic(case) or _step(case)
+
+
+def urgent(case: Case) -> Verdict | None:
+    """What decides although the last poll was of no use."""
+    return _harm(case)
+
+
+def _harm(case: Case) -> Verdict | None:
+    if case.question.analysis.judge is Judge.THRESHOLD or case.question.stable_unhealthy:
+        return None
+    terms, memory = case.terms, case.memory
+    drift = case.drift if terms.drift_rolls_back and case.drifted else None
+    if budget.combined(terms, case.wealths, drift) < case.threshold:
+        return None
+    stream = budget.culprit(terms, case.wealths)
+    if (
+        drift is not None
+        and terms.drift_rolls_back
+        and (stream is None or drift > budget.strength(terms, case.wealths))
+    ):
+        return Verdict(Outcome.HARM, Reason.Drift, _moved(case))
+    if stream is None:
+        return None
+    edge = case.edge_of(stream) if stream.metric == LATENCY else None
+    return Verdict(Outcome.HARM, REASONS[stream.metric], words.proven_worse(terms, memory, stream, edge))
+
+
+def _bounds(case: Case) -> Verdict | None:
+    metrics, poll = case.question.analysis.custom, case.poll
+    if not metrics or poll is None:
+        return None
+    found = custom.broken(metrics, poll.custom, case.memory.out_since, case.memory.at)
+    if found is None:
+        return None
+    outcome = Outcome.PAUSE if found.metric.action is MetricAction.PAUSE else Outcome.HARM
+    return Verdict(outcome, Reason.CustomMetric, _broken(found.metric, found.value))
+
+
+def _broken(metric: CustomMetric, value: float) -> str:
+    low, high = metric.min or "any", metric.max or "any"
+    return f"{metric.name} is {value:g}, outside {low} to {high} for {metric.for_}; this bound carries no guarantee"
+
+
+def _drift(case: Case) -> Verdict | None:
+    if not case.drifted or case.terms.drift_rolls_back or case.question.analysis.judge is Judge.THRESHOLD:
+        return None
+    return Verdict(Outcome.PAUSE, Reason.Drift, _moved(case))
+
+
+def _moved(case: Case) -> str:
+    canary, stable = case.answers
+    at_least = distance_at_least(canary, stable, case.memory.drift[1], case.terms.alpha)
+    return (
+        f"the answers moved by {distance(canary, stable):.2f}, surely more than {at_least:.2f} "
+        f"(Kolmogorov-Smirnov; tolerance {case.terms.drift_tolerance:g}), in {words.spaced(sum(canary))} answers"
+    )
+
+
+def _no_traffic(case: Case) -> Verdict | None:
+    """Nobody asked either side, or a bound of one's own has no number: nothing is known, and no time runs."""
+    if case.poll is None:
+        return None
+    name = custom.silent(case.question.analysis.custom, case.poll.custom)
+    return Verdict(Outcome.NO_DATA, Reason.NoData, f"the query of {name} has no number") if name else None
+
+
+def _step(case: Case) -> Verdict:
+    step, elapsed = case.question.step, case.question.elapsed
+    missing = _missing(case)
+    said = words.undecided(case.memory, missing)
+    if step is None:
+        return Verdict(Outcome.HOLD, Reason.AwaitingEvidence, said)
+    requests = case.memory.step_requests[0]
+    if elapsed >= step.min_duration.delta and requests >= step.min_requests and not missing:
+        return Verdict(Outcome.PASS, Reason.StepDone, words.passed(case.memory, case.question.analysis.judge))
+    if elapsed < step.max_duration.delta:
+        return Verdict(Outcome.HOLD, Reason.AwaitingEvidence, said)
+    if requests < step.min_requests:
+        few = f"{words.spaced(requests)} of {words.spaced(step.min_requests)} requests in {step.max_duration}"
+        more = words.enough(requests, step.min_requests, elapsed, case.memory.weight)
+        return Verdict(Outcome.TOO_FEW_REQUESTS, Reason.TooFewRequests, f"{few}; {more}")
+    suspect = suspicious(case)
+    unproven = "neither harm nor a pass is proven"
+    message = f"{unproven}, and too much speaks for harm to go on: {said}" if suspect else f"{unproven}: {said}"
+    return Verdict(Outcome.INCONCLUSIVE, Reason.Inconclusive, message, may_advance=not suspect)
+
+
+def suspicious(case: Case) -> bool:
+    """Any metric's evidence of harm is ten or more."""
+    metrics = {stream.metric for stream in case.terms.streams}
+    return any(budget.of_metric(case.terms, case.wealths, metric) >= budget.SUSPICION for metric in metrics)
+
+
+def _missing(case: Case) -> list[str]:
+    """What a pass still wants, in words."""
+    analysis = case.question.analysis
+    if analysis.judge is Judge.THRESHOLD:
+        out = zip(analysis.custom, case.memory.out_since, strict=False)
+        return [f"{metric.name} within its bounds" for metric, since in out if since and not metric.dry_run]
+    terms, proofs = case.terms, case.proofs
+    if case.question.stable_unhealthy and terms.latency_ratio is not None and terms.latency_limit is None:
+        return [*_unproven(case), "latency (no absolute bound: latency.passBelow is empty)"]
+    return _unproven(case) if proofs or not terms.streams else []
+
+
+def _unproven(case: Case) -> list[str]:
+    terms = case.terms
+    wanted = {
+        ERRORS: f"errors below {words.percent(terms.error_limit or 0.0)}",
+        LATENCY: f"slow requests below {terms.latency_ratio:g} times stable's" if terms.latency_ratio else "",
+    }
+    unproven = {metric: max(0, int(100 * part)) for metric, part in case.proofs.items() if part < 1}
+    return [f"{wanted[metric]} ({part} %)" for metric, part in unproven.items()]
