@@ -13,6 +13,8 @@ from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
 
+LARGEST = 10**13
+"""No pod has answered more; where logarithms of factorials still tell one request from the next."""
 KEPT_PODS = 24
 """Pods whose counters are remembered one by one, both sides together; beyond, the memory would outgrow its 2 KiB."""
 
@@ -43,7 +45,7 @@ def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency
 
 def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
     counts = (pod.requests, pod.errors, pod.restarts, *pod.latency, *chain(*pod.outputs.values()))
-    if {*map(type, counts)} != {int} or min(counts) < 0:
+    if {*map(type, counts)} != {int} or min(counts) < 0 or max(counts) > LARGEST:
         return False  # a NaN is a float
     buckets = len(pod.latency)
     return pod.errors <= pod.requests and (buckets == edges + 1 or (not buckets and not needs_latency))

@@ -42,6 +42,8 @@ class SequentialJudge:
 
 def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> Finding:
     after = before
+    if question.stable_unhealthy:
+        poll = replace(poll, stable=())
     if max(len(poll.canary), len(poll.stable)) > KEPT_PODS // 2:
         poll = replace(poll, canary=grouped(poll.canary), stable=grouped(poll.stable))
     if milliseconds(poll.at) > before.at:
