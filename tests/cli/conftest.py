@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.apiserver import ApiServer, serving
 from tests.cli.data import TRAFFIC, VERSION
 from turnout.cli import main
 
@@ -29,6 +32,21 @@ def engine(tmp_path: Path) -> Path:
     lock = {"pid": os.getpid(), "command": "turnout up", "since": "2026-11-21T10:40:00+00:00"}
     (folder / "lock").write_text(json.dumps(lock), "utf-8")
     return folder
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ApiServer]]:
+    """Starts an API server that holds these ModelVersions; commands find it by KUBECONFIG."""
+    monkeypatch.setattr("turnout.cli.asking.LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("turnout.cli.asking.AGAIN_SECONDS", 0.0)
+    with ExitStack() as stack:
+
+        def start(*versions: dict[str, Any]) -> ApiServer:
+            server = stack.enter_context(serving(ApiServer(*versions), tmp_path))
+            monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+            return server
+
+        yield start
 
 
 @pytest.fixture

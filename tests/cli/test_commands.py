@@ -1,5 +1,6 @@
 """Every command: help with examples, exit codes, one sentence on stderr for what the user must put right."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from turnout.cli import COMMANDS, main, parser
 from turnout.cli.command import UserError
 
 Turnout = Callable[..., tuple[int, str, str]]
-NAMES = ("up", "status", "lint", "crd", "operator", "version")
+CONTROLS = ("promote", "abort", "retry", "pause", "resume", "rollback")
+NAMES = ("up", "status", *CONTROLS, "history", "lint", "crd", "completion", "operator", "version")
+WITHOUT_EXAMPLES = {"operator", "version"}
 
 
 def test_help_names_every_command(turnout: Turnout) -> None:
     code, out, _ = turnout("--help")
     assert code == 0
-    assert all(f"    {name} " in out for name in NAMES)
+    assert all(re.search(rf"(?m)^    {name}\s", out) for name in NAMES)
     assert len(COMMANDS) == len(NAMES)
 
 
@@ -30,19 +33,19 @@ def test_each_command_explains_itself(turnout: Turnout, name: str) -> None:
     assert f"usage: turnout {name}" in out
 
 
-@pytest.mark.parametrize("name", ["up", "status", "lint", "crd"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_EXAMPLES))
 def test_commands_with_options_show_examples(turnout: Turnout, name: str) -> None:
     _, out, _ = turnout(name, "--help")
     assert "examples:\n  " in out
 
 
 def test_the_examples_in_help_can_be_parsed() -> None:
-    for name in ("up", "status", "lint"):
+    for name in sorted(set(NAMES) - WITHOUT_EXAMPLES - {"completion"}):
         text = next(each for each in _parsers() if each.prog.endswith(name)).epilog or ""
         lines = [line for line in text.splitlines() if line.startswith(f"  turnout {name}")]
         assert lines
         for line in lines:
-            parser().parse_args(line.split("   ")[0].split()[1:])
+            parser().parse_args(line.split("   ")[0].partition(" |")[0].split()[1:])
 
 
 def _parsers() -> list[object]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import yaml
 
+from tests.cli.apiserver import kubeconfig
 from tests.cli.conftest import write
 from tests.cli.data import VERSION
 from turnout.cli.local_world import holder, local_tree
@@ -162,20 +162,6 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None: ...
-
-
-def kubeconfig(folder: Path, server: str) -> Path:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "staging",
-        "clusters": [{"name": "north", "cluster": {"server": server}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "staging", "context": {"cluster": "north", "user": "me", "namespace": "support"}}],
-    }
-    file = folder / "kubeconfig"
-    file.write_text(yaml.safe_dump(config))
-    return file
 
 
 ODD = {"metadata": {"name": "odd"}}

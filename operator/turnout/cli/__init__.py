@@ -1,7 +1,7 @@
 """`turnout …`: commands for people. Each is a module that imports what it needs only when it runs.
 
 Exit codes: 0 done; 1 something is wrong, said in one sentence on stderr; 2 the command line makes no sense;
-130 interrupted.
+3 asked for, and not taken up by the engine in time; 130 interrupted.
 """
 
 import argparse
@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from turnout import __version__
-from turnout.cli import crd, lint, operator, status, up, version
+from turnout.cli import completion, crd, history, lint, operator, rollback, status, up, version
 from turnout.cli.command import UserError
+from turnout.cli.control import CONTROLS
 
-COMMANDS = (up, status, lint, crd, operator, version)
+COMMANDS = (up, status, *CONTROLS, rollback, history, lint, crd, completion, operator, version)
 
 
 def parser(prog: str = "turnout") -> argparse.ArgumentParser:
@@ -41,7 +42,10 @@ def kubectl() -> int:
 
 
 def _run(whole: argparse.ArgumentParser, argv: Sequence[str] | None, *, plugin: bool = False) -> int:
-    args, rest = whole.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["__complete"]:
+        return completion.complete(whole, words[1:], plugin=plugin)
+    args, rest = whole.parse_known_args(words)
     args.plugin = plugin
     if rest and "arguments" not in args:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")

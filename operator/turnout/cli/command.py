@@ -27,6 +27,24 @@ def add_command(
     )
 
 
+def add_asking(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that asks an engine for something."""
+    parser.add_argument("--dry-run", action="store_true", help="print the patch and ask for nothing")
+    parser.add_argument("--wait", action="store_true", help="until the engine has taken it up, told line by line")
+    parser.add_argument("--timeout", type=seconds, default="60s", metavar="TIME", help="of --wait; default 60s")
+
+
+def seconds(text: str) -> float:
+    """A length of time as an option: 30s, 5m, 1h30m."""
+    import re
+
+    from turnout.api.scalars import DURATION_PATTERN, Duration
+
+    if not re.match(DURATION_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a length of time such as 30s, 5m or 1h30m")
+    return Duration(text).seconds
+
+
 def add_world(parser: argparse.ArgumentParser) -> None:
     """The options that say which world is meant, alike for every command and spelt as kubectl spells them."""
     group = parser.add_argument_group(

@@ -4,7 +4,7 @@ import argparse
 from datetime import timedelta
 from pathlib import Path
 
-from turnout.cli.command import Commands, UserError, add_command
+from turnout.cli.command import Commands, UserError, add_command, seconds
 
 TEXT = """Runs the ModelVersions of the files as processes behind one address, without a cluster: rolls out what
 is new, takes back what fails, puts idle models to sleep. Edit or add a file, and it follows. Ctrl-C ends all of
@@ -33,13 +33,7 @@ IDLE = "how long a version is kept after its last request, before its scaleToZer
 
 
 def _duration(text: str) -> timedelta:
-    import re
-
-    from turnout.api.scalars import DURATION_PATTERN, Duration
-
-    if not re.match(DURATION_PATTERN, text):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a length of time such as 30s, 5m or 1h30m")
-    return Duration(text).delta
+    return timedelta(seconds=seconds(text))
 
 
 def _port(text: str) -> int:

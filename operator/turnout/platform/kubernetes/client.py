@@ -5,6 +5,7 @@ one sentence that names the verb and the resource.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Cluster:
     def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
         from kubernetes import client, config
 
-        file = str(kubeconfig.expanduser()) if kubeconfig else None
+        file = str(kubeconfig.expanduser()) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
         connection = client.Configuration()
         try:
             contexts, current = config.list_kube_config_contexts(config_file=file)

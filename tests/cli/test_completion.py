@@ -1,0 +1,89 @@
+"""Words that can follow: from the parser, with the models as they are, and never a complaint in somebody's prompt."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.data import version
+from turnout.cli.completion import SCRIPTS, SHELLS, kubectl_complete
+
+Turnout = Callable[..., tuple[int, str, str]]
+TWO = (version(1, "Live"), version(1, "Live", model="tone"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("pro",), ["promote"]),
+        (("",), ["up", "status", "promote", "abort"]),
+        (("promote", "--f"), ["--full"]),
+        (("promote", "di"), ["digits"]),
+        (("promote", ""), ["digits", "tone"]),
+        (("promote", "-n", "support", ""), ["digits", "tone"]),
+        (("promote", "digits", ""), []),
+        (("status", "-o", ""), ["text", "json"]),
+        (("status", "--context", ""), []),
+        (("completion", "z"), ["zsh"]),
+        (("rollback", "digits", ""), []),
+        (("status", "-n", "moon", ""), []),
+        (("fly", ""), ["up"]),
+        ((), ["up"]),
+    ],
+)
+def test_what_can_follow(turnout: Turnout, cluster: Any, words: tuple[str, ...], expected: list[str]) -> None:
+    cluster(*TWO)
+    code, out, err = turnout("__complete", *words)
+    found = [line.partition("\t")[0] for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert found[: len(expected)] == expected
+    assert bool(found) == bool(expected)
+
+
+def test_each_word_has_its_meaning_behind_a_tab(turnout: Turnout) -> None:
+    assert turnout("__complete", "abo")[1] == "abort\tend a rollout and take its share away\n"
+
+
+def test_a_local_engine_is_asked_for_its_models(turnout: Turnout, engine: Path) -> None:
+    assert turnout("__complete", "status", "d")[1] == "digits\n"
+
+
+def test_no_world_is_no_complaint(turnout: Turnout) -> None:
+    assert turnout("__complete", "promote", "") == (0, "", "")
+
+
+def test_kubectl_is_answered_as_cobra_would(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], engine: Path
+) -> None:
+    """Of the cluster, also where a local engine is at hand; the last line says that no file names are meant."""
+    cluster(version(1, "Live", model="tone"))
+    monkeypatch.chdir(engine.parent)
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-turnout", "promote", ""])
+    assert kubectl_complete() == 0
+    assert capsys.readouterr().out == "tone\n:4\n"
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-turnout", "lint", ""])
+    kubectl_complete()
+    assert capsys.readouterr().out.splitlines()[-1] == ":0"
+
+
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])
+def test_the_script_of_each_shell_parses_in_it(turnout: Turnout, shell: str, tmp_path: Path) -> None:
+    assert turnout("completion", shell)[1] == SCRIPTS[shell]
+    (tmp_path / "script").write_text(SCRIPTS[shell])
+    done = subprocess.run([shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bash_completes_by_it(turnout: Turnout, engine: Path) -> None:
+    said = turnout("completion", "bash")[1]
+    script = said + "COMP_WORDS=(turnout status d); COMP_CWORD=2; _turnout; echo ${COMPREPLY[@]}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=engine.parent, env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("digits\n", "")
