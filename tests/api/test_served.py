@@ -9,7 +9,6 @@ import pytest
 from turnout.api.served import (
     LIMITS,
     NO_JUDGE_LINE,
-    PLAN_CHANGE_LINE,
     unserved,
     unserved_defaults,
 )
@@ -93,12 +92,11 @@ def test_a_long_value_is_shown_in_short(version: Any) -> None:
 @pytest.mark.parametrize(
     ("rollout", "lines"),
     [
-        pytest.param({}, (NO_JUDGE_LINE, PLAN_CHANGE_LINE), id="nothing written"),
-        pytest.param({"steps": []}, (PLAN_CHANGE_LINE,), id="a plan without analysis"),
-        pytest.param({"strategy": "AllAtOnce"}, (PLAN_CHANGE_LINE,), id="all at once"),
-        pytest.param({"steps": [], "onPlanChange": "NextRollout"}, (), id="all said as it is"),
+        pytest.param({}, (NO_JUDGE_LINE,), id="nothing written"),
+        pytest.param({"steps": []}, (), id="a plan without analysis"),
+        pytest.param({"strategy": "AllAtOnce"}, (), id="all at once"),
         pytest.param(
-            {"steps": [{"setWeight": 5}, {"analysis": {}}], "onPlanChange": "NextRollout"},
+            {"steps": [{"setWeight": 5}, {"analysis": {}}]},
             (NO_JUDGE_LINE,),
             id="an analysis of one's own",
         ),

@@ -219,6 +219,7 @@ class EventReason(Documented):
     UnplannedRevision = "UnplannedRevision", "KServe made a further revision; no traffic moved."
     WarmedUp = "WarmedUp", "A version answered its examples."
     StepEntered = "StepEntered", "A step of the plan has begun."
+    PlanChanged = "PlanChanged", "The steps of a running rollout were edited, and those to come count from now on."
     WeightChanged = "WeightChanged", "The split was changed."
     Paused = "Paused", "A rollout was paused."
     Resumed = "Resumed", "A rollout goes on."

@@ -61,7 +61,6 @@ LIMITS = (
 )
 
 NO_JUDGE_LINE = "an analysis step only lasts its minDuration, since no judge is served yet"
-PLAN_CHANGE_LINE = "spec.rollout.onPlanChange: Suffix is not served yet: an edited plan counts from the next attempt on"
 
 
 def unserved(spec: Spec) -> tuple[NotServed, ...]:
@@ -77,11 +76,7 @@ def unserved_defaults(spec: Spec) -> tuple[str, ...]:
     rollout = spec.rollout
     by_default_plan = rollout.steps is None and rollout.strategy is Strategy.CANARY
     analyses = by_default_plan or any(step.analysis for step in rollout.steps or ())
-    lines = (
-        (NO_JUDGE_LINE, analyses),
-        (PLAN_CHANGE_LINE, rollout.on_plan_change == "Suffix"),
-    )
-    return tuple(line for line, matters in lines if matters)
+    return (NO_JUDGE_LINE,) if analyses else ()
 
 
 @cache

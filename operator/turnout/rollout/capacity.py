@@ -50,7 +50,7 @@ def floor(selection: Selection, member: Member, now: datetime) -> int:
     if member is selection.stable:
         return _stable_floor(selection, member, now)
     if member.state in {State.Deploying, State.Warming} and member.version:
-        return needed(member, first_weight(member.version, member.status))
+        return needed(member, first_weight(member.status))
     if member.state in {State.Progressing, State.Paused, State.Held, State.Frozen}:
         return needed(member, max(weight_of(member.status), 1))
     if member.state is State.Promoting:

@@ -11,6 +11,7 @@ from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import floor
 from turnout.rollout.look import Look
 from turnout.rollout.messages import message
+from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 from turnout.rollout.snapshot import Route
 
@@ -122,7 +123,8 @@ def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Ju
     problem = selection.refused.get(member.name)
     if problem:
         return NO, problem.reason, problem.message
-    notes = "; ".join(unserved_defaults(version.spec))
+    edit = plan_note(member.status, version)
+    notes = "; ".join((*unserved_defaults(version.spec), *([edit] if edit else [])))
     return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {notes}" if notes else "")
 
 

@@ -9,7 +9,7 @@ from turnout.rollout.messages import clock
 from turnout.rollout.plan import Event
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Split
-from turnout.rollout.steps import weight_of
+from turnout.rollout.steps import steps_of, weight_of
 
 ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Rejected: (EventReason.Rejected, True),
@@ -63,6 +63,8 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
         yield _event(version, EventReason.StepEntered, _step_text(after, after.step))
+    if before.plan and after.plan and before.plan.hash != after.plan.hash and before.attempt == after.attempt:
+        yield _event(version, EventReason.PlanChanged, _plan_text(after))
     if (after.reason is Reason.PausedByPerson) is not (before.reason is Reason.PausedByPerson):
         resumed = before.reason is Reason.PausedByPerson
         yield _event(version, EventReason.Resumed if resumed else EventReason.Paused, after.message)
@@ -76,6 +78,14 @@ def _step_text(status: Status, step: StepStatus) -> str:
     if step.deadline:
         return f"step {step.display}: {weight_of(status)} % until {clock(step.deadline)}"
     return f"step {step.display}: {weight_of(status)} %"
+
+
+def _plan_text(status: Status) -> str:
+    """What is to come, in the words of a plan."""
+    passed = status.step.index + 1 if status.step else 0
+    weights = [f"{step.set_weight} %" for step in steps_of(status)[passed:] if step.set_weight is not None]
+    to_come = len(steps_of(status)) - passed
+    return f"the edited steps count from now on: {to_come} to come" + (f", by {', '.join(weights)}" if weights else "")
 
 
 def _started(status: Status) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Strategy, Warmup
+from turnout.api.rollout import Warmup
 from turnout.api.status import RevisionStatus, Status, Verdict
 from turnout.api.version import ModelVersion
 from turnout.rollout.capacity import capacity, needed
@@ -38,7 +38,7 @@ def deploying(member: Member, version: ModelVersion, selection: Selection) -> St
     if revision is None or not member.deployment or member.deployment.leaving:
         reason = problem.reason if problem else Reason.AwaitingRevision
         return enter(status, State.Deploying, reason, now)
-    if not revision.servable or revision.ready_pods < needed(member, first_weight(version, status)):
+    if not revision.servable or revision.ready_pods < needed(member, first_weight(status)):
         return enter(status, State.Deploying, problem.reason if problem else Reason.AwaitingPods, now)
     pin = RevisionStatus(name=revision.name, uid=revision.uid)
     return enter(status, State.Warming, Reason.WarmingUp, now, revision=pin)
@@ -77,8 +77,6 @@ def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -
         return promote(status, Reason.FirstVersion, size, now)
     if status.promoted_at:
         return promote(status, Reason.FastReturn, size, now)
-    if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE:
-        return promote(status, Reason.PlanCompleted, size, now)
     return go_on(status, first_step_in_traffic(status), size, now)
 
 

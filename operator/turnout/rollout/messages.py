@@ -43,7 +43,7 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
     if problem:
         says = problem.message
     elif status.reason is Reason.AwaitingPods and version:
-        says = f"{member.ready_pods} of {needed(member, first_weight(version, status))} pods ready"
+        says = f"{member.ready_pods} of {needed(member, first_weight(status))} pods ready"
     if version is None or status.progress_since is None:
         return says
     return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"

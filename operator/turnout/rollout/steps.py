@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Step, Strategy, Verb
+from turnout.api.rollout import Step, Verb
 from turnout.api.status import Status, StepStatus
-from turnout.api.version import ModelVersion
 
 
 def steps_of(status: Status) -> tuple[Step, ...]:
@@ -56,9 +55,9 @@ def weight_of(status: Status) -> int:
     return next((s.set_weight for s in reversed(steps[: status.step.index + 1]) if s.set_weight is not None), 0)
 
 
-def first_weight(version: ModelVersion, status: Status) -> int:
+def first_weight(status: Status) -> int:
     """The first share that it is to have: all where the plan asks for none, and on the way back."""
-    if version.spec.rollout.strategy is Strategy.ALL_AT_ONCE or status.promoted_at:
+    if status.promoted_at:
         return 100
     return next((s.set_weight for s in steps_of(status) if s.set_weight is not None), 100)
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
-from turnout.rollout import controls, evidence, failing, launching, standing, traffic
+from turnout.rollout import controls, evidence, failing, launching, proving, standing, traffic
 from turnout.rollout.record import condemn, end_attempt
+from turnout.rollout.replanning import replanned
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 
 Transition = Callable[[Member, ModelVersion, Selection], Status]
@@ -55,6 +56,9 @@ def _advanced(member: Member, version: ModelVersion, selection: Selection) -> St
     if refused is not None:
         return refused
     if member.state in ROLLOUT_STATES and member.state is not State.RollingBack:
+        edited = replanned(member.status, version)
+        if edited is not None and not (member.death or proving.is_harmful(member, selection)):
+            return edited  # before anything moves on: what a person wrote together counts together
         stopped = _stopped(member, version, selection)
         if stopped is not None:
             return stopped

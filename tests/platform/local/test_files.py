@@ -13,7 +13,7 @@ from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.platform.local.folder import Folder
-from turnout.platform.local.meaning import without_meaning
+from turnout.platform.local.meaning import IDLE, without_meaning
 from turnout.platform.local.names import taken_names
 from turnout.platform.local.store import Changes, Versions
 from turnout.platform.local.watching import readings
@@ -180,6 +180,18 @@ def test_fields_that_mean_nothing_on_one_machine_are_told_by_name_and_others_are
     assert without_meaning(version(1, scaling={"minReplicas": 5, "maxReplicas": 5})) == ()
     assert lines[0] == ("tiny-1: spec.predictor.image has no effect here: processes run from this Python environment")
     assert without_meaning(version(1)) == ()
+
+
+def test_every_field_without_a_meaning_here_is_in_the_documents_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text()
+    _, _, part = page.partition("## What has no effect on one machine")
+    rows = [line for line in part.split("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert rows == [f"| `spec.{idle.field}` | {idle.why} |" for idle in IDLE]
+
+
+def test_a_most_that_a_schedule_needs_anyway_is_not_told() -> None:
+    hours = {"schedule": "0 8 * * *", "until": "0 9 * * *", "minReplicas": 5}
+    assert without_meaning(version(1, scaling={"maxReplicas": 5, "floors": [hours]})) == ()
 
 
 def test_a_name_that_an_elder_version_of_another_model_reserves_is_taken_and_the_elder_is_not_hurt() -> None:
