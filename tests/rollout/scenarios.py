@@ -102,6 +102,14 @@ def floor_by_schedule(world: World) -> None:
     world.run(75)
 
 
+def plan_edited_in_mid_rollout(world: World) -> None:
+    first_version(world)
+    world.apply(version(2, rollout=steps(10, 50, pause="4s")))
+    world.run(5)
+    world.apply(version(2, rollout=steps(10, 20, 60, pause="3s")))
+    world.run(25)
+
+
 def evicted_and_back(world: World) -> None:
     first_version(world)
     world.apply(version(2, rollout=steps(30, pause="9s")))
@@ -159,6 +167,7 @@ SCENARIOS: dict[str, Scenario] = {
         kept_warm_then_archived,
         back_from_the_archive,
         floor_by_schedule,
+        plan_edited_in_mid_rollout,
         evicted_and_back,
         paused_by_a_person,
         serving_version_deleted,

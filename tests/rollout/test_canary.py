@@ -60,13 +60,6 @@ def test_the_default_plan_is_resolved_into_the_status(served: World) -> None:
     assert served.percent("signals-2") == 10
 
 
-def test_an_edited_plan_counts_from_the_next_attempt_on(served: World) -> None:
-    canary(served, 2, 10, 50)
-    served.apply(version(2, rollout=steps(10, 90)))
-    served.run(8)
-    assert served.percent("signals-2") == 50
-
-
 def test_each_happening_is_told_once(served: World) -> None:
     served.events.clear()
     served.apply(version(2, rollout=steps(10, pause="1s")))

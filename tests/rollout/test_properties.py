@@ -62,6 +62,12 @@ class Histories(RuleBasedStateMachine):
         self.world.apply(version(number, rollout=rollout, scaling=scaling))
         self.world.run(3)
 
+    @rule(number=NUMBERS, rollout=ROLLOUTS)
+    def edit_plan(self, number: int, rollout: dict[str, object]) -> None:
+        if name(number) in self.world.versions:
+            self.world.edit(name(number), rollout=version(number, rollout=rollout).spec.rollout)
+            self.world.run(1)
+
     @rule(number=NUMBERS, desired=st.sampled_from(Desired))
     def desire(self, number: int, desired: Desired) -> None:
         if name(number) in self.world.versions:
