@@ -1,7 +1,10 @@
 """Flags of the operator."""
 
+from pathlib import Path
+
 import pytest
 
+from turnout.evidence.prometheus import Entry
 from turnout.settings import parse
 
 
@@ -23,7 +26,18 @@ def test_images_go_by_runtime() -> None:
     }
 
 
+def test_sources_go_by_name_and_may_have_a_token() -> None:
+    flags = ["--prometheus=cluster=https://p:9090/a?b=c", "--prometheus=lab=http://l", "--prometheus-token=lab=/t"]
+    sources = parse(flags).sources
+    assert sources["cluster"] == Entry("cluster", "https://p:9090/a?b=c")
+    assert sources["lab"] == Entry("lab", "http://l", Path("/t"))
+
+
 WRONG = {
+    "a source without an address": (["--prometheus", "cluster"], "'cluster' is no NAME=URL"),
+    "a source that is no web address": (["--prometheus", "cluster=file:///etc"], "is no NAME=URL"),
+    "a token without a file": (["--prometheus-token", "cluster="], "'cluster=' is no NAME=FILE"),
+    "a token for nobody": (["--prometheus-token", "cluster=/t"], "there is no --prometheus cluster=URL"),
     "an image without a runtime": (["--image", "a:1"], "'a:1' is no RUNTIME=IMAGE"),
     "an image without a name": (["--image", "sklearn="], "'sklearn=' is no RUNTIME=IMAGE"),
     "no workers": (["--workers", "0"], "0 is no positive number"),

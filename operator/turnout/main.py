@@ -65,6 +65,7 @@ async def _operate(settings: Settings, calls: Calls, election: Election) -> bool
         namespaces=settings.namespaces,
         gateway=settings.version_gateway,
         domain=settings.cluster_domain,
+        sources=settings.sources,
     )
     metrics = Metrics(queue, lambda: election.leads)
     judged = partial(decide, judge=NoJudge())

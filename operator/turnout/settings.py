@@ -3,11 +3,14 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from turnout.evidence.prometheus import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Resolved flags. `namespaces`: empty means all. `images`: default image by runtime."""
+    """Resolved flags. `namespaces`: empty means all. `images`: default image by runtime. `sources`: by their name."""
 
     namespaces: tuple[str, ...]
     images: Mapping[str, str]
@@ -17,12 +20,17 @@ class Settings:
     cluster_domain: str
     lease: str
     lease_namespace: str
+    sources: Mapping[str, Entry]
     verbose: bool
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Read flags; ends the process with a sentence where one is wrong."""
-    flags = _parser().parse_args(arguments)
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    tokens = dict(flags.prometheus_token)
+    for name in tokens.keys() - dict(flags.prometheus).keys():
+        parser.error(f"--prometheus-token {name}: there is no --prometheus {name}=URL")
     namespaces = {name.strip() for listed in flags.namespaces for name in listed.split(",")}
     return Settings(
         namespaces=tuple(sorted(name for name in namespaces if name)),
@@ -33,6 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         cluster_domain=flags.cluster_domain.strip("."),
         lease=flags.lease,
         lease_namespace=flags.lease_namespace,
+        sources={name: Entry(name, url, tokens.get(name)) for name, url in flags.prometheus},
         verbose=flags.verbose,
     )
 
@@ -63,6 +72,22 @@ def _parser() -> argparse.ArgumentParser:
         help="Lease that the operators of one cluster share: its holder works, the others wait (default: turnout)",
     )
     add("--lease-namespace", default="", metavar="NAMESPACE", help="where the Lease is (default: the pod's namespace)")
+    add(
+        "--prometheus",
+        action="append",
+        default=[],
+        type=_prometheus,
+        metavar="NAME=URL",
+        help="a Prometheus that an analysis may name as its source; without one it reads the pods",
+    )
+    add(
+        "--prometheus-token",
+        action="append",
+        default=[],
+        type=_token,
+        metavar="NAME=FILE",
+        help="the file with the bearer token for it, read anew for each query",
+    )
     add("--verbose", action="store_true", help="log each pass")
     return parser
 
@@ -72,6 +97,20 @@ def _image(text: str) -> tuple[str, str]:
     if not (runtime and separator and image):
         raise argparse.ArgumentTypeError(f"{text!r} is no RUNTIME=IMAGE, such as sklearn=example.com/predictor:1")
     return runtime, image
+
+
+def _prometheus(text: str) -> tuple[str, str]:
+    name, _, url = text.partition("=")
+    if not name or not url.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=URL, such as cluster=http://prometheus.monitoring:9090")
+    return name, url
+
+
+def _token(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=FILE, such as cluster=/var/run/prometheus/token")
+    return name, Path(path)
 
 
 def _positive(text: str) -> int:

@@ -95,7 +95,8 @@ def test_the_operator_runs_with_the_least_that_a_process_needs(value_set: str) -
     }
     assert at(container, "resources", "requests", "memory")
     assert at(container, "resources", "limits", "memory")
-    assert at(pod, "hostNetwork") is at(pod, "volumes") is at(container, "env") is None
+    assert at(pod, "hostNetwork") is at(container, "env") is None
+    assert all(set(volume) == {"name", "secret"} for volume in at(pod, "volumes") or ()), "tokens, nothing else"
 
 
 def test_user_and_seccomp_can_be_left_to_the_platform() -> None:
@@ -133,6 +134,16 @@ ARGUMENTS = {
         ["--set", "images.predictors.sklearn=local:5000/sk,images.predictors.sentence-transformers="],
         ["--image=sklearn=local:5000/sk:0.1.0", "--lease=turnout", "--health-port=8081"],
     ),
+    "sources of evidence, with a token where there is one": (
+        [*values_file("hardened.yaml"), "--set", "images.predictors.sklearn=,images.predictors.sentence-transformers="],
+        [
+            "--lease=ml-turnout",
+            "--prometheus=cluster=https://prometheus.monitoring.svc:9090",
+            "--prometheus-token=cluster=/var/run/turnout/prometheus/cluster/token",
+            "--prometheus=lab=http://prometheus.lab.svc:9090",
+            "--health-port=8081",
+        ],
+    ),
     "no images, another port, name and domain": (
         [*values_file("bare.yaml"), "--set", "port=9000,fullnameOverride=ml,clusterDomain=ml.example.com"],
         ["--lease=ml", "--cluster-domain=ml.example.com", "--health-port=9000"],
@@ -163,6 +174,7 @@ REFUSED = {
     "a crowd of replicas": ("replicas=6", "maximum"),
     "a pull policy that is none": ("images.pullPolicy=Sometimes", "value must be one of"),
     "root": ("security.runAsUser=0", "minimum"),
+    "a source without an address": ("prometheus[0].name=cluster", "missing property 'url'"),
     "a namespace with a capital": ("watch.namespaces={Support}", "does not match pattern"),
     "a limit of something else": ("resources.limits.gpu=1", "additional properties 'gpu' not allowed"),
     "an account that is neither made nor named": (

@@ -13,6 +13,7 @@ from aiohttp import web
 from turnout.api.analysis import Analysis, Source
 from turnout.api.status import RevisionStatus
 from turnout.evidence.pods import Target
+from turnout.evidence.prometheus import Entry
 from turnout.judge.protocol import Poll
 from turnout.platform.evidence import Polls
 from turnout.rollout.plan import PollRequest
@@ -117,8 +118,17 @@ async def test_a_side_without_pods_is_empty_not_in_trouble(world: World, polls: 
 
 async def test_a_source_that_nobody_configured_is_named_with_the_way_out(world: World, polls: Polls) -> None:
     poll = await world.read(polls, replace(REQUEST, analysis=Analysis(source=Source(prometheus="cluster"))))
-    assert "spec.analysis.source.prometheus: cluster is not among the operator's sources" in poll.trouble
+    assert "spec.analysis.source.prometheus: cluster is not among the operator's sources (none)" in poll.trouble
     assert world.asked == 0
+
+
+async def test_a_source_that_is_configured_is_asked(world: World, unused_tcp_port: int) -> None:
+    source = Entry("cluster", f"http://127.0.0.1:{unused_tcp_port}")
+    polls = Polls(lambda _: world.told.set(), world.find, {"cluster": source})
+    poll = await world.read(polls, replace(REQUEST, analysis=Analysis(source=Source(prometheus="cluster"))))
+    assert poll.trouble.startswith(f"prometheus cluster: {source.url}")
+    assert poll.canary_uid == "8"
+    await polls.close()
 
 
 async def test_a_model_that_is_gone_is_forgotten(world: World, polls: Polls) -> None:

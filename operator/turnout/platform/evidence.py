@@ -6,13 +6,15 @@ that cannot be read is an answer too, so that nobody waits in the dark.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import aiohttp
 
 from turnout.evidence import pods
 from turnout.evidence.pods import Target
+from turnout.evidence.prometheus import Entry, Prometheus
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import ModelKey
@@ -21,15 +23,19 @@ log = logging.getLogger(__name__)
 
 Find = Callable[[ModelKey, str], Sequence[Target]]
 """The ready pods of a revision, by its name; none for "" or one that is gone."""
+NO_SOURCES: Mapping[str, Entry] = MappingProxyType({})
 
 
 class Polls:
     """`last`: by model, the poll that was read last, also of a rollout that is over. `dirty`: told of each new one."""
 
-    def __init__(self, dirty: Callable[[ModelKey], None], find: Find) -> None:
+    def __init__(
+        self, dirty: Callable[[ModelKey], None], find: Find, sources: Mapping[str, Entry] = NO_SOURCES
+    ) -> None:
         self.last: dict[ModelKey, Poll] = {}
         self._dirty = dirty
         self._find = find
+        self._sources = {name: Prometheus(entry) for name, entry in sources.items()}
         self._reading: dict[ModelKey, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -59,12 +65,7 @@ class Polls:
             await self._session.close()
 
     async def _read(self, key: ModelKey, request: PollRequest) -> None:
-        source = request.analysis.source
-        if source.prometheus:
-            sentence = f"spec.analysis.source.prometheus: {source.prometheus} is not among the operator's sources"
-            found = Poll(at=request.at, trouble=f"{sentence}; leave source out to read the pods")
-        else:
-            found = await self._of_pods(key, request)
+        found = await self._ask(key, request)
         self.last[key] = replace(
             found,
             canary_uid=request.canary.uid,
@@ -74,11 +75,18 @@ class Polls:
         )
         self._dirty(key)
 
-    async def _of_pods(self, key: ModelKey, request: PollRequest) -> Poll:
+    async def _ask(self, key: ModelKey, request: PollRequest) -> Poll:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
-        return await pods.poll(self._session, request.at, *sides)
+        named = request.analysis.source.prometheus
+        if not named:
+            sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
+            return await pods.poll(self._session, request.at, *sides)
+        if named in self._sources:
+            return await self._sources[named].poll(self._session, key.namespace, request)
+        known = ", ".join(sorted(self._sources)) or "none"
+        sentence = f"spec.analysis.source.prometheus: {named} is not among the operator's sources ({known})"
+        return Poll(at=request.at, trouble=f"{sentence}; name one of them, or leave source out to read the pods")
 
 
 def answers(poll: Poll | None, request: PollRequest) -> bool:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.platform.evidence import Polls
+from turnout.evidence.prometheus import Entry
+from turnout.platform.evidence import NO_SOURCES, Polls
 from turnout.platform.kubernetes import observation
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.feed import Feed
@@ -33,6 +34,7 @@ class KubernetesPlatform:
         namespaces: tuple[str, ...] = (),
         gateway: str = "",
         domain: str = "cluster.local",
+        sources: Mapping[str, Entry] = NO_SOURCES,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.feed = Feed(calls, dirty, now, namespaces)
@@ -41,7 +43,7 @@ class KubernetesPlatform:
         self._teller = Teller(calls)
         self._images = images
         self._dirty = dirty
-        self._polls = Polls(dirty, lambda key, revision: observation.targets(self.feed.cache, key, revision))
+        self._polls = Polls(dirty, lambda key, revision: observation.targets(self.feed.cache, key, revision), sources)
         self._domain = domain
         self._now = now
 
