@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.deploying import CHART, CRD, ROOT, HelmError, Object, assert_valid, find_helm, of_kind, render
+from turnout.api.control import Control
 from turnout.api.predictor import Runtime
 from turnout.settings import parse
 
@@ -54,7 +55,8 @@ def test_names_are_unique_and_namespaced_objects_name_their_namespace(value_set:
     objects = render(*values_file(value_set))
     keys = [(o["kind"], at(o, "metadata", "namespace"), at(o, "metadata", "name")) for o in objects]
     assert len(set(keys)) == len(keys)
-    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    policies = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", *policies}
     assert {kind for kind, namespace, _ in keys if not namespace} <= cluster_wide
 
 
@@ -199,6 +201,25 @@ def test_one_replica_needs_no_budget_and_no_spread() -> None:
     alone = render("--set", "replicas=1")
     assert of_kind(alone, "PodDisruptionBudget") == []
     assert at(of_kind(alone, "Deployment")[0], "spec", "template", "spec", "topologySpreadConstraints") is None
+
+
+def test_the_admission_policy_binds_where_the_operator_watches() -> None:
+    (binding,) = of_kind(render(), "ValidatingAdmissionPolicyBinding")
+    (policy,) = of_kind(render(), "ValidatingAdmissionPolicy")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    (confined,) = of_kind(render(*values_file("two-namespaces.yaml")), "ValidatingAdmissionPolicyBinding")
+    (expression,) = at(confined, "spec", "matchResources", "namespaceSelector", "matchExpressions")
+    assert expression["values"] == ["support", "search"]
+    assert of_kind(render("--set", "admission.enabled=false"), "ValidatingAdmissionPolicy") == []
+
+
+def test_the_admission_policy_knows_every_field_of_control() -> None:
+    (policy,) = of_kind(render(), "ValidatingAdmissionPolicy")
+    guarded = "".join(variable["expression"] for variable in policy["spec"]["variables"])
+    named = "".join(rule["messageExpression"] for rule in policy["spec"]["validations"])
+    for field in Control.model_fields.values():
+        assert f"object.spec.?control.?{field.alias}" in guarded
+        assert f"spec.control.{field.alias}: " in named
 
 
 def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -109,6 +109,7 @@ PEOPLE = {
     "viewer": ({"view", "edit", "admin"}, READ),
     "deployer": ({"edit", "admin"}, WRITE),
     "operator": ({"admin"}, {"patch", "promote", "abort"}),
+    "approver": (set(), {*READ, "patch", "promote"}),
 }
 
 

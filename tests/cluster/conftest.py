@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from harness import Cluster, HarnessError, InUseError, lifecycle
-from harness.binaries import missing
+from harness.bare import api_server
+from harness.binaries import build, missing
 from harness.layout import LOCK, Layout, here
 from harness.lock import shared
 from harness.machine import obstacle
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    wanted = any(item.get_closest_marker("cluster") for item in session.items)
+    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
         ending = session.config.stash.setdefault(_ending, contextlib.ExitStack())
         session.config.stash[_cluster] = _prepare(here(), ending)
@@ -99,6 +100,16 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     if _required():
         pytest.fail(found, pytrace=False)
     pytest.skip(found)
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[Cluster]:
+    """An API server of the tests' own, without a node: for all that is rules and no pods."""
+    if todo := _unbuilt(here()):
+        pytest.skip(todo)
+    build(here())
+    with api_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 from harness import Cluster
 from harness.errors import CommandError
 from tests.api.fragments import BASE, RULES, overlay
-from tests.cluster.rollouts.stage import OPERATOR_NAMESPACE
 from turnout.api import crd
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, Role, State
@@ -40,36 +38,17 @@ NAME = f"{crd.PLURAL}.{crd.GROUP}"
 
 
 @pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster with our CRD: whoever installed it; if nobody did, we do, and take it away again.
+def served(api: Cluster) -> Iterator[Cluster]:
+    """An API server with our CRD, and no operator that would write the very statuses that are looked at here."""
+    install_crd(api)
+    api.kubectl("create", "namespace", NAMESPACE)
+    yield api
+    api.kubectl("delete", "namespace", NAMESPACE, timeout=300)
 
-    An operator that another test left installed would write the very statuses that are looked at here: it rests.
-    """
-    ours = not cluster.kubectl("get", "crd", NAME, "--ignore-not-found").strip()
-    if ours:
-        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render())
+
+def install_crd(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render())
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}")
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    with operator_at_rest(cluster):
-        yield cluster
-    cluster.kubectl("delete", "namespace", NAMESPACE, timeout=300)
-    if ours:
-        cluster.kubectl("delete", "crd", NAME)
-
-
-@contextlib.contextmanager
-def operator_at_rest(cluster: Cluster) -> Iterator[None]:
-    """Scaled to nothing for a while, if it is installed."""
-    operator = ("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
-    replicas = cluster.kubectl("get", *operator, "--ignore-not-found", "-o", "jsonpath={.spec.replicas}").strip()
-    if replicas:
-        cluster.kubectl("scale", *operator, "--replicas=0")
-        cluster.wait(
-            "the operator rests", lambda: not cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
-        )
-    yield
-    if replicas:
-        cluster.kubectl("scale", *operator, f"--replicas={replicas}")
 
 
 def say(cluster: Cluster, verb: str, body: Any, *options: str) -> str:

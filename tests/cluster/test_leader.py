@@ -22,10 +22,10 @@ import pytest
 
 from harness import Cluster
 from harness.audit import AuditEvent
-from tests.cluster.rollouts.installation import predictor_image
+from tests.cluster.rollouts.installation import operator_at_rest, predictor_image
 from tests.cluster.rollouts.installation import stage as on_stage
 from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
-from tests.cluster.test_crd import NAME, crd, operator_at_rest
+from tests.cluster.test_crd import NAME, install_crd
 
 pytestmark = pytest.mark.cluster
 
@@ -92,8 +92,7 @@ def pair(cluster: Cluster, tmp_path: Path) -> Iterator[Pair]:
     image = predictor_image(cluster)
     ours = not cluster.kubectl("get", "crd", NAME, "--ignore-not-found").strip()
     if ours:
-        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render())
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}")
+        install_crd(cluster)
     with operator_at_rest(cluster), on_stage(cluster) as stage:
         yield Pair(stage, tmp_path, image, cluster.audit.mark())
     if ours:

@@ -41,6 +41,6 @@ def test_the_first_audit_rules_silence_the_cluster_itself_and_the_last_hears_eve
 
 
 def test_a_kubeconfig_works_from_any_folder() -> None:
-    clusters = kubeconfig(Path("/state/pki"), "admin")["clusters"]
+    clusters = kubeconfig(Path("/state/pki"), "admin", "https://127.0.0.1:6443")["clusters"]
     assert isinstance(clusters, list)
     assert clusters[0]["cluster"]["certificate-authority"] == "/state/pki/ca.crt"

@@ -40,6 +40,12 @@ class Layout:
 
     cache: Path
     state: Path
+    api_port: int = 6443
+    etcd_port: int = 2379  # and the next one, for its peers
+
+    @property
+    def api_server(self) -> str:
+        return f"https://127.0.0.1:{self.api_port}"
 
     @property
     def binaries(self) -> Path:

@@ -21,13 +21,12 @@ from harness.layout import NODE, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, Layout
 from harness.shell import run, step, succeeds, until
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-ETCD = "http://127.0.0.1:2379"
 
 
 def start(layout: Layout) -> None:
     """A clean machine becomes a cluster that has an API server, and no node yet."""
     network.create(layout)
-    pki.create(layout.pki)
+    pki.create(layout.pki, layout.api_server)
     _start_control_plane(layout)
 
 
@@ -73,8 +72,7 @@ def _start_containerd(layout: Layout) -> None:
 
 def _start_control_plane(layout: Layout) -> None:
     keys, component = layout.pki, layout.pki / "component.kubeconfig"
-    _start_etcd(layout)
-    _start_api_server(layout)
+    start_api_server(layout)
     _daemon(
         layout,
         "kube-controller-manager",
@@ -92,15 +90,36 @@ def _daemon(layout: Layout, program: str, **flags: str | Path) -> None:
     processes.start(layout, program, binary(layout, program), *words)
 
 
+def start_api_server(layout: Layout) -> None:
+    """The API server and its store; what it needs of `pki` is there."""
+    _start_etcd(layout)
+    _start_api_server(layout)
+
+
+def start_controllers(layout: Layout, *names: str) -> None:
+    """Some of Kubernetes' own controllers, by name: for an API server without a node."""
+    keys = layout.pki
+    _daemon(
+        layout,
+        "kube-controller-manager",
+        kubeconfig=keys / "component.kubeconfig",
+        leader_elect="false",
+        service_account_private_key_file=keys / "sa.key",
+        controllers=",".join(names),
+        secure_port="0",
+    )
+
+
 def _start_etcd(layout: Layout) -> None:
+    client, peers = (f"http://127.0.0.1:{port}" for port in (layout.etcd_port, layout.etcd_port + 1))
     _daemon(
         layout,
         "etcd",
         data_dir=layout.state / "etcd",
         unsafe_no_fsync="true",
-        listen_client_urls=ETCD,
-        advertise_client_urls=ETCD,
-        listen_peer_urls="http://127.0.0.1:2380",
+        listen_client_urls=client,
+        advertise_client_urls=client,
+        listen_peer_urls=peers,
     )
 
 
@@ -110,8 +129,8 @@ def _start_api_server(layout: Layout) -> None:
     _daemon(
         layout,
         "kube-apiserver",
-        etcd_servers=ETCD,
-        secure_port="6443",
+        etcd_servers=f"http://127.0.0.1:{layout.etcd_port}",
+        secure_port=str(layout.api_port),
         advertise_address=NODE_ADDRESS,
         tls_cert_file=keys / "apiserver.crt",
         tls_private_key_file=keys / "apiserver.key",

@@ -19,7 +19,6 @@ subjectKeyIdentifier=hash
 authorityKeyIdentifier=keyid
 subjectAltName={names}
 """
-API_SERVER = "https://127.0.0.1:6443"
 
 # Kubeconfigs: who -> subject. `component` is not `admin`: the audit log tells the cluster's own controllers from a
 # person or a test.
@@ -30,7 +29,7 @@ PEOPLE = {
 }
 
 
-def create(folder: Path) -> None:
+def create(folder: Path, server: str) -> None:
     """Everything the node needs, in a second; replaces what a former cluster left."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -42,7 +41,7 @@ def create(folder: Path) -> None:
     _sign(folder, "kserve-webhook", "/CN=kserve-webhook", "DNS:kserve-webhook-server-service.kserve.svc")
     for who, subject in PEOPLE.items():
         _sign(folder, who, subject, f"DNS:{NODE},IP:{NODE_ADDRESS}")
-        (folder / f"{who}.kubeconfig").write_text(json.dumps(kubeconfig(folder, who), indent=1))
+        (folder / f"{who}.kubeconfig").write_text(json.dumps(kubeconfig(folder, who, server), indent=1))
     _openssl("ecparam -name prime256v1 -genkey -noout -out sa.key", folder)
     _openssl("ec -in sa.key -pubout -out sa.pub", folder)
 
@@ -59,9 +58,9 @@ def _sign(folder: Path, name: str, subject: str, alternative_names: str) -> None
     _openssl(f"x509 -req -days 365 -in {name}.csr -extfile {name}.ext {authority} -out {name}.crt", folder)
 
 
-def kubeconfig(folder: Path, who: str) -> dict[str, object]:
+def kubeconfig(folder: Path, who: str, server: str) -> dict[str, object]:
     """How `who` reaches the API server; paths are absolute, so the file works from any folder."""
-    cluster = {"server": API_SERVER, "certificate-authority": str(folder / "ca.crt")}
+    cluster = {"server": server, "certificate-authority": str(folder / "ca.crt")}
     user = {"client-certificate": str(folder / f"{who}.crt"), "client-key": str(folder / f"{who}.key")}
     return {
         "apiVersion": "v1",

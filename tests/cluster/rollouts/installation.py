@@ -47,3 +47,18 @@ def stage(cluster: Cluster) -> Iterator[Stage]:
         yield Stage(cluster, namespace)
     finally:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@contextlib.contextmanager
+def operator_at_rest(cluster: Cluster) -> Iterator[None]:
+    """Scaled to nothing for a while, if it is installed."""
+    operator = ("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
+    replicas = cluster.kubectl("get", *operator, "--ignore-not-found", "-o", "jsonpath={.spec.replicas}").strip()
+    if replicas:
+        cluster.kubectl("scale", *operator, "--replicas=0")
+        cluster.wait(
+            "the operator rests", lambda: not cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
+        )
+    yield
+    if replicas:
+        cluster.kubectl("scale", *operator, f"--replicas={replicas}")
