@@ -4,7 +4,11 @@ from math import comb
 
 import pytest
 
-from turnout.judge.thinning import superiority
+from turnout.judge import thinning
+
+
+def superiority(tolerate: float, canary: tuple[int, int], stable: tuple[int, int]) -> float:
+    return thinning.superiority(tolerate, [canary], [stable])
 
 
 def by_hand(canary: tuple[int, int], stable: tuple[int, int]) -> float:
@@ -43,3 +47,21 @@ def test_the_worst_that_can_be_said_is_minus_one(tally: tuple[int, int]) -> None
         for other in ((5, 0), (5, 5), (1_000_000, 999_999)):
             assert -1 <= superiority(tolerate, tally, other) <= 1 + 1e-6
             assert -1 <= superiority(tolerate, other, tally) <= 1 + 1e-6
+
+
+def test_pods_are_matched_by_rank_and_their_draws_summed() -> None:
+    """Two pairs: (a - j)/(a + j) of the sums, over all draws of both."""
+    ours, theirs = [(4, 1), (9, 2)], [(30, 6), (50, 10)]
+    both = {}
+    for i in range(7):
+        for j in range(11):
+            chance = comb(6, i) * comb(24, 4 - i) if i <= 4 else 0
+            other = comb(10, j) * comb(40, 9 - j) if j <= 9 else 0
+            both[i, j] = chance / comb(30, 4) * other / comb(50, 9)
+    mean = sum(p * (3 - i - j) / (3 + i + j) for (i, j), p in both.items())
+    assert thinning.superiority(1.0, ours, theirs) == pytest.approx(mean, abs=1e-6)
+
+
+def test_pods_without_a_match_are_left_out() -> None:
+    alone = thinning.superiority(1.0, [(10, 3)], [(90, 2)])
+    assert thinning.superiority(1.0, [(10, 3)], [(90, 2), (50, 50)]) == alone

@@ -16,8 +16,6 @@ BETTING_RATIOS = (2.0, 8.0)
 MOST_STAKED = 0.97
 """No interval takes more than this part of a bettor's wealth, however wrong it was."""
 POD_STAKES = (0.1, 0.3, 0.6, 0.95)
-BUSIEST_PODS = 3
-"""Pods of a side that are paired; at more than three a side, evidence is not what is short."""
 
 Tally = tuple[int, int]
 """Requests and bad events of one pod, or of one side."""
@@ -76,8 +74,8 @@ def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
 
 def pod_bursts(tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]) -> tuple[float, ...]:
     """One bet an interval on pods compared at equal numbers of requests (`PodBursts`); see `thinning`."""
-    pairs = [superiority(tolerate, ours, theirs) for ours in _busiest(canary) for theirs in _busiest(stable)]
-    edge = sum(pairs) / len(pairs) if pairs else 0.0
+    ours, theirs = ([pod for pod in side if pod[0]] for side in (canary, stable))
+    edge = superiority(tolerate, ours, theirs) if ours and theirs else 0.0
     return tuple(log(1 + stake * edge) for stake in POD_STAKES) if edge else ()
 
 
@@ -87,12 +85,6 @@ def log_mean(logs: Sequence[float]) -> float:
         return 0.0
     most = max(logs)
     return most + log(sum([exp(each - most) for each in logs]) / len(logs))
-
-
-def _busiest(pods: Sequence[Tally]) -> Sequence[Tally]:
-    """Chosen by requests, which no version's quality decides."""
-    serving = [pod for pod in pods if pod[0]]
-    return sorted(serving, key=lambda pod: -pod[0])[:BUSIEST_PODS] if len(serving) > BUSIEST_PODS else serving
 
 
 def summed(pods: Sequence[Tally]) -> Tally:

@@ -1,0 +1,42 @@
+"""All tables of the judge: `make bench-judge`; QUICK=1 for fewer attempts, JSON=FILE for machines.
+
+RUNS sets the attempts per cell (5 000 by default), with which the bound on false rollbacks is worth something.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from benchmarks.judge import tables
+from benchmarks.report import Row, publish, quick, table
+
+
+def main() -> None:
+    runs = int(os.environ.get("RUNS", "") or (500 if quick() else 5000))
+    began = time.perf_counter()
+    shown: dict[str, Sequence[Row]] = {}
+
+    def show(title: str, rows: Callable[[], Sequence[Row]]) -> None:
+        shown[title] = rows()
+        print(f"\n## {title}\n\n{table(shown[title])}", flush=True)
+        print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
+    few = max(100, runs // 10)
+    show(f"Innocent: false rollbacks ({runs} attempts)", lambda: tables.innocent(runs))
+    show(f"Innocent: the whole grid, worst of five base rates, % ({few} attempts)", lambda: tables.whole_grid(few))
+    show(f"Guilty: errors alone, found % / median s ({few} attempts)", lambda: tables.guilty(few))
+    show(f"Good: errors below 2 % ({few} attempts)", lambda: tables.good(few))
+    show("Speed", tables.speed)
+    for pods in (1, 3):
+        found, served = tables.orientation(few, pods)
+        show(f"Beside others, {pods} pods a side: rolled back % / median s ({few} attempts)", lambda found=found: found)
+        if pods == 1:
+            show("Bad requests served until then, on average", lambda served=served: served)
+    publish("judge", [], runs=runs, tables=shown, seconds=round(time.perf_counter() - began))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The real judge on simulated counters, poll after poll through its memory; the twin must say the same."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from benchmarks.judge.traffic import POLL_SECONDS, POLLS, Side, Traffic
+from turnout.api.analysis import Analysis
+from turnout.judge.protocol import Finding, PodCounters, Poll, Question
+from turnout.judge.sequential import SequentialJudge
+
+START = datetime(2026, 11, 21, tzinfo=UTC)
+EDGES = (0.01, 0.1, 1.0)
+"""Far apart: stable's quantiles lie on them, so that the judge chooses just these."""
+HISTORY = (20_000, 16_000, 3_600, 400)
+
+
+class Pods:
+    """One side's counters, cumulated from increments."""
+
+    def __init__(self, name: str, side: Side, run: int) -> None:
+        self.name, self.side, self.run = name, side, run
+        pods = side.requests.shape[2]
+        self.requests, self.errors = [0] * pods, [0] * pods
+        self.latency = [list(HISTORY) for _ in range(pods)]
+
+    def advance(self, poll: int) -> None:
+        for pod in range(len(self.requests)):
+            requests, bad = int(self.side.requests[self.run, poll, pod]), int(self.side.bad[self.run, poll, pod])
+            slow = [requests - bad, *(int(each[self.run, poll, pod]) for each in self.side.slow), 0]
+            self.requests[pod] += requests
+            self.errors[pod] += bad
+            for bucket in range(len(HISTORY)):
+                self.latency[pod][bucket] += slow[bucket] - slow[bucket + 1]
+
+    def read(self) -> tuple[PodCounters, ...]:
+        started = START - timedelta(days=1)
+        return tuple(
+            PodCounters(f"{self.name}-{pod}", started, self.requests[pod], self.errors[pod], tuple(self.latency[pod]))
+            for pod in range(len(self.requests))
+        )
+
+
+def replay(traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS) -> tuple[list[Finding], list[float]]:
+    """Findings of every poll, and the seconds each took."""
+    judge, memory = SequentialJudge(), ""
+    sides = (Pods("c", traffic.canary, run), Pods("s", traffic.stable, run))
+    findings, seconds = [], []
+    for poll in range(-1, polls):
+        at = START + timedelta(seconds=POLL_SECONDS * (poll + 1))
+        if poll >= 0:
+            for side in sides:
+                side.advance(poll)
+        since = at - timedelta(seconds=5) if poll >= 0 and traffic.discarded[run, poll] else None
+        read = Poll(at, sides[0].read(), sides[1].read(), EDGES, weight=10, weight_since=since)
+        before = time.perf_counter()
+        finding = judge.look(Question(analysis, memory, read))
+        seconds.append(time.perf_counter() - before)
+        memory = finding.status.memory
+        findings.append(finding)
+    return findings[1:], seconds[1:]
