@@ -10,6 +10,7 @@ from benchmarks.judge.twin import combined, passing, wealth
 from turnout.api.analysis import Analysis, Assumption
 from turnout.judge.accounting import ERROR_PASS
 from turnout.judge.budget import combined as real_combined
+from turnout.judge.harm import log_mean
 from turnout.judge.memory import natural, parse
 from turnout.judge.passing import evidence
 from turnout.judge.terms import terms_of
@@ -35,7 +36,7 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
         for poll, finding in enumerate(findings):
             memory = parse(finding.status.memory)
             assert memory is not None
-            real = real_combined(terms, [natural(logs) for logs in memory.wealths], None)
+            real = real_combined(terms, [log_mean(natural(logs)) for logs in memory.wealths], None)
             assert real == pytest.approx(evidence_of_twin[run, poll], abs=0.05)
             if not traffic.discarded.any():
                 spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0

@@ -16,7 +16,7 @@ from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.drift import MOST_BINS, Bins, log_factor
 from turnout.judge.harm import Tally, bettors, log_factors, summed
-from turnout.judge.increments import PodIncrement, Reading, differences, kept, read_side
+from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, is_beyond_ratios, next_window
 from turnout.judge.memory import MILLI, Logs, Memory, Total, added
 from turnout.judge.passing import SLOW_PART, under_limit, under_ratio
@@ -98,14 +98,17 @@ def absorbed(
 ) -> Memory:
     """The memory with a usable poll in it."""
     changes: Changes = {}
+    canary, stable = sighted("c", poll.canary), sighted("s", poll.stable)
+    present = crc32("|".join(sorted([key for key, _ in (*canary, *stable)])).encode())
     if _counts(memory, poll):
-        interval = _interval(memory, poll)
+        interval = _interval(memory, canary, stable)
         changes |= _requests(memory, interval)
         if not stable_unhealthy:
             changes |= _harm(terms, memory, interval)
-            changes |= _drift(terms, memory, poll)
+            if present == memory.present:
+                changes |= _drift(terms, memory, poll)
         changes |= _passes(terms, memory, interval)
-    changes |= _readings(terms, memory, poll)
+    changes |= _readings(terms, memory, poll, (*canary, *stable), present)
     silent = changes.get("step_requests", None) == memory.step_requests
     changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
     changes["step_began"] = memory.step_began or changes["at"]
@@ -121,13 +124,12 @@ def _counts(memory: Memory, poll: Poll) -> bool:
     return bool(memory.at and poll.weight and held and same_buckets)
 
 
-def _interval(memory: Memory, poll: Poll) -> Interval:
-    began = datetime.fromtimestamp(memory.began / MILLI, UTC)
-    canary, stable = (
-        differences(side, pods, memory.cuts, memory.readings, began, memory.complete)
-        for side, pods in (("c", poll.canary), ("s", poll.stable))
+def _interval(memory: Memory, canary: Sequence[Sighting], stable: Sequence[Sighting]) -> Interval:
+    known, began = memory.readings, datetime.fromtimestamp(memory.began / MILLI, UTC)
+    return Interval(
+        differences(canary, memory.cuts, known, began, memory.complete),
+        differences(stable, memory.cuts, known, began, memory.complete),
     )
-    return Interval(canary, stable)
 
 
 def _requests(memory: Memory, interval: Interval) -> Changes:
@@ -172,7 +174,7 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
 
 
 def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
-    if terms.drift_output is None or memory.present != _present(poll):
+    if terms.drift_output is None:
         return {}
     canary, stable = (_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
     fresh = [_rise(now, before) for now, before in zip((canary, stable), memory.outputs, strict=True)]
@@ -201,23 +203,15 @@ def _rise(now: Bins, before: Bins) -> Bins:
     return tuple(map(sub, now, before))
 
 
-def _present(poll: Poll) -> int:
-    """Changes with the set of pods and their starts."""
-    names = sorted(f"{pod.pod}@{pod.started_at.timestamp()}" for pod in (*poll.canary, *poll.stable))
-    return crc32("|".join(names).encode())
-
-
-def _readings(terms: Terms, memory: Memory, poll: Poll) -> Changes:
-    """What the next poll is compared with."""
-    present = _present(poll)
+def _readings(terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], present: int) -> Changes:
+    """What the next poll is compared with. `present`: changes with the set of pods and their starts."""
     histogram = histogram_of(poll.stable) if terms.latency_ratio is not None and poll.stable else memory.histogram
     if not memory.window or len(memory.window) != len(histogram):
         window = first_window(histogram)
     else:
         window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
     edges = cuts(terms, window, poll.edges)
-    fresh = {**read_side("c", poll.canary, edges), **read_side("s", poll.stable, edges)}
-    readings, complete = kept(fresh, memory.readings)
+    readings, complete = kept({key: read(pod, edges) for key, pod in seen}, memory.readings)
     outputs = memory.outputs
     if terms.drift_output is not None:
         outputs = tuple(_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))

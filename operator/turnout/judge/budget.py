@@ -9,37 +9,31 @@ from turnout.judge.terms import Stream, Terms
 SUSPICION = log(10.0)
 """Evidence of harm from which on a step without proof is not let through by policy."""
 
-Wealth = Sequence[float]
-"""The logs of one stream's bettors."""
+Evidence = Sequence[float]
+"""The log of the evidence of each stream, in the order of the terms."""
 
 
-def combined(terms: Terms, wealths: Sequence[Wealth], drift: float | None) -> float:
+def combined(terms: Terms, evidence: Evidence, drift: float | None) -> float:
     """The log of the mean evidence of harm. `drift` takes part, with weight 1, only where it may roll back."""
-    parts = [(stream.weight, log_mean(logs)) for stream, logs in zip(terms.streams, wealths, strict=True)]
+    parts = [(stream.weight, value) for stream, value in zip(terms.streams, evidence, strict=True)]
     if drift is not None and terms.drift_rolls_back:
         parts.append((1.0, drift))
     if not parts:
         return 0.0
-    most = max(value for _, value in parts)
-    return most + log(sum(weight * exp(value - most) for weight, value in parts) / sum(weight for weight, _ in parts))
+    most = max([value for _, value in parts])
+    total = sum([weight for weight, _ in parts])
+    return most + log(sum([weight * exp(value - most) for weight, value in parts]) / total)
 
 
-def of_metric(terms: Terms, wealths: Sequence[Wealth], metric: str) -> float:
+def of_metric(terms: Terms, evidence: Evidence, metric: str) -> float:
     """The log of one metric's evidence: the mean over its streams."""
-    logs = [log_mean(wealth) for stream, wealth in zip(terms.streams, wealths, strict=True) if stream.metric == metric]
-    return log_mean(logs)
+    return log_mean([value for stream, value in zip(terms.streams, evidence, strict=True) if stream.metric == metric])
 
 
-def culprit(terms: Terms, wealths: Sequence[Wealth]) -> Stream | None:
-    """The stream that carries most of the evidence."""
-    parts = [(_part(stream, logs), stream) for stream, logs in zip(terms.streams, wealths, strict=True)]
-    return max(parts, key=lambda part: part[0])[1] if parts else None
-
-
-def strength(terms: Terms, wealths: Sequence[Wealth]) -> float:
-    """The log of what the culprit carries."""
-    return max(_part(stream, logs) for stream, logs in zip(terms.streams, wealths, strict=True))
-
-
-def _part(stream: Stream, logs: Wealth) -> float:
-    return log(stream.weight) + log_mean(logs)
+def culprit(terms: Terms, evidence: Evidence) -> tuple[Stream | None, float]:
+    """The stream that carries most of the evidence, and the log of what it carries."""
+    parts = [(log(stream.weight) + value, stream) for stream, value in zip(terms.streams, evidence, strict=True)]
+    if not parts:
+        return None, 0.0
+    most, stream = max(parts, key=lambda part: part[0])
+    return stream, most

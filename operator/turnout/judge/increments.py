@@ -24,6 +24,7 @@ LONG_AGO = datetime.fromtimestamp(0, UTC)
 Reading = tuple[int, ...]
 """Requests, bad events, successes, then successes slower than each latency edge; cumulative."""
 Readings = Mapping[str, Reading]
+Sighting = tuple[str, PodCounters]
 BASIC = 3
 """Numbers of a reading before the slow counts."""
 
@@ -51,9 +52,9 @@ def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
     return pod.errors <= pod.requests and (buckets == edges + 1 or (not buckets and not needs_latency))
 
 
-def key_of(side: str, pod: PodCounters) -> str:
-    """A pod's short name in the memory; another start is another pod."""
-    return f"{side}{crc32(f'{pod.pod}@{_epoch(pod.started_at)}'.encode()):x}"
+def sighted(side: str, pods: Iterable[PodCounters]) -> list[Sighting]:
+    """Each pod with its short name in the memory; another start is another pod."""
+    return [(f"{side}{crc32(f'{pod.pod}@{_epoch(pod.started_at)}'.encode()):x}", pod) for pod in pods]
 
 
 def _epoch(moment: datetime) -> int:
@@ -67,20 +68,16 @@ def read(pod: PodCounters, cuts: Sequence[int]) -> Reading:
     return (pod.requests + pod.restarts, pod.errors + pod.restarts, sum(latency), *slow)
 
 
-def read_side(side: str, pods: Iterable[PodCounters], cuts: Sequence[int]) -> dict[str, Reading]:
-    return {key_of(side, pod): read(pod, cuts) for pod in pods}
-
-
 def differences(
-    side: str, pods: Sequence[PodCounters], cuts: Sequence[int], before: Readings, began: datetime, complete: bool
+    seen: Sequence[Sighting], cuts: Sequence[int], before: Readings, began: datetime, complete: bool
 ) -> tuple[PodIncrement, ...]:
     """Each pod's increment. A pod not seen before counts in full if it was born in the attempt and none was forgotten.
 
     A pod that is gone has no increment; what it did after its last reading is lost.
     """
     found = []
-    for pod in pods:
-        now, last = read(pod, cuts), before.get(key_of(side, pod))
+    for key, pod in seen:
+        now, last = read(pod, cuts), before.get(key)
         if last is None and complete and pod.started_at >= began:
             last = (0,) * len(now)
         if last is not None:

@@ -6,7 +6,6 @@ from math import log
 from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
 from turnout.judge import words
 from turnout.judge.drift import distance
-from turnout.judge.harm import log_mean
 from turnout.judge.memory import MILLI, write
 from turnout.judge.protocol import Outcome
 from turnout.judge.terms import DRIFT, ERRORS
@@ -31,14 +30,14 @@ def status(case: Case, verdict: Verdict) -> AnalysisStatus:
 def _streams(case: Case) -> list[MetricStatus]:
     needed = log(1 / case.terms.beta)
     shown = []
-    for index, (stream, wealth) in enumerate(zip(case.terms.streams, case.wealths, strict=True)):
+    for index, (stream, evidence) in enumerate(zip(case.terms.streams, case.evidence, strict=True)):
         n_c, x_c, n_s, x_s = case.memory.totals[index]
         gates = stream.metric == ERRORS or index == case.terms.pass_stream
         proof = case.proofs.get(stream.metric) if gates else None
         shown.append(
             _shown(
                 stream.name,
-                words.evidence(log_mean(wealth)),
+                words.evidence(evidence),
                 words.evidence(proof * needed) if proof is not None else "",
                 words.decimal(words.rate(n_c, x_c)),
                 words.decimal(words.rate(n_s, x_s)),

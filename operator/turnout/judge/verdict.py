@@ -8,6 +8,7 @@ from turnout.api.analysis import CustomMetric, Judge, MetricAction
 from turnout.api.reasons import Reason
 from turnout.judge import budget, custom, passing, words
 from turnout.judge.drift import distance, distance_at_least
+from turnout.judge.harm import log_mean
 from turnout.judge.memory import MILLI, Memory, natural
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, Stream, Terms
@@ -35,8 +36,9 @@ class Case:
     poll: Poll | None
 
     @cached_property
-    def wealths(self) -> list[list[float]]:
-        return [natural(logs) for logs in self.memory.wealths]
+    def evidence(self) -> list[float]:
+        """The log of each stream's evidence of harm."""
+        return [log_mean(natural(logs)) for logs in self.memory.wealths]
 
     @cached_property
     def drift(self) -> float | None:
@@ -95,14 +97,10 @@ def _harm(case: Case) -> Verdict | None:
         return None
     terms, memory = case.terms, case.memory
     drift = case.drift if terms.drift_rolls_back and case.drifted else None
-    if budget.combined(terms, case.wealths, drift) < case.threshold:
+    if budget.combined(terms, case.evidence, drift) < case.threshold:
         return None
-    stream = budget.culprit(terms, case.wealths)
-    if (
-        drift is not None
-        and terms.drift_rolls_back
-        and (stream is None or drift > budget.strength(terms, case.wealths))
-    ):
+    stream, strength = budget.culprit(terms, case.evidence)
+    if drift is not None and (stream is None or drift > strength):
         return Verdict(Outcome.HARM, Reason.Drift, _moved(case))
     if stream is None:
         return None
@@ -173,7 +171,7 @@ def _step(case: Case) -> Verdict:
 def suspicious(case: Case) -> bool:
     """Any metric's evidence of harm is ten or more."""
     metrics = {stream.metric for stream in case.terms.streams}
-    return any(budget.of_metric(case.terms, case.wealths, metric) >= budget.SUSPICION for metric in metrics)
+    return any(budget.of_metric(case.terms, case.evidence, metric) >= budget.SUSPICION for metric in metrics)
 
 
 def _missing(case: Case) -> list[str]:
