@@ -1,47 +1,73 @@
 """What must hold for every plan, whatever happened before: the invariants of a rollout, checked from outside `decide`.
 
-Each takes the world as it was observed and the plan that was made of it, and speaks its own sentence.
+Each takes the roles as they were observed and the plan that was made of them, and speaks its own sentence. Those that
+need the memory of a whole history, or the truth behind a late watch, are in tests/simulation/ledger.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
 from turnout.api.reasons import FAILED_STATES, State
-from turnout.rollout.capacity import needed
+from turnout.judge.protocol import Judge
+from turnout.rollout.capacity import STABLE_KEEPS, needed
+from turnout.rollout.decide import decide
 from turnout.rollout.plan import Plan
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Snapshot, Split
 
 CONDEMNED = FAILED_STATES | {State.RollingBack}
+LOOKED_AT_TWICE = 5
+"""Every so many passes one is decided a second time: as often as a history can afford."""
+
+Check = Callable[[Selection, Plan], None]
+
+
+class Judged(Protocol):
+    """A world with a judge."""
+
+    @property
+    def judge(self) -> Judge: ...
 
 
 class Invariants:
-    """Checks each plan of one history; it remembers the steps that were reached."""
+    """Checks each plan of one history; it remembers the `steps` that were reached, unless others do."""
 
-    def __init__(self) -> None:
-        self.steps: dict[tuple[str, int], int] = {}
+    def __init__(self, *, steps: bool = True) -> None:
+        self.steps: dict[tuple[str, int], int] | None = {} if steps else None
+        self.passes = 0
 
-    def __call__(self, world: object, snapshot: Snapshot, plan: Plan) -> None:
-        selection = select(snapshot)
-        _sums_to_100(plan)
-        _enters_only_with_its_pods(selection, plan)
-        _dead_only_where_nothing_lives(selection, plan)
-        _raises_are_planned(selection, plan)
-        _one_stable(selection, plan)
-        _deletes_nothing_that_serves(selection, plan)
-        self._steps_rise(plan)
-        _asks_to_look_again_later(snapshot, plan)
-
-    def _steps_rise(self, plan: Plan) -> None:
-        for name, status in plan.record.items():
-            key = name, status.attempt
-            if status.state is State.Deploying:
-                self.steps.pop(key, None)  # looked at anew, from the start
-            elif status.step is not None:
-                assert status.step.index >= self.steps.get(key, 0), f"{name} goes back to step {status.step.index}"
-                self.steps[key] = status.step.index
+    def __call__(self, world: Judged, snapshot: Snapshot, plan: Plan) -> None:
+        check_plan(snapshot, plan)
+        if self.steps is not None:
+            _steps_rise(self.steps, plan)
+        self.passes += 1
+        if self.passes % LOOKED_AT_TWICE == 0:
+            assert decide(snapshot, world.judge) == plan, "the same snapshot is decided otherwise"
 
 
-def _sums_to_100(plan: Plan) -> None:
+def _steps_rise(reached: dict[tuple[str, int], int], plan: Plan) -> None:
+    for name, status in plan.record.items():
+        key = name, status.attempt
+        if status.state is State.Deploying:
+            reached.pop(key, None)  # looked at anew, from the start
+        elif status.step is not None:
+            assert status.step.index >= reached.get(key, 0), f"{name} goes back to step {status.step.index}"
+            reached[key] = status.step.index
+
+
+def check_plan(snapshot: Snapshot, plan: Plan) -> None:
+    """Hold one plan against every invariant that needs no more than its snapshot."""
+    selection = select(snapshot)
+    for sentence, holds in CHECKS.items():
+        try:
+            holds(selection, plan)
+        except AssertionError as fault:
+            raise AssertionError(f"{sentence}: {fault}") from fault
+
+
+def _sums_to_100(selection: Selection, plan: Plan) -> None:
     if plan.route is None:
         return
     percents = [share.percent for share in plan.route.split]
@@ -55,6 +81,15 @@ def _raised(selection: Selection, split: Split) -> list[tuple[Member, int]]:
     by_revision = {m.revision_name: m for m in selection.members.values() if m.revision_name}
     shares = [(by_revision[share.revision], share.percent) for share in split]
     return [(m, percent) for m, percent in shares if percent > max(m.written_percent, m.observed_percent)]
+
+
+def _planned_raises(selection: Selection, plan: Plan) -> list[tuple[Member, int]]:
+    """Those of others than stable, in a pass in which nobody's death moves traffic."""
+    if plan.route is None or selection.stable is None or selection.stable.is_down:
+        return []
+    if any(m.death and (m.observed_percent or m.written_percent) for m in selection.members.values()):
+        return []
+    return [(m, percent) for m, percent in _raised(selection, plan.route.split) if m is not selection.stable]
 
 
 def _is_able(member: Member) -> bool:
@@ -76,6 +111,23 @@ def _enters_only_with_its_pods(selection: Selection, plan: Plan) -> None:
         assert able, f"{member.name} enters the split at {percent} % without a ready pod"
 
 
+def _rises_at_capacity(selection: Selection, plan: Plan) -> None:
+    """A planned rise needs the last split observed, and the pods of both sides."""
+    stable = selection.stable
+    for member, percent in _planned_raises(selection, plan):
+        assert selection.route is None or selection.route.in_sync, f"{member.name} is raised before the Route holds"
+        assert member.ready_pods >= needed(member, percent), f"{member.name} is raised to {percent} % without capacity"
+        if percent < 100 and stable is not None:
+            ceiling = stable.version.spec.scaling.max_replicas if stable.version else stable.ready_pods
+            wanted = min(member.status.capacity or 1, ceiling)
+            assert stable.ready_pods >= wanted, f"{member.name} is raised while {stable.name} lacks pods"
+
+
+def _condemned_is_not_raised(selection: Selection, plan: Plan) -> None:
+    for member, percent in _planned_raises(selection, plan):
+        assert member.state not in CONDEMNED, f"{member.name} is {member.state} and raised to {percent} %"
+
+
 def _dead_only_where_nothing_lives(selection: Selection, plan: Plan) -> None:
     route = selection.route
     written = plan.route.split if plan.route else route.written if route else ()
@@ -84,28 +136,21 @@ def _dead_only_where_nothing_lives(selection: Selection, plan: Plan) -> None:
     assert not (dead and living), f"{dead[0].name} is dead and in the split, {living[0].name} lives"
 
 
-def _raises_are_planned(selection: Selection, plan: Plan) -> None:
-    """Unless a death moves traffic: a raise needs the last split observed, capacity on both sides, and no verdict."""
-    if plan.route is None or selection.stable is None or selection.stable.is_down:
-        return
-    stable = selection.stable
-    moved_by_death = any(m.death and (m.observed_percent or m.written_percent) for m in selection.members.values())
-    for member, percent in _raised(selection, plan.route.split):
-        if member is stable or moved_by_death:
-            continue
-        assert member.state not in CONDEMNED, f"{member.name} is {member.state} and raised to {percent} %"
-        assert selection.route is None or selection.route.in_sync, f"{member.name} is raised before the Route holds"
-        assert member.ready_pods >= needed(member, percent), f"{member.name} is raised to {percent} % without capacity"
-        if percent < 100:
-            ceiling = stable.version.spec.scaling.max_replicas if stable.version else stable.ready_pods
-            wanted = min(member.status.capacity or 1, ceiling)
-            assert stable.ready_pods >= wanted, f"{member.name} is raised while {stable.name} lacks pods"
-
-
 def _one_stable(selection: Selection, plan: Plan) -> None:
     after = {v.name: plan.record.get(v.name, v.status) for v in selection.snapshot.versions}
     stable = [name for name, status in after.items() if is_stable_state(status)]
     assert len(stable) <= 1, f"{stable} are stable at once"
+
+
+def _stable_is_kept(selection: Selection, plan: Plan) -> None:
+    """Its floor is what the rollout found at the start of the step, as far as its own maximum goes."""
+    stable, candidate = selection.stable, selection.candidate
+    if stable is None or candidate is None or stable.revision is None or candidate.state not in STABLE_KEEPS:
+        return
+    asked = next((s.autoscaling for s in plan.scale if s.deployment is stable.deployment), stable.revision.autoscaling)
+    ceiling = stable.version.spec.scaling.max_replicas if stable.version else asked.min_pods
+    wanted = min(candidate.status.capacity or 1, ceiling)
+    assert asked.min_pods >= wanted, f"{stable.name} is kept at {asked.min_pods} pods, not {wanted}"
 
 
 def _deletes_nothing_that_serves(selection: Selection, plan: Plan) -> None:
@@ -115,5 +160,19 @@ def _deletes_nothing_that_serves(selection: Selection, plan: Plan) -> None:
         assert not member.written_percent, f"{member.name} is deleted while the Route names it"
 
 
-def _asks_to_look_again_later(snapshot: Snapshot, plan: Plan) -> None:
-    assert plan.again is None or plan.again > snapshot.now, "asks to look again in the past"
+def _asks_to_look_again_later(selection: Selection, plan: Plan) -> None:
+    assert plan.again is None or plan.again > selection.snapshot.now, "asks to look again in the past"
+
+
+CHECKS: Mapping[str, Check] = {
+    "percents sum to 100 in every Route write": _sums_to_100,
+    "a version enters a split only Ready and with its pods": _enters_only_with_its_pods,
+    "a planned rise waits for the last split and for both sides' capacity": _rises_at_capacity,
+    "after a verdict no planned write raises it": _condemned_is_not_raised,
+    "a dead version is in no split while another lives": _dead_only_where_nothing_lives,
+    "at most one stable per model": _one_stable,
+    "stable is at capacity while a rollout runs": _stable_is_kept,
+    "the operator deletes nothing with an observed share": _deletes_nothing_that_serves,
+    "a timer lies in the future": _asks_to_look_again_later,
+}
+"""By the sentence of the invariant."""

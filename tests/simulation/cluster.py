@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.rollout.simulation import KEY, START
+from tests.simulation.ledger import Ledger
 from tests.simulation.pods import Behaviour
 from tests.simulation.process import RESTART, Kill, Process, Weather
 from tests.simulation.server import Server, edited_split
@@ -20,10 +21,12 @@ from tests.virtual import VirtualLoop
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
+from turnout.judge.nobody import NoJudge
+from turnout.judge.protocol import Judge, Poll
 from turnout.platform.kubernetes.objects import Route, read
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, ROUTES, VERSIONS, Resource
 from turnout.rollout.decide import decide
-from turnout.rollout.plan import Plan, ProbeRequest
+from turnout.rollout.plan import Plan, PollRequest, ProbeRequest
 from turnout.rollout.snapshot import Probe, Problem, Snapshot, Split
 
 Check = Callable[["Cluster", Snapshot, Plan], None]
@@ -36,11 +39,14 @@ class Cluster:
 
     def __init__(self, check: Check | None = None, kill: Kill | None = None) -> None:
         self.loop = VirtualLoop()
+        self.loop.set_exception_handler(self._broke)
         self.server = Server(lambda: START + timedelta(seconds=self.loop.time()))
         self.serving = Serving(self.server, self.loop)
         self.weather = Weather()
         self.weather.kill = kill
         self.check = check
+        self.judge: Judge = NoJudge()
+        self.source_trouble = ""
         self.wrong_answers: set[str] = set()
         self.silent: set[str] = set()
         self.contracts: dict[str, str] = {}
@@ -49,6 +55,8 @@ class Cluster:
         self._known: dict[str, State | None] = {}
         self.faults: list[BaseException] = []
         self.deaths = 0
+        self.images = dict(IMAGES)
+        self.ledger = Ledger(self)
         self.server.watchers.append(self._note)
         self.operator = self._begin()
 
@@ -64,15 +72,17 @@ class Cluster:
     # -- the operator
 
     def _begin(self) -> Process:
-        return Process(self.server, self.weather, self.loop, self._decide, self._answer, self._has_died, IMAGES)
+        acts = self._decide, self._answer, self._read, self._has_died, self.faults.append
+        return Process(self.server, self.weather, self.loop, *acts, self.images)
 
     def _decide(self, snapshot: Snapshot) -> Plan:
-        plan = decide(snapshot)
-        if self.check:
-            try:
+        try:
+            plan = decide(snapshot, self.judge)
+            if self.check:
                 self.check(self, snapshot, plan)
-            except AssertionError as fault:  # the loop would take it for a bad model and go on
-                self.faults.append(fault)
+        except Exception as fault:  # the loop would take it for a bad model and go on
+            self.faults.append(fault)
+            raise
         return plan
 
     def _answer(self, request: ProbeRequest) -> Probe | None:
@@ -82,6 +92,23 @@ class Cluster:
         problem = Problem(Reason.WrongAnswer, "example 1 answers 3, not 4", True) if wrong else None
         contract = self.contracts.get(request.version, '{"inputs": "text"}')
         return Probe(request.revision_uid, done=True, requests=request.requests, contract=contract, problem=problem)
+
+    def _read(self, request: PollRequest) -> Poll:
+        """As a source that can look back: the first moment of the grid that has not been taken in."""
+        interval = request.analysis.interval.delta
+        at = min(request.since + interval, request.at) if request.since else request.at
+        return Poll(
+            request.at if self.source_trouble else at,
+            canary_uid=request.canary.uid,
+            stable_uid=request.stable.uid,
+            weight=request.weight,
+            weight_since=request.weight_since,
+            trouble=self.source_trouble,
+        )
+
+    def _broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Whatever a timer raises, and nobody would hear."""
+        self.faults.append(context.get("exception") or AssertionError(context["message"]))
 
     def _has_died(self) -> None:
         self.deaths += 1
@@ -142,12 +169,14 @@ class Cluster:
         for name in names or tuple(self.versions):
             raw = self.server.find(VERSIONS, name)
             if raw is not None:
+                self.ledger.forget(name)
                 self.server.put(VERSIONS, {key: value for key, value in raw.items() if key != "status"})
 
     def break_record(self, name: str, **facts: Any) -> None:
         """Somebody writes into a status."""
         raw = self.server.find(VERSIONS, name)
         if raw is not None:
+            self.ledger.forget(name)
             status = self.versions[name].status.model_copy(update=facts)
             self.server.put(VERSIONS, {**raw, "status": status.body()})
 

@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from tests.simulation.server import Server
 from turnout.controller.queue import Queue
-from turnout.controller.reconcile import Controller, Decide
+from turnout.controller.reconcile import Controller, Decide, Silence
+from turnout.judge.protocol import Poll
 from turnout.platform.kubernetes.calls import Calls, Page, Raw
 from turnout.platform.kubernetes.engine import KubernetesPlatform
 from turnout.platform.kubernetes.resources import WATCHED, Resource
 from turnout.platform.kubernetes.warmups import Warmups
 from turnout.platform.protocol import Refused, Unavailable
-from turnout.rollout.plan import ProbeRequest
+from turnout.rollout.plan import PollRequest, ProbeRequest
 from turnout.rollout.snapshot import ModelKey, Probe
 
 RELIST = 300.0  # seconds, as the process does it
@@ -89,7 +90,11 @@ class Line:
         waiting = weather.refusals.get((method, resource.plural))
         if waiting:
             raise waiting.pop(0)
-        done = act()
+        self._server.writer = "operator"
+        try:
+            done = act()
+        finally:
+            self._server.writer = ""
         await self._unless_dead("after" if weather.kill == (number, "after") else "")
         return done
 
@@ -155,6 +160,30 @@ class ScriptedWarmups(Warmups):
         self.results = {uid: probe for uid, probe in self.results.items() if uid in uids}
 
 
+class Engine(KubernetesPlatform):
+    """The real one, but for its source of evidence: that answers as the story says, a moment later."""
+
+    read: Callable[[PollRequest], Poll]
+
+    async def poll(self, key: ModelKey, request: PollRequest) -> None:
+        asyncio.get_running_loop().call_later(0.1, self._has_read, key, self.read(request))
+
+    def _has_read(self, key: ModelKey, poll: Poll) -> None:
+        self._polls[key] = poll
+        self._dirty(key)
+
+
+class Listener(Silence):
+    """Hears of passes that ended as nobody had foreseen."""
+
+    def __init__(self, broke: Callable[[BaseException], None]) -> None:
+        self._broke = broke
+
+    def passed(self, key: ModelKey, seconds: float, outcome: str) -> None:
+        if outcome == "error":
+            self._broke(AssertionError(f"a pass over {key} ended with an error that nobody foresaw; see the log"))
+
+
 class Process:
     """One run of the operator: lists, watches, workers; ends with `kill`."""
 
@@ -165,7 +194,9 @@ class Process:
         loop: asyncio.AbstractEventLoop,
         decide: Decide,
         answer: Answer,
+        read: Callable[[PollRequest], Poll],
         died: Callable[[], None],
+        broke: Callable[[BaseException], None],
         images: Mapping[str, str],
     ) -> None:
         self._server = server
@@ -174,9 +205,10 @@ class Process:
         queue = Queue(loop.time, jitter=lambda: 1.0)
         now: Callable[[], datetime] = partial(_skewed, server, weather)
         calls = cast("Calls", self._line)
-        self.platform = KubernetesPlatform(calls, queue.add, images=images, now=now)
+        self.platform = Engine(calls, queue.add, images=images, now=now)
+        self.platform.read = read
         self.platform._warmups = ScriptedWarmups(queue.add, loop, answer)
-        self.controller = Controller(self.platform, queue, decide, workers=2)
+        self.controller = Controller(self.platform, queue, decide, 2, Listener(broke))
         self._watches = Watches(weather, loop, self.platform.feed.observe)
         server.watchers.append(self._watches)
         self._task = loop.create_task(self._run())

@@ -34,6 +34,7 @@ class Server:
         self.objects: dict[Name, Raw] = {}
         self.watchers: list[Watcher] = []
         self.missing: set[Resource] = set()
+        self.writer = ""  # "operator" while a call of its own takes effect
         self._count = itertools.count(1)
 
     # -- for whoever is not the operator

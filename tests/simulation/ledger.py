@@ -1,0 +1,106 @@
+"""The invariants that need the truth of the server and the memory of a whole history: who wrote what, when, how often.
+
+The truth, not what the operator saw of it: its watches may be late, and its promises hold all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from turnout.api.reasons import State
+from turnout.api.status import Status
+from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+
+Raw = dict[str, Any]
+BLIND = 15.0
+"""Seconds after somebody else's change of the Route, or longer than any watch is late, in which nobody could know."""
+
+
+class Ledger:
+    """Reads every change of the server and says in a sentence what must not be."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._specs: dict[str, Raw] = {}  # of InferenceServices, by their own uid
+        self._born: dict[str, Raw] = {}  # the first spec of a version's InferenceService, by the version's uid
+        self._steps: dict[tuple[str, int], int] = {}
+        self._attempts: dict[str, int] = {}
+        self._foreign_at = -BLIND
+        cluster.server.watchers.append(self._seen)
+
+    def _seen(self, resource: Resource, event: str, raw: Raw) -> None:
+        try:
+            self._look(resource, event, raw)
+        except AssertionError as fault:
+            self._cluster.faults.append(fault)
+
+    def _look(self, resource: Resource, event: str, raw: Raw) -> None:
+        ours = self._cluster.server.writer == "operator"
+        if ours:
+            assert not raw["metadata"].get("finalizers"), f"a finalizer on {resource} could block a deletion"
+        if resource is ROUTES:
+            self._route(event, raw, ours=ours)
+        elif resource is INFERENCE_SERVICES:
+            self._service(event, raw, ours=ours)
+        elif resource is VERSIONS and ours:
+            self._status(raw)
+        elif resource is REVISIONS and event == "DELETED":
+            self._foreign_at = self._cluster.loop.time()
+
+    def _route(self, event: str, raw: Raw, *, ours: bool) -> None:
+        if not ours:
+            self._foreign_at = self._cluster.loop.time()
+            return
+        assert event != "DELETED", "the operator deletes a Route"
+        percents = [target["percent"] for target in raw["spec"]["traffic"]]
+        assert sum(percents) == 100, f"a Route is written with {percents}"
+
+    def _service(self, event: str, raw: Raw, *, ours: bool) -> None:
+        metadata, name = raw["metadata"], raw["metadata"]["name"]
+        if event == "ADDED":
+            self._specs[metadata["uid"]] = raw["spec"]
+            self._returns_as_it_was(name, raw["spec"])
+        elif event == "MODIFIED":
+            assert raw["spec"] == self._specs[metadata["uid"]], f"the spec of InferenceService {name} changes"
+        elif ours and self._cluster.loop.time() - self._foreign_at > BLIND:
+            share = self._cluster.percent(name)
+            assert not share, f"the operator deletes {name}, which is observed to have {share} %"
+
+    def _returns_as_it_was(self, name: str, spec: Raw) -> None:
+        """Whoever was promoted comes back as the same bytes, whatever the operator's settings are by now."""
+        version = self._cluster.versions.get(name)
+        if version is None:
+            return
+        born = self._born.setdefault(version.uid, spec)
+        if version.status.promoted_at and version.status.resolved:
+            assert _template(spec) == _template(born), f"{name} returns as another template"
+        self._born[version.uid] = spec
+
+    def _status(self, raw: Raw) -> None:
+        """Steps rise within an attempt; attempts never fall."""
+        name, uid = raw["metadata"]["name"], raw["metadata"]["uid"]
+        status = Status.model_validate(raw.get("status", {}))
+        key = uid, status.attempt
+        if status.state is State.Deploying:
+            self._steps.pop(key, None)  # looked at anew, from the start
+        elif status.step is not None:
+            assert status.step.index >= self._steps.get(key, 0), f"{name} goes back to step {status.step.index}"
+            self._steps[key] = status.step.index
+        assert status.attempt >= self._attempts.get(uid, 0), f"the attempts of {name} fall to {status.attempt}"
+        self._attempts[uid] = status.attempt
+
+    def forget(self, name: str) -> None:
+        """Its record was changed by somebody else: what it said before counts no more."""
+        raw = self._cluster.server.find(VERSIONS, name)
+        uid = raw["metadata"]["uid"] if raw else ""
+        self._attempts.pop(uid, None)
+        self._born.pop(uid, None)
+        self._steps = {key: index for key, index in self._steps.items() if key[0] != uid}
+
+
+def _template(spec: Raw) -> Raw:
+    """All but what changes in place: a maximum of pods, which is set on the revision."""
+    return {key: value for key, value in spec["predictor"].items() if key != "maxReplicas"}
