@@ -35,7 +35,11 @@ class SimulatedPod:
         return replace(after, restarts=self.restarts + 1, ended={**ended, "containerID": identity})
 
     def raw(self, labels: Raw) -> Raw:
-        state: Raw = {"waiting": {"reason": self.waits, "message": "back-off"}} if self.waits else {"running": {}}
+        state: Raw = (
+            {"waiting": {"reason": self.waits, "message": "back-off"}}
+            if self.waits
+            else {"running": {"startedAt": stamp(self.created_at)}}
+        )
         last = {"terminated": self.ended} if self.ended else {}
         container = {"name": CONTAINER, "ready": self.ready, "restartCount": self.restarts}
         ready = {"type": "Ready", "status": str(self.ready), "lastTransitionTime": stamp(self.turned)}

@@ -22,6 +22,7 @@ from turnout.rollout.plan import PollRequest, ProbeRequest
 from turnout.rollout.snapshot import ModelKey, Probe
 
 RELIST = 300.0  # seconds, as the process does it
+LOOK_FOR_MISSING = 20.0
 RESTART = 0.2  # seconds from a kill to the next process
 TRY_AGAIN = 2.0
 
@@ -164,12 +165,16 @@ class Engine(KubernetesPlatform):
     """The real one, but for its source of evidence: that answers as the story says, a moment later."""
 
     read: Callable[[PollRequest], Poll]
+    _is_reading = False
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
-        asyncio.get_running_loop().call_later(0.1, self._has_read, key, self.read(request))
+        if not self._is_reading:
+            self._is_reading = True
+            asyncio.get_running_loop().call_later(0.1, self._has_read, key, request)
 
-    def _has_read(self, key: ModelKey, poll: Poll) -> None:
-        self._polls[key] = poll
+    def _has_read(self, key: ModelKey, request: PollRequest) -> None:
+        self._is_reading = False
+        self._polls.last[key] = self.read(request)
         self._dirty(key)
 
 
@@ -226,7 +231,7 @@ class Process:
 
     async def _relist(self) -> None:
         while True:
-            await asyncio.sleep(RELIST)
+            await asyncio.sleep(LOOK_FOR_MISSING if self.platform.feed.missing else RELIST)
             await self._listed()
 
     async def _listed(self) -> bool:

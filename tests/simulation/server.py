@@ -34,6 +34,7 @@ class Server:
         self.objects: dict[Name, Raw] = {}
         self.watchers: list[Watcher] = []
         self.missing: set[Resource] = set()
+        self.refuses: set[tuple[Resource, str]] = set()  # names that admission does not let be made
         self.writer = ""  # "operator" while a call of its own takes effect
         self._count = itertools.count(1)
 
@@ -100,6 +101,8 @@ class Server:
         self._served(resource)
         if (resource, namespace, body["metadata"]["name"]) in self.objects:
             raise Conflict(f"{resource} {body['metadata']['name']} already exists")
+        if (resource, body["metadata"]["name"]) in self.refuses:
+            raise Refused(f"admission webhook denied the request: {body['metadata']['name']}")
         if resource.plural == "events":
             return body  # told; kept nowhere
         return self.put(resource, _managed(body, [_entry("Update", self.now())]))

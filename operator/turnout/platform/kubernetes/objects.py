@@ -226,7 +226,7 @@ class Waiting(Observed):
 
 
 class Running(Observed):
-    started_at: Time
+    started_at: Time | None = None  # the API allows null; a pod is not unread for that
 
 
 class ContainerState(Observed):

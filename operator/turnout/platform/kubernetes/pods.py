@@ -88,14 +88,15 @@ def as_pod(pod: Pod) -> snapshot.Pod:
 def target(pod: Pod) -> Target | None:
     """Where its counters are read; None while its process does not run."""
     container = _model_container(pod)
-    if container is None or container.state.running is None or not pod.status.pod_ip:
+    running = container.state.running if container else None
+    if container is None or running is None or running.started_at is None or not pod.status.pod_ip:
         return None
     host = f"[{pod.status.pod_ip}]" if ":" in pod.status.pod_ip else pod.status.pod_ip
     return Target(
         pod=pod.name,
         revision=pod.revision,
         url=f"http://{host}:{PORT}/metrics",
-        started_at=container.state.running.started_at,
+        started_at=running.started_at,
         restarts=container.restart_count,
     )
 
