@@ -46,7 +46,7 @@ def kills(name: str) -> list[Kill]:
     return every if DEEP else every[len(name) % SAMPLED :: SAMPLED]
 
 
-@pytest.mark.timeout(0 if DEEP else 120)
+@pytest.mark.timeout(0 if DEEP else 300)
 @pytest.mark.parametrize("name", STORIES)
 def test_a_kill_at_any_call_leaves_the_same_history(name: str) -> None:
     whole, calls, _ = undisturbed(name)

@@ -32,7 +32,7 @@ from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout.snapshot import Share
 
 DEEP = int(os.environ.get("TURNOUT_DEEP") or 0)
-QUICK = settings(max_examples=120, stateful_step_count=25, deadline=None, derandomize=True)
+QUICK = settings(max_examples=80, stateful_step_count=25, deadline=None, derandomize=True)
 FULL = settings(max_examples=DEEP or 1, stateful_step_count=40, deadline=None, print_blob=True, database=None)
 PROFILE = settings(FULL if DEEP else QUICK, suppress_health_check=list(HealthCheck))
 
@@ -243,4 +243,4 @@ def calm(cluster: Cluster) -> None:
 
 
 Histories.TestCase.settings = PROFILE
-TestHistories = pytest.mark.timeout(0 if DEEP else 120)(Histories.TestCase)
+TestHistories = pytest.mark.timeout(0 if DEEP else 300)(Histories.TestCase)
