@@ -129,6 +129,20 @@ async def test_a_replacement_is_told_by_its_name_not_by_clocks(cluster: Cluster)
     assert await dies(cluster) == "Evicted"
 
 
+async def test_a_version_that_crashed_before_the_operator_began_is_dead_and_not_starting(cluster: Cluster) -> None:
+    """Its autoscaler is listed before its pods: for a moment it wants a pod and seems to have none."""
+    pod = a_pod("p7", ready=False, readyAt="2026-11-21T09:59:00Z", container={"state": ended()})
+    for kind, body in (
+        (INFERENCE_SERVICES, a_service()),
+        (REVISIONS, a_revision()),
+        (AUTOSCALERS, an_autoscaler(1)),
+        (PODS, pod),
+    ):
+        cluster.server.put(kind.path().strip("/"), body, manager="turnout")
+    await cluster.platform.refresh()
+    assert await dies(cluster) == "Crashed"
+
+
 async def test_an_old_crash_that_was_survived_does_not_count_when_readiness_is_lost_later(cluster: Cluster) -> None:
     serve(cluster)
     cluster.sees(PODS, a_pod("p7", ready=False, container={"state": ended()}))

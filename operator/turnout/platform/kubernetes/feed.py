@@ -44,6 +44,8 @@ class Feed:
         self.cache = Cache()
         self.memory = Memory(self.cache)
         self.missing: frozenset[Resource] = frozenset()
+        self._complete = True  # False within the first lists: half a world says nothing about readiness
+        self._listed = False
         self._calls = calls
         self._dirty = dirty
         self._now = now
@@ -75,12 +77,12 @@ class Feed:
 
     async def refresh(self) -> None:
         """Take in full lists of everything; raises `Unavailable` or `Refused` and then has changed nothing wrongly."""
-        missing: set[Resource] = set()
-        for resource in resources.WATCHED:
-            try:
-                await self._refresh(resource)
-            except NotServed:
-                missing.add(resource)
+        self._complete = self._listed
+        try:
+            missing = await self._list_all()
+            self._listed = True
+        finally:
+            self._complete = True
         if self.missing != missing:
             self.missing = frozenset(missing)
             for key in self.cache.keys():  # noqa: SIM118 – a method, not a dict
@@ -89,6 +91,16 @@ class Feed:
             {revision.uid for revision in self.cache.revisions.everything()},
             {route.uid for route in self.cache.routes.everything()},
         )
+
+    async def _list_all(self) -> set[Resource]:
+        """Which kinds are not served."""
+        missing: set[Resource] = set()
+        for resource in resources.WATCHED:
+            try:
+                await self._refresh(resource)
+            except NotServed:
+                missing.add(resource)
+        return missing
 
     @property
     def trouble(self) -> Problem | None:
@@ -142,20 +154,22 @@ class Feed:
     def _take_in(self, resource: Resource, item: AnyObject, *, gone: bool) -> None:
         store = self.cache.store(resource)
         before = store.get(item.namespace, item.name)
-        revision = self._revision_of(item)
-        if revision is not None:
-            self.memory.look(revision, self._now())  # until this very moment it stood as it was known
+        self._look(item)  # until this very moment it stood as it was known
         if store.drop(item) if gone else store.put(item):
             self._changed(resource, before, item)
 
     def _changed(self, resource: Resource, before: AnyObject | None, item: AnyObject) -> None:
-        revision = self._revision_of(item)
-        if revision is not None:
-            self.memory.look(revision, self._now())
+        self._look(item)
         if isinstance(item, Route) and item.metadata.is_ours:
             self.memory.noticed(item)
         for key in set(self._concerned(resource, before, item)):
             self._dirty(key)
+
+    def _look(self, item: AnyObject) -> None:
+        """A revision that is listed before its pods would seem to be coming up from zero, and a dead one to live."""
+        revision = self._revision_of(item)
+        if revision is not None and self._complete:
+            self.memory.look(revision, self._now())
 
     def _revision_of(self, item: AnyObject) -> Revision | None:
         """The revision whose readiness an object has to do with, as the cache knows it."""
