@@ -19,7 +19,6 @@ from tests.simulation.server import Server, edited_split
 from tests.simulation.serving import Serving
 from tests.virtual import VirtualLoop
 from turnout.api.reasons import Reason, State
-from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.judge.nobody import NoJudge
 from turnout.judge.protocol import Judge, Poll
@@ -66,7 +65,8 @@ class Cluster:
         left = asyncio.all_tasks(self.loop)
         for task in left:
             task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left:
+            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
     # -- the operator
@@ -260,9 +260,10 @@ class Cluster:
             if not self.splits or self.splits[-1] != split:
                 self.splits.append(split)  # type: ignore[arg-type]
         elif resource is VERSIONS:
-            state = Status.model_validate(raw.get("status", {})).state
-            self.moves.add((self._known.get(raw["metadata"]["uid"]), state))
-            self._known[raw["metadata"]["uid"]] = state
+            uid, told = raw["metadata"]["uid"], raw.get("status", {}).get("state")
+            state = State(told) if told else None
+            self.moves.add((self._known.get(uid), state))
+            self._known[uid] = state
 
 
 @contextmanager

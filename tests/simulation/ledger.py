@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from turnout.api.reasons import State
-from turnout.api.status import Status
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
 
 if TYPE_CHECKING:
@@ -82,15 +81,16 @@ class Ledger:
     def _status(self, raw: Raw) -> None:
         """Steps rise within an attempt; attempts never fall."""
         name, uid = raw["metadata"]["name"], raw["metadata"]["uid"]
-        status = Status.model_validate(raw.get("status", {}))
-        key = uid, status.attempt
-        if status.state is State.Deploying:
+        status = raw.get("status", {})
+        attempt, step = status.get("attempt", 0), status.get("step")
+        key = uid, attempt
+        if status.get("state") == State.Deploying:
             self._steps.pop(key, None)  # looked at anew, from the start
-        elif status.step is not None:
-            assert status.step.index >= self._steps.get(key, 0), f"{name} goes back to step {status.step.index}"
-            self._steps[key] = status.step.index
-        assert status.attempt >= self._attempts.get(uid, 0), f"the attempts of {name} fall to {status.attempt}"
-        self._attempts[uid] = status.attempt
+        elif step is not None:
+            assert step["index"] >= self._steps.get(key, 0), f"{name} goes back to step {step['index']}"
+            self._steps[key] = step["index"]
+        assert attempt >= self._attempts.get(uid, 0), f"the attempts of {name} fall to {attempt}"
+        self._attempts[uid] = attempt
 
     def forget(self, name: str) -> None:
         """Its record was changed by somebody else: what it said before counts no more."""

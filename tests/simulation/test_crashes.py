@@ -19,7 +19,7 @@ from tests.simulation.stories import STORIES
 from tests.simulation.transitions import TRANSITIONS, Move
 
 DEEP = bool(os.environ.get("TURNOUT_DEEP"))
-SAMPLED = 29
+SAMPLED = 61
 """One of so many kills in the quick run: it shares no factor with two moments, so both get their turn."""
 
 Outcome = tuple[object, ...]
