@@ -6,6 +6,7 @@ Everything of the operator but HTTP, kopf and the warm-up's requests is the real
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +31,8 @@ from turnout.rollout.snapshot import Probe, Problem, Snapshot, Split
 
 Check = Callable[["Cluster", Snapshot, Plan], None]
 Raw = dict[str, Any]
+LAST = 12
+"""Passes that are told with a fault."""
 IMAGES = {"sklearn": "dev.local/sklearn:1"}
 
 
@@ -53,6 +56,7 @@ class Cluster:
         self.moves: set[tuple[State | None, State | None]] = set()
         self._known: dict[str, State | None] = {}
         self.faults: list[BaseException] = []
+        self.last: deque[str] = deque(maxlen=LAST)
         self.deaths = 0
         self.images = dict(IMAGES)
         self.ledger = Ledger(self)
@@ -78,6 +82,7 @@ class Cluster:
     def _decide(self, snapshot: Snapshot) -> Plan:
         try:
             plan = decide(snapshot, self.judge)
+            self.last.append(in_a_line(self.loop.time(), snapshot, plan))
             if self.check:
                 self.check(self, snapshot, plan)
         except Exception as fault:  # the loop would take it for a bad model and go on
@@ -144,6 +149,7 @@ class Cluster:
         if fault := self.operator.fault():
             raise fault
         if self.faults:
+            self.faults[0].add_note("the last passes:\n" + "\n".join(self.last))
             raise self.faults[0]
 
     # -- what people do
@@ -264,6 +270,25 @@ class Cluster:
             state = State(told) if told else None
             self.moves.add((self._known.get(uid), state))
             self._known[uid] = state
+
+
+def in_a_line(at: float, snapshot: Snapshot, plan: Plan) -> str:
+    """A pass as a person reads it: who stood how, and what was asked for."""
+    route = snapshot.route
+    shares = {d.name: d.revision for d in snapshot.deployments if d.revision}
+    told = [f"{at:8.2f}"]
+    for version in snapshot.versions:
+        revision, after = shares.get(version.name), plan.record.get(version.name)
+        pods = f"{revision.ready_pods}/{revision.wanted}{'' if revision.servable else '!'}" if revision else "-"
+        moved = f"->{after.state}({after.reason})" if after else ""
+        told.append(f"{version.name}:{version.status.state}{moved} {pods}")
+    if route:
+        held = "=" if route.in_sync else "~"
+        told.append("route " + held + " ".join(f"{share.revision[:-16]}={share.percent}" for share in route.written))
+    if plan.route:
+        told.append("writes " + " ".join(f"{share.revision[:-16]}={share.percent}" for share in plan.route.split))
+    told += [f"deletes {retire.deployment.name}" for retire in plan.retire]
+    return " | ".join(told)
 
 
 @contextmanager
