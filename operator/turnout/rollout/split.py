@@ -66,11 +66,16 @@ def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
     if wished <= min(candidate.observed_percent, candidate.written_percent):
         return wished
     route = selection.route
-    settled = route is None or route.in_sync
+    settled = route is None or route.in_sync or _serves_nobody(selection)
     servable = candidate.revision is not None and candidate.revision.servable
     if settled and servable and may_have(selection, candidate, wished):
         return wished
     return min(wished, candidate.written_percent)  # not what is still observed: it may just have been dropped
+
+
+def _serves_nobody(selection: Selection) -> bool:
+    """No caller is met yet: there is no split to wait for, least of all one that never takes effect."""
+    return selection.stable is None and not any(m.observed_percent for m in selection.members.values())
 
 
 def _among_the_living(selection: Selection, planned: Weights) -> Weights:
