@@ -15,8 +15,19 @@ from turnout.api.version import ModelVersion
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import RESTLESS_AFTER, Controller
 from turnout.platform.protocol import Conflict, Refused, Unavailable
-from turnout.rollout.plan import Deploy, Event, Own, Plan, PollRequest, ProbeRequest, Retire, RouteChange, Scale
-from turnout.rollout.snapshot import Autoscaling, Deployment, ModelKey, Route, Share, Snapshot
+from turnout.rollout.plan import (
+    Complaint,
+    Deploy,
+    Event,
+    Own,
+    Plan,
+    PollRequest,
+    ProbeRequest,
+    Retire,
+    RouteChange,
+    Scale,
+)
+from turnout.rollout.snapshot import Autoscaling, Deployment, ModelKey, Route, Share, Snapshot, Unread
 
 KEY = ModelKey("support", "signals")
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -29,6 +40,7 @@ SCALE = Scale(DEPLOYMENT, Autoscaling(1, 3, timedelta(seconds=30)))
 RECORD = {"signals-7": Status(attempt=1)}
 EVENT = Event("signals-7", EventReason.Held, "held")
 PROBE = ProbeRequest("signals-7", "signals-7-predictor-00001", "uid", "signals", 20, timedelta(minutes=5))
+COMPLAINT = Complaint(Unread("signals-9", "u9", 1, "spec.colour: unknown field", Status()), Status())
 POLL = PollRequest(
     "signals-8",
     START,
@@ -90,6 +102,9 @@ class Engine:
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
         self._call("poll")
 
+    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+        self._call("complain")
+
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         self._call(f"record {version.name}")
 
@@ -126,6 +141,7 @@ FULL = Plan(
     own=(Own(DEPLOYMENT, ()),),
     probe=(PROBE,),
     poll=POLL,
+    complaints=(COMPLAINT,),
     record=RECORD,
     events=(EVENT,),
 )
@@ -135,14 +151,15 @@ async def test_a_plan_is_carried_out_in_the_order_of_its_fields() -> None:
     world = a_world(lambda _: FULL)
     await world.passes(1)
     assert world.engine.calls == [
-        "observe", "route", "emit 25 %", "scale", "retire", "own", "probe", "poll", "record signals-7", "emit held",
+        "observe", "route", "emit 25 %", "scale", "retire", "own", "probe", "poll",
+        "complain", "record signals-7", "emit held",
     ]  # fmt: skip
 
 
 EFFECTS_AFTER = {
     "a refused effect ends only itself": (
         Refused("no"),
-        ["scale", "retire", "own", "probe", "poll", "record signals-7", "emit held"],
+        ["scale", "retire", "own", "probe", "poll", "complain", "record signals-7", "emit held"],
     ),
     "an outage ends the effects but not the record": (Unavailable("no answer"), ["record signals-7", "emit held"]),
     "a conflict ends the pass": (Conflict("changed"), []),

@@ -202,3 +202,4 @@ class Controller:
         yield from (partial(self.platform.probe, key, probe) for probe in plan.probe)
         if plan.poll is not None:
             yield partial(self.platform.poll, key, plan.poll)
+        yield from (partial(self.platform.complain, key, complaint) for complaint in plan.complaints)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Complaint, Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 
@@ -55,6 +55,9 @@ class Platform(Protocol):
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         """Persist a ModelVersion's whole status: of this very object, as it was observed."""
+
+    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+        """Tell a ModelVersion that cannot be read; one that does not take it is logged and left alone."""
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         """Best effort: an event that cannot be written is logged and forgotten."""

@@ -28,6 +28,7 @@ from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights
 from turnout.rollout.traffic import PATIENCE
 from turnout.rollout.transitions import advance
+from turnout.rollout.unread import complaints
 from turnout.rollout.window import window_of
 
 NEEDS_DEPLOYMENT = frozenset(
@@ -44,7 +45,8 @@ BACK_OFF = timedelta(seconds=60)
 def decide(snapshot: Snapshot, judge: Judge) -> Plan:
     """What to do now about one model. `decide(apply(decide(s)))` settles: at rest the Plan changes nothing."""
     if not snapshot.versions:
-        return Plan()  # owner references, or their absence, say what becomes of the rest
+        # owner references, or their absence, say what becomes of the rest
+        return Plan(complaints=tuple(complaints(snapshot)))
     selection = select(snapshot)
     selection = replace(selection, look=examine(selection, judge))
     weights = desired_weights(selection)
@@ -58,6 +60,7 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
         own=tuple(_own(selection, {retired.deployment.name for retired in retire})),
         probe=tuple(_probe(selection)),
         poll=poll_request(selection, judge),
+        complaints=tuple(complaints(snapshot)),
         record=record,
         events=tuple(events),
         again=min(_moments(selection, record, judge), default=None),

@@ -12,7 +12,7 @@ from turnout.api.analysis import Analysis
 from turnout.api.reasons import EventReason
 from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import ModelVersion
-from turnout.rollout.snapshot import Autoscaling, Deployment, Split
+from turnout.rollout.snapshot import Autoscaling, Deployment, Split, Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,14 @@ class PollRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """Tell a ModelVersion that cannot be read that it is not acted upon."""
+
+    unread: Unread
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """At most one change of traffic, then the rest, then the record. An empty Plan changes nothing."""
 
@@ -114,6 +122,7 @@ class Plan:
     own: tuple[Own, ...] = ()
     probe: tuple[ProbeRequest, ...] = ()
     poll: PollRequest | None = None
+    complaints: tuple[Complaint, ...] = ()
     record: Mapping[str, Status] = field(default_factory=dict)  # by ModelVersion name; only those that change
     events: tuple[Event, ...] = ()  # of the versions that are recorded
     again: datetime | None = None  # when to look again, if nothing happens before
@@ -121,4 +130,5 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """No write at all: the test of rest."""
-        return not (self.route or self.scale or self.deploy or self.retire or self.own or self.record)
+        effects = (self.route, self.scale, self.deploy, self.retire, self.own, self.complaints, self.record)
+        return not any(effects)

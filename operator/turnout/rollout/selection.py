@@ -181,7 +181,8 @@ class Selection:
         orphans = any(v.spec.deletion_policy is DeletionPolicy.ORPHAN for v in versions)
         if orphans or any(not deployment.owners for deployment in unread):
             return ()
-        return tuple(sorted([*((v.name, v.uid) for v in versions), *((d.name, d.unread) for d in unread)]))
+        read, deployed = {(v.name, v.uid) for v in versions}, {(d.name, d.unread) for d in unread}
+        return tuple(sorted(read | deployed | {(each.name, each.uid) for each in self.snapshot.unread}))
 
 
 def _promoted_at(member: Member) -> datetime:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason
+from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Poll
 
@@ -157,12 +158,24 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A ModelVersion that exists and cannot be read. `why`: the fields and what is wrong with them, for a person."""
+
+    name: str
+    uid: str
+    generation: int
+    why: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that is known about one model at `now` (aware, UTC)."""
 
     key: ModelKey
     now: datetime
     versions: tuple[ModelVersion, ...] = ()
+    unread: tuple[Unread, ...] = ()
     deployments: tuple[Deployment, ...] = ()
     route: Route | None = None
     taken: Mapping[str, Problem] = field(default_factory=dict)  # names of this namespace that others have

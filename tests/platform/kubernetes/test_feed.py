@@ -9,6 +9,7 @@ from tests.platform.kubernetes.apiserver import Fault
 from tests.platform.kubernetes.conftest import KEY, Cluster, a_pod, a_revision, a_route, a_service, a_version, serve
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
+from turnout.judge.nobody import NoJudge
 from turnout.platform.kubernetes.objects import read
 from turnout.platform.kubernetes.resources import (
     INFERENCE_SERVICES,
@@ -20,6 +21,9 @@ from turnout.platform.kubernetes.resources import (
     WATCHED,
 )
 from turnout.platform.protocol import Unavailable
+from turnout.rollout.decide import decide
+from turnout.rollout.plan import Plan
+from turnout.rollout.selection import select
 from turnout.rollout.snapshot import ModelKey
 
 TONE = ModelKey("support", "tone")
@@ -211,6 +215,75 @@ async def test_a_version_that_can_be_read_no_more_is_unknown_and_not_deleted(clu
     cluster.sees(VERSIONS, a_version(uid="u7"))
     snapshot = await cluster.snapshot()
     assert (len(snapshot.versions), snapshot.deployments[0].unread) == (1, "")
+
+
+async def passes(cluster: Cluster, key: ModelKey = KEY) -> Plan:
+    """One pass, as the controller carries it out, of a model that cannot be read."""
+    plan = decide(await cluster.platform.observe(key), NoJudge())
+    for complaint in plan.complaints:
+        await cluster.platform.complain(key, complaint)
+    return plan
+
+
+def conditions(cluster: Cluster, name: str = "signals-7") -> dict[str, tuple[str, str]]:
+    found = cluster.live(VERSIONS, name)["status"]["conditions"]
+    return {each["type"]: (each["status"], each["reason"]) for each in found}
+
+
+async def test_a_version_that_cannot_be_read_is_told_so_once_and_keeps_what_it_has(cluster: Cluster) -> None:
+    serve(cluster)
+    body = broken()
+    ready = {"type": "Ready", "status": "True", "reason": "Promoted", "message": "", "observedGeneration": 1}
+    ready["lastTransitionTime"] = "2026-11-21T09:00:00Z"
+    body["status"] = {"state": "Live", "ofAnotherRelease": {"a": 1}, "conditions": [ready]}
+    cluster.sees(VERSIONS, body)
+    plan = await passes(cluster)
+    assert (plan.route, plan.retire, plan.scale, plan.deploy) == (None, (), (), ())
+    status = cluster.live(VERSIONS, "signals-7")["status"]
+    assert (status["state"], status["reason"], status["ofAnotherRelease"]) == ("Live", "Invalid", {"a": 1})
+    assert "spec.aFieldOfAnotherRelease: unknown field" in status["message"]
+    told = conditions(cluster)
+    assert told["Accepted"] == ("False", "Invalid")
+    assert told["Stalled"] == ("True", "Invalid")
+    assert told["Ready"] == ("True", "Promoted"), "it serves"
+    assert (await passes(cluster)).changes_nothing
+
+
+async def test_a_new_version_that_cannot_be_read_ends_the_wait_of_its_pipeline(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, broken())
+    assert KEY in cluster.dirty
+    assert KEY in set(cluster.platform.keys())
+    await passes(cluster)
+    assert conditions(cluster)["Ready"] == ("False", "Invalid")
+    assert cluster.live(VERSIONS, "signals-7")["status"]["state"] == "Rejected"
+
+
+async def test_a_version_whose_model_cannot_be_read_touches_no_other_model(cluster: Cluster) -> None:
+    body = broken()
+    body["spec"]["model"] = 7
+    cluster.sees(VERSIONS, body)
+    assert cluster.dirty == [ModelKey("support", "signals-7")]
+    await passes(cluster, ModelKey("support", "signals-7"))
+    assert conditions(cluster)["Accepted"] == ("False", "Invalid")
+    assert (await passes(cluster, ModelKey("support", "signals-7"))).changes_nothing
+
+
+async def test_a_version_that_does_not_take_a_complaint_holds_up_nobody(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.sees(VERSIONS, broken())
+    cluster.server.faults.append(Fault("PATCH", "modelversions", 422, "status is not as the CRD says"))
+    await passes(cluster)
+    assert "cannot be told that it cannot be read" in caplog.text
+    before = len(cluster.server.requests)
+    await passes(cluster)
+    assert len(cluster.server.requests) == before, "it is not tried again until it is changed"
+
+
+async def test_every_version_of_a_model_owns_what_runs_also_one_that_cannot_be_read(cluster: Cluster) -> None:
+    cluster.sees(VERSIONS, broken())
+    cluster.sees(VERSIONS, a_version("signals-8", 8, uid="u8"))
+    assert dict(select(await cluster.snapshot()).owners) == {"signals-7": "u7", "signals-8": "u8"}
 
 
 @pytest.mark.parametrize("how", ["watched", "listed"])

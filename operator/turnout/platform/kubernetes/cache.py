@@ -19,6 +19,7 @@ from turnout.platform.kubernetes.objects import (
     Seen,
 )
 from turnout.platform.kubernetes.resources import Resource
+from turnout.platform.kubernetes.unread import UnreadVersion
 from turnout.rollout.snapshot import ModelKey
 
 T = TypeVar("T", bound=AnyObject)
@@ -141,7 +142,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.versions = Versions()
-        self.unread: dict[Name, str] = {}  # uids of ModelVersions that exist and cannot be read: unknown, not deleted
+        self.unread: dict[Name, UnreadVersion] = {}  # unknown, not deleted
         self.inference_services: Store[InferenceService] = Store()
         self.routes: Store[Route] = Store()
         self.revisions: Store[Revision] = Store()
@@ -170,10 +171,15 @@ class Cache:
         return self._stores[resource]
 
     def keys(self) -> set[ModelKey]:
-        """Every model with a version, an InferenceService or a Route of ours."""
+        """Every model with a version, readable or not, an InferenceService or a Route of ours."""
         made: tuple[Seen, ...] = (*self.inference_services.everything(), *self.routes.everything())
         ours = (item.key for item in made if item.metadata.is_ours)
-        return {*self.versions.keys(), *(key for key in ours if key)}
+        unread = (each.key for each in self.unread.values())
+        return {*self.versions.keys(), *unread, *(key for key in ours if key)}
+
+    def unread_of(self, key: ModelKey) -> tuple[UnreadVersion, ...]:
+        """The model's versions that cannot be read, by name."""
+        return tuple(each for _, each in sorted(self.unread.items()) if each.key == key)
 
     def needing(self, namespace: str, name: str) -> set[ModelKey]:
         """The models of which some version needs this name for an object of ours."""

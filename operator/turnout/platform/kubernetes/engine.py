@@ -14,7 +14,7 @@ from turnout.platform.kubernetes.names import taken
 from turnout.platform.kubernetes.telling import Teller
 from turnout.platform.kubernetes.warmups import Warmups
 from turnout.platform.kubernetes.writing import Writer
-from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Complaint, Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
 
@@ -60,6 +60,7 @@ class KubernetesPlatform:
             key=key,
             now=now,
             versions=cache.versions.of(key),
+            unread=tuple(unread.seen for unread in cache.unread_of(key)),
             deployments=(*deployed, *refused),
             route=observation.route(cache, memory, key, self._writer.unwritable(key), now),
             taken=taken(cache, key),
@@ -98,6 +99,9 @@ class KubernetesPlatform:
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         await self._writer.record(version, status)
+
+    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+        await self._writer.complain(key, complaint)
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         version = self.feed.cache.versions.get(key.namespace, event.version)

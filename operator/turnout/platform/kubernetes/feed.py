@@ -20,6 +20,7 @@ from turnout.platform.kubernetes.calls import Calls, NotServed
 from turnout.platform.kubernetes.objects import AnyObject, Pod, Revision, Route, read
 from turnout.platform.kubernetes.observation import Memory
 from turnout.platform.kubernetes.resources import Resource
+from turnout.platform.kubernetes.unread import UnreadVersion, unread_version
 from turnout.rollout.snapshot import ModelKey, Problem
 
 PARSED_AT_ONCE = 100  # objects of a list between two turns of the event loop
@@ -63,8 +64,8 @@ class Feed:
         """What was read of it before would only be written onto in vain; whose deployment it has is told."""
         name = metadata["namespace"], metadata["name"]
         self.gone(resources.VERSIONS, *name)
-        if gone:
-            self.cache.unread.pop(name, None)
+        if gone and (unread := self.cache.unread.pop(name, None)):
+            self._dirty(unread.key)
         deployed = self.cache.inference_services.get(*name)
         if deployed and deployed.key:
             self._dirty(deployed.key)
@@ -134,7 +135,7 @@ class Feed:
         present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed}
         for name in tuple(self.cache.unread):
             if namespace in ("", name[0]) and name not in present:
-                del self.cache.unread[name]
+                self._dirty(self.cache.unread.pop(name).key)
 
     def _read(self, resource: Resource, raw: dict[str, Any]) -> AnyObject | None:
         metadata = raw.get("metadata", {})
@@ -142,14 +143,23 @@ class Feed:
         try:
             item = read(resource, raw)
         except ValidationError as fault:
-            place = "/".join(name)
             if resource is resources.VERSIONS:
-                self.cache.unread[name] = metadata.get("uid", "")
-            log.error("%s %s cannot be read and is left alone: %s", resource.kind, place, fault.errors()[0]["msg"])
+                self._cannot_read(name, unread_version(raw, fault))
+            else:
+                why = fault.errors()[0]["msg"]
+                log.error("%s %s cannot be read and is left alone: %s", resource.kind, "/".join(name), why)
             return None
         if resource is resources.VERSIONS:
             self.cache.unread.pop(name, None)
         return item
+
+    def _cannot_read(self, name: tuple[str, str], unread: UnreadVersion) -> None:
+        before = self.cache.unread.get(name)
+        self.cache.unread[name] = unread
+        if before != unread:
+            self._dirty(unread.key)
+        if before is None or before.seen.why != unread.seen.why:
+            log.error("ModelVersion %s cannot be read and is left alone: %s", "/".join(name), unread.seen.why)
 
     def _take_in(self, resource: Resource, item: AnyObject, *, gone: bool) -> None:
         store = self.cache.store(resource)

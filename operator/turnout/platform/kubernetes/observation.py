@@ -139,8 +139,13 @@ def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datet
         unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
         problem=reading.problem(pods, chosen, item.status.condition("PredictorReady")),
         leaving=item.metadata.deletion_timestamp is not None,
-        unread=cache.unread.get((item.namespace, item.name), ""),
+        unread=_unread_uid(cache, item),
     )
+
+
+def _unread_uid(cache: Cache, item: InferenceService) -> str:
+    unread = cache.unread.get((item.namespace, item.name))
+    return unread.uid if unread else ""
 
 
 def _revisions_of(cache: Cache, item: InferenceService) -> tuple[Revision, ...]:

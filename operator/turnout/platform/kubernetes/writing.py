@@ -3,6 +3,8 @@
 A refusal is remembered here, so that the next Snapshot tells it. Nothing here decides whether a write is due.
 """
 
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -14,10 +16,13 @@ from turnout.platform.kubernetes.calls import Calls, NotFound, Raw
 from turnout.platform.kubernetes.feed import Feed
 from turnout.platform.kubernetes.objects import InferenceService
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
+from turnout.platform.kubernetes.unread import UnreadVersion
 from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout import rendering
-from turnout.rollout.plan import Deploy, Own, Retire, RouteChange, Scale
+from turnout.rollout.plan import Complaint, Deploy, Own, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import Deployment, ModelKey, Problem
+
+log = logging.getLogger(__name__)
 
 FOREIGN = "exists and is not Turnout's"
 
@@ -37,6 +42,7 @@ class Writer:
         self._feed = feed
         self._refused: dict[tuple[ModelKey, str], Deployment] = {}
         self._unwritable: dict[ModelKey, Problem] = {}
+        self._silent: deque[UnreadVersion] = deque(maxlen=100)  # those that did not take a complaint
 
     def refused(self, key: ModelKey) -> tuple[Deployment, ...]:
         """Deployments that could not be made: without a uid, with a problem; as long as there is their version."""
@@ -135,18 +141,39 @@ class Writer:
 
     async def record(self, version: ModelVersion, status: Status) -> None:
         """Server-side apply of the whole status, onto the very object and spec that were decided upon."""
+        place = _Place(VERSIONS, version.namespace, version.name)
+        await self._write_status(place, version.uid, version.metadata.resource_version, status.body())
+
+    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+        """The same onto a status of another release: what cannot be read of it stays.
+
+        A complaint that is refused for good is in the log alone: it must not hold up the versions that can be read.
+        """
+        name, unread = complaint.unread.name, self._feed.cache.unread.get((key.namespace, complaint.unread.name))
+        if unread is None or unread.uid != complaint.unread.uid:
+            raise Conflict(f"ModelVersion {name} was changed")
+        if unread in self._silent:
+            return
+        status = {**unread.status, **complaint.status.body()}
+        try:
+            place = _Place(VERSIONS, key.namespace, name)
+            await self._write_status(place, unread.uid, unread.resource_version, status)
+        except Refused as fault:
+            self._silent.append(unread)
+            log.error("ModelVersion %s/%s cannot be told that it cannot be read: %s", key.namespace, name, fault)
+
+    async def _write_status(self, place: _Place, uid: str, resource_version: str, status: JsonObject) -> None:
         body: JsonObject = {
             "apiVersion": VERSIONS.api_version,
             "kind": VERSIONS.kind,
             "metadata": {
-                "name": version.name,
-                "namespace": version.namespace,
-                "uid": version.uid,
-                "resourceVersion": version.metadata.resource_version,
+                "name": place.name,
+                "namespace": place.namespace,
+                "uid": uid,
+                "resourceVersion": resource_version,
             },
-            "status": status.body(),
+            "status": status,
         }
-        place = _Place(VERSIONS, version.namespace, version.name)
         await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
 
     async def _write(self, place: _Place, call: Callable[[], Awaitable[Raw]]) -> None:

@@ -30,7 +30,7 @@ from turnout.platform.local.records import EventRecord, ModelEvents, RouteRecord
 from turnout.platform.local.store import Changes, Versions, key_of
 from turnout.platform.probing import probe
 from turnout.platform.protocol import Conflict, Unavailable
-from turnout.rollout.plan import Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.plan import Complaint, Deploy, Event, Own, PollRequest, ProbeRequest, Retire, RouteChange, Scale
 from turnout.rollout.snapshot import ModelKey, Probe, Problem, Route, Snapshot
 
 EVENTS_KEPT = 200
@@ -240,6 +240,9 @@ class LocalEngine:
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         self.versions.record_status(key, version.name, status)
+
+    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+        """Never asked for: files that cannot be read are told where they are read."""
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         record = EventRecord(
