@@ -10,7 +10,7 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import floor
 from turnout.rollout.look import Look
-from turnout.rollout.messages import message
+from turnout.rollout.messages import message, overdue_since
 from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 from turnout.rollout.snapshot import Route
@@ -109,7 +109,7 @@ def _judgements(
         ConditionType.TrafficInSync: _in_sync(selection.route, status, selection.snapshot.now),
         ConditionType.AnalysisHealthy: _analysis_healthy(member, version, status, selection),
         ConditionType.Progressing: _progressing(status),
-        ConditionType.Stalled: _stalled(version, status, selection.snapshot.now),
+        ConditionType.Stalled: _stalled(member, version, status, selection.snapshot.now),
         ConditionType.Contended: _contended(selection.route),
         ConditionType.Ready: _ready(version, status),
     }
@@ -203,20 +203,13 @@ def _progressing(status: Status) -> Judgement:
     return _said(NO, Reason.NoRollout)
 
 
-def _stalled(version: ModelVersion, status: Status, now: datetime) -> Judgement:
+def _stalled(member: Member, version: ModelVersion, status: Status, now: datetime) -> Judgement:
     if status.state in FAILED_STATES or status.state is State.Rejected:
         return YES, status.reason or Reason.Invalid, status.message
-    if overdue(version, status, now):
+    if overdue_since(member, status, now):
         text = f"the attempt takes longer than {version.spec.rollout.deadline}; it keeps its weight"
         return YES, Reason.DeadlineExceeded, text
     return _said(NO, Reason.NotStalled)
-
-
-def overdue(version: ModelVersion, status: Status, now: datetime) -> bool:
-    """The whole attempt takes longer than its deadline."""
-    if status.state not in ROLLOUT_STATES or is_stable_state(status) or status.rollout_started_at is None:
-        return False
-    return now - status.rollout_started_at >= version.spec.rollout.deadline.delta
 
 
 def _contended(route: Route | None) -> Judgement:

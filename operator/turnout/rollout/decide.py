@@ -16,13 +16,14 @@ from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
 from turnout.rollout.controls import told
 from turnout.rollout.evidence import examine, moments, poll_request
-from turnout.rollout.failing import is_as_recorded, tries_again_at
+from turnout.rollout.failing import is_as_recorded
 from turnout.rollout.floors import next_edge
 from turnout.rollout.happenings import ghost_event, happenings, traffic_events
 from turnout.rollout.health import FROZEN_AFTER, next_look
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.launching import request
 from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights

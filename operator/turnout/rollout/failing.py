@@ -1,7 +1,5 @@
 """An attempt that has failed: what ends a Frozen one, and what begins the next attempt."""
 
-from datetime import datetime, timedelta
-
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import OnSupersede
 from turnout.api.status import Status
@@ -9,10 +7,8 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.rollout import controls
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.record import condemn, enter
+from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection
-
-FIRST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(minutes=10)
 
 
 def failed(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -30,16 +26,6 @@ def _again(status: Status, selection: Selection) -> Status:
     return enter(status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now, analysis=None, step=None)
 
 
-def tries_again_at(version: ModelVersion, status: Status) -> datetime | None:
-    """When a Failed attempt is tried again by itself: after 30 s, doubled each time up to ten minutes."""
-    left = version.spec.rollout.retry_limit - status.retries
-    if status.state is not State.Failed or left <= 0 or status.state_since is None:
-        return None
-    if version.spec.desired is not Desired.LIVE or version.spec.control.abort:
-        return None
-    return status.state_since + min(FIRST_WAIT * (1 << status.retries), LONGEST_WAIT)
-
-
 def _would_be_target(member: Member, selection: Selection) -> bool:
     return selection.target is None or selection.target.number < member.number
 
@@ -49,7 +35,8 @@ def is_as_recorded(member: Member, version: ModelVersion) -> bool:
     deployment = member.deployment
     if deployment is None or deployment.leaving:
         return True
-    return deployment.spec_hash == spec_hash(version) and not member.was_replaced
+    lost = member.status.revision is not None and member.revision is None
+    return deployment.spec_hash == spec_hash(version) and not lost
 
 
 def frozen(member: Member, version: ModelVersion, selection: Selection) -> Status:

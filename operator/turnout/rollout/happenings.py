@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from turnout.api.reasons import ConditionType, EventReason, Reason, State
+from turnout.api.rollout import Verb
 from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
 from turnout.rollout.messages import clock
@@ -75,6 +76,10 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
 
 
 def _step_text(status: Status, step: StepStatus) -> str:
+    if step.verb is Verb.ANALYSIS:
+        return f"step {step.display}: {weight_of(status)} % is judged until {clock(step.deadline)} at the latest"
+    if step.verb is Verb.APPROVAL or (step.verb is Verb.PAUSE and not step.deadline):
+        return f"step {step.display}: {weight_of(status)} % until a person moves it on"
     if step.deadline:
         return f"step {step.display}: {weight_of(status)} % until {clock(step.deadline)}"
     return f"step {step.display}: {weight_of(status)} %"
@@ -107,6 +112,8 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if after.state is State.Held:
         yield _held(version, after)
         return
+    if after.state is State.Paused and after.hold:
+        yield _event(version, EventReason.Paused, f"{after.reason}: {after.message}", warning=True)
     told = ENTERED.get(after.state) if after.state and not first else None
     blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
     if told and not blocked:

@@ -2,11 +2,14 @@
 
 from datetime import datetime
 
-from turnout.api.reasons import Reason, State
+from turnout.api.analysis import Unproven
+from turnout.api.reasons import ROLLOUT_STATES, Reason, State
+from turnout.api.rollout import Warmup
 from turnout.api.status import Status
 from turnout.rollout.capacity import needed
-from turnout.rollout.selection import Member, Selection
-from turnout.rollout.steps import first_weight, weight_of
+from turnout.rollout.retrying import tries_again_at
+from turnout.rollout.selection import Member, Selection, is_stable_state
+from turnout.rollout.steps import first_weight, steps_of, weight_of
 
 
 def clock(moment: datetime | None) -> str:
@@ -15,17 +18,31 @@ def clock(moment: datetime | None) -> str:
 
 def message(member: Member, status: Status, selection: Selection) -> str:
     """The sentence for a status that is about to be recorded."""
+    says, late = _says(member, status, selection), overdue_since(member, status, selection.snapshot.now)
+    return f"{says}; over its deadline since {clock(late)}" if late else says
+
+
+def overdue_since(member: Member, status: Status, now: datetime) -> datetime | None:
+    """Since when the whole attempt takes longer than its deadline; None while it does not."""
+    runs = status.state in ROLLOUT_STATES and not is_stable_state(status)
+    if member.version is None or status.rollout_started_at is None or not runs:
+        return None
+    end = status.rollout_started_at + member.version.spec.rollout.deadline.delta
+    return end if now >= end else None
+
+
+def _says(member: Member, status: Status, selection: Selection) -> str:
     match status.state:
         case State.Rejected:
             return selection.refused[member.name].message if member.name in selection.refused else ""
         case State.Deploying:
             return _deploying(member, status, selection)
         case State.Warming:
-            return f"answers its examples at its own address since {clock(status.state_since)}"
+            return _warming(member, status)
         case State.Progressing | State.Paused | State.Held | State.Promoting:
             return _in_traffic(member, status, selection)
-        case State.RollingBack | State.RolledBack | State.Failed | State.Aborted:
-            return _finding(status)
+        case State.RollingBack | State.RolledBack | State.Failed | State.Aborted | State.Frozen:
+            return _finding(member, status)
         case State.Live:
             return _live(member, status)
         case State.Pending if selection.snapshot.trouble:
@@ -49,24 +66,68 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
     return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
 
 
+def _warming(member: Member, status: Status) -> str:
+    step = steps_of(status)[0].warmup if steps_of(status) else None
+    since, timeout = status.state_since, (step or Warmup()).timeout.delta
+    says = f"answers its examples at its own address since {clock(since)}"
+    return f"{says}; gives up at {clock(since + timeout)}" if since else says
+
+
 def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
     percent = f"{weight_of(status)} %"
     match status.reason:
         case Reason.AwaitingCapacity | Reason.TooLittleCapacity:
             return _capacity(member, status, selection)
+        case Reason.AwaitingTraffic if status.state is State.Progressing:
+            return f"waits until the Route gives it {percent}"
+        case Reason.PausedByPlan if status.step and status.step.deadline:
+            return f"{percent} until {clock(status.step.deadline)}"
         case Reason.PausedByPlan:
-            return f"{percent} until {clock(status.step.deadline if status.step else None)}"
+            return f"{percent} until a person moves it on: turnout promote {member.name}"
+        case Reason.AwaitingApproval:
+            return f"{percent}; waits for a person's approval: turnout promote {member.name}"
         case Reason.PausedByPerson:
             return f"{percent}; a person paused it at {clock(status.control.paused_since)}"
+        case Reason.AwaitingEvidence:
+            return _evidence(percent, status)
+        case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:
+            return _unproven(percent, member, status)
         case Reason.StableUnhealthy | Reason.RollbackBlocked | Reason.LivingFallback if selection.stable:
             dead = selection.stable.death
             return f"{selection.stable.name} is dead ({dead.message if dead else 'it was'}); this one carries on"
         case Reason.Evicted | Reason.TrafficStuck | Reason.ReadinessLost:
             cause = member.death.message if member.death else "its pods were taken away"
             return f"{cause}; it returns to {percent} when its pods are ready"
+    if status.state is State.Paused and status.hold:
+        decide = f"turnout promote {member.name} or turnout abort {member.name}"
+        return f"{status.hold.message}; {percent} until a person decides: {decide}"
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
     return f"{percent} since {clock(status.step.started_at if status.step else None)}"
+
+
+def _evidence(percent: str, status: Status) -> str:
+    step, analysis = status.step, status.analysis
+    says = f"{percent} since {clock(step.started_at)}" if step else percent
+    if analysis and analysis.verdict:
+        says += f"; {analysis.requests.canary} requests"
+    if analysis and analysis.expected_at:
+        return f"{says}; passes at about {clock(analysis.expected_at)} if it goes on like this"
+    return f"{says}; judged until {clock(step.deadline)} at the latest" if step and step.deadline else says
+
+
+def _unproven(percent: str, member: Member, status: Status) -> str:
+    """A silent source ends with data or by policy; a step without proof with proof, or by a person."""
+    hold, version = status.hold, member.version
+    if hold is None or hold.since is None or version is None or status.reason is None:
+        return percent
+    says = f"{(hold.message or status.reason.sentence).rstrip('.')}; {percent} is kept since {clock(hold.since)}"
+    if status.reason in {Reason.Inconclusive, Reason.TooFewRequests}:
+        return f"{says}, until it is proven or a person decides: turnout promote {member.name}"
+    policy, grace = version.spec.analysis.on_source_error, version.spec.analysis.source_grace
+    if policy is Unproven.HOLD:
+        return f"{says}, until there are numbers"
+    return f"{says}, until there are numbers; onSourceError: {policy} at {clock(hold.since + grace.delta)}"
 
 
 def _capacity(member: Member, status: Status, selection: Selection) -> str:
@@ -78,11 +139,21 @@ def _capacity(member: Member, status: Status, selection: Selection) -> str:
     return f"{percent} % needs {' and '.join(sides)}"
 
 
-def _finding(status: Status) -> str:
-    verdict = status.verdict
-    if verdict is None:
-        return status.reason.sentence if status.reason else ""
-    return f"{verdict.message} (found at {clock(verdict.at)})"
+def _finding(member: Member, status: Status) -> str:
+    """What was found, and what it waits for now."""
+    verdict, version = status.verdict, member.version
+    says = f"{verdict.message} (found at {clock(verdict.at)})" if verdict else ""
+    says = says or (status.reason.sentence.rstrip(".") if status.reason else "it has ended")
+    again = tries_again_at(version, status) if version else None
+    match status.state:
+        case State.RollingBack:
+            return f"{says}; waits until the Route gives it nothing"
+        case State.Frozen:
+            return f"{says}; keeps {weight_of(status)} % until a person aborts, retries or fully promotes it"
+        case State.Failed if again and version:
+            left = f"{status.retries + 1} of {version.spec.rollout.retry_limit}"
+            return f"{says}; tries again at {clock(again)} ({left})"
+    return f"{says}; waits for a new control.retryToken"
 
 
 def _live(member: Member, status: Status) -> str:

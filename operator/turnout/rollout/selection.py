@@ -74,7 +74,7 @@ class Member:
         A candidate with a share is never at zero: one that seems to start has lost its pods, and who looks has
         lost its memory.
         """
-        if self.state in TRAFFIC_STATES and (self.observed_percent or self.written_percent):
+        if self.state in TRAFFIC_STATES | {State.Frozen} and (self.observed_percent or self.written_percent):
             return GRACE
         return self.version.spec.rollout.progress_deadline.delta if self.version else GHOST_START_DEADLINE
 

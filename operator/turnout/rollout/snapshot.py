@@ -121,6 +121,11 @@ class Share:
 Split = tuple[Share, ...]
 
 
+def _percent(split: Split, revision: str) -> int:
+    """At most 100, whatever somebody's hand has written."""
+    return min(sum(share.percent for share in split if share.revision == revision), 100)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The split of a model: as written, as it holds, and since when it has not been as written."""
@@ -135,10 +140,10 @@ class Route:
     foreign_edits: tuple[datetime, ...] = ()  # when others changed the split within the last five minutes
 
     def percent_written(self, revision: str) -> int:
-        return sum(share.percent for share in self.written if share.revision == revision)
+        return _percent(self.written, revision)
 
     def percent_observed(self, revision: str) -> int:
-        return sum(share.percent for share in self.observed if share.revision == revision)
+        return _percent(self.observed, revision)
 
     @property
     def contended(self) -> bool:

@@ -1,0 +1,429 @@
+"""What people on duty ask for: what acts, what does not and why, each told once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.rollout.judges import always, analysed, then
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World, canary, entered
+from turnout.api.control import Control, Promote, PromoteMode
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
+from turnout.api.status import ConditionStatus
+from turnout.judge.protocol import Outcome
+
+NAME = "signals-2"
+FULL, NEXT = PromoteMode.FULL, PromoteMode.NEXT_STEP
+PERSON = {"steps": [{"warmup": {"requests": 2}}, {"setWeight": 10}, {"approval": {}}, {"setWeight": 50}, {"pause": {}}]}
+
+
+def say(world: World, name: str = NAME, **control: Any) -> None:
+    if "promote" in control:
+        control["promote"] = Promote(mode=control["promote"][0], token=control["promote"][1])
+    world.edit(name, control=Control(**control))
+
+
+def answers(world: World) -> list[str]:
+    """What was told of the control block."""
+    told = {EventReason.ControlAccepted, EventReason.ControlRejected}
+    return [f"{event.version} {event.reason}: {event.message}" for event in world.events if event.reason in told]
+
+
+def roll_out(world: World, rollout: dict[str, Any], **spec: Any) -> None:
+    world.apply(version(2, rollout=rollout, **spec))
+    world.run(8)
+
+
+# -- steps that a person ends
+
+
+def test_an_approval_and_a_pause_without_end_wait_for_a_person_each(served: World) -> None:
+    roll_out(served, PERSON)
+    served.run(3600, tick=timedelta(seconds=10))
+    status = served.versions[NAME].status
+    assert (status.state, status.reason, served.percent(NAME)) == (State.Paused, Reason.AwaitingApproval, 10)
+    say(served, promote=(NEXT, "t1"))
+    served.run(5)
+    status = served.versions[NAME].status
+    assert (status.state, status.reason, served.percent(NAME)) == (State.Paused, Reason.PausedByPlan, 50)
+    served.run(3600, tick=timedelta(seconds=10))
+    assert served.percent(NAME) == 50, "the token has acted once"
+    say(served, promote=(NEXT, "t2"))
+    served.run(5, until=lambda: served.state(NAME) is State.Live)
+    assert len(answers(served)) == 2
+
+
+def test_a_person_ends_a_pause_of_the_plan_and_an_analysis_early(served: World) -> None:
+    served.judge = always(Outcome.HOLD)
+    plan = analysed(10, 50, longest="1h")
+    plan["rollout"]["steps"].insert(2, {"pause": {"duration": "1h"}})
+    served.apply(version(2, **plan))
+    served.run(8)
+    for token in ("a", "b"):
+        assert served.percent(NAME) == 10
+        say(served, promote=(NEXT, token))
+        served.run(3)
+    assert served.percent(NAME) == 50
+
+
+def test_a_token_that_is_left_acts_once_also_after_a_kill_before_any_write(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, promote=(NEXT, "t1"))
+    for write in range(4):
+        served.kill(before=write)
+        served.run(3)
+    assert served.percent(NAME) == 50
+    assert served.versions[NAME].status.step.index == 4  # type: ignore[union-attr]
+
+
+def test_nobody_waves_through_pods_that_are_missing_or_a_split_that_is_not_observed(served: World) -> None:
+    canary(served, 2, 10, 50, pause="2s")
+    served.frozen_until = served.now + timedelta(seconds=20)
+    served.run(4)
+    say(served, promote=(NEXT, "t1"))
+    served.run(5)
+    assert served.percent(NAME) == 10
+    assert "waits until the weight is observed" in answers(served)[-1]
+
+
+# -- full promotion
+
+
+@pytest.mark.parametrize("seconds", [1, 2.6, 5])
+def test_full_promotion_skips_the_plan_from_wherever_it_is(served: World, seconds: float) -> None:
+    served.apply(version(2, rollout=PERSON, scaling={"minReplicas": 2}))
+    served.run(seconds)
+    say(served, promote=(FULL, "now"))
+    served.run(15, until=lambda: served.state(NAME) is State.Live)
+    assert served.splits[-1][0].percent == 100
+    assert all(share.percent in {10, 90, 100} for split in served.splits for share in split)
+    (answer,) = answers(served)
+    assert answer.startswith(f"{NAME} ControlAccepted: control.promote Full with token now: ")
+
+
+def test_full_promotion_waits_for_the_pods_that_all_traffic_needs(world: World) -> None:
+    world.apply(version(1, scaling={"minReplicas": 3}))
+    world.run(8)
+    roll_out(world, PERSON, scaling={"maxReplicas": 5})
+    world.running[NAME].start_seconds = 6
+    say(world, promote=(FULL, "now"))
+    world.run(4)
+    status = world.versions[NAME].status
+    assert (status.state, status.reason, world.percent(NAME)) == (State.Promoting, Reason.AwaitingCapacity, 10)
+    world.run(8, until=lambda: world.state(NAME) is State.Live)
+
+
+def test_full_promotion_never_skips_the_warmup(served: World) -> None:
+    served.wrong_answers.add(NAME)
+    served.apply(version(2, rollout=PERSON))
+    served.run(1)
+    say(served, promote=(FULL, "now"))
+    served.run(8)
+    assert served.state(NAME) is State.Failed
+    assert served.percent("signals-1") == 100
+
+
+# -- abort
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1, 2.6, 3.1, 5, 9.2])
+def test_an_abort_takes_the_share_and_ends_as_aborted_from_wherever_it_is(served: World, seconds: float) -> None:
+    served.apply(version(2, rollout=steps(10, 50, pause="3s")))
+    served.run(seconds)
+    say(served, abort=True)
+    served.run(10)
+    status = served.versions[NAME].status
+    assert (status.state, status.reason, served.percent(NAME)) == (State.Aborted, Reason.Aborted, 0)
+    assert status.control.aborted_at is not None
+    assert status.history[-1].outcome == "Aborted"
+    assert entered(served.events).count(f"{NAME} Aborted") == 1
+    assert answers(served) == [f"{NAME} ControlAccepted: control.abort: its share is taken away"]
+    stalled = status.condition(ConditionType.Stalled)
+    assert stalled is not None
+    assert (stalled.status, stalled.reason) == (ConditionStatus.TRUE, "Aborted")
+
+
+@pytest.mark.parametrize("trouble", ["held", "paused", "evicted", "frozen route"])
+def test_an_abort_ends_what_hangs(served: World, trouble: str) -> None:
+    served.judge = always(Outcome.NO_DATA)
+    served.apply(version(2, **analysed(10)))
+    served.run(12)
+    if trouble == "paused":
+        say(served, paused=True)
+    if trouble == "evicted":
+        served.running[NAME].start_seconds = 600
+        served.evict(NAME)
+    if trouble == "frozen route":
+        served.frozen_until = served.now + timedelta(seconds=8)
+    served.run(5)
+    say(served, abort=True, paused=trouble == "paused")
+    served.run(10)
+    assert served.state(NAME) is State.Aborted
+
+
+def test_an_abort_of_the_first_version_leaves_it_undeployed(world: World) -> None:
+    world.apply(version(1))
+    world.run(1)
+    say(world, "signals-1", abort=True)
+    world.run(10)
+    assert world.state("signals-1") is State.Aborted
+    assert world.splits == []
+
+
+def test_an_abort_wins_over_a_promotion(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, abort=True, promote=(FULL, "now"))
+    served.run(5)
+    assert served.state(NAME) is State.Aborted
+    assert "control.abort is true and wins over it" in "\n".join(answers(served))
+
+
+def test_an_abort_at_the_very_moment_of_a_promotion_leaves_one_stable(served: World) -> None:
+    canary(served, 2, 10, pause="2s")
+    served.frozen_until = served.now + timedelta(minutes=1)
+    served.run(5, until=lambda: len(served.written) == 1)
+    say(served, abort=True)
+    served.observed, served.route_due, served.frozen_until = served.written, None, None
+    served.passes()
+    served.run(5)
+    assert served.states() == {"signals-1": State.Live, NAME: State.Aborted}
+
+
+# -- what has no effect
+
+
+@pytest.mark.parametrize(
+    ("control", "says"),
+    [
+        pytest.param({"abort": True}, "control.abort has no effect: it is Live", id="abort"),
+        pytest.param({"paused": True}, "control.paused has no effect: it is Live", id="paused"),
+        pytest.param({"promote": (FULL, "t")}, "promote Full with token t has no effect: it is Live", id="full"),
+        pytest.param({"promote": (NEXT, "t")}, "promote NextStep with token t has no effect: it is Live", id="next"),
+        pytest.param({"retry_token": "r"}, "control.retryToken r has no effect: it is Live", id="retry"),
+    ],
+)
+def test_a_wish_on_a_version_in_no_rollout_is_told_once_and_does_nothing(
+    served: World, control: dict[str, Any], says: str
+) -> None:
+    say(served, "signals-1", **control)
+    served.run(5)
+    served.restart_operator()
+    served.run(60)
+    (answer,) = answers(served)
+    assert answer.startswith("signals-1 ControlRejected: ")
+    assert says in answer
+    assert served.state("signals-1") is State.Live
+
+
+def test_an_abort_that_was_refused_does_not_act_when_the_version_returns(served: World) -> None:
+    say(served, "signals-1", abort=True)
+    served.apply(version(2, rollout={"strategy": "AllAtOnce"}))
+    served.run(15)
+    served.edit(NAME, desired="Retired")
+    served.run(15)
+    assert served.states() == {"signals-1": State.Live, NAME: State.Retired}
+
+
+def test_a_token_of_the_manifest_that_creates_a_version_does_nothing_to_it(served: World) -> None:
+    served.apply(version(2, rollout=PERSON, control={"promote": {"mode": "Full", "token": "old"}, "retryToken": "old"}))
+    served.run(10)
+    assert served.percent(NAME) == 10
+
+
+def test_a_wish_to_be_paused_waits_for_the_rollout_and_is_not_told_as_refused(served: World) -> None:
+    served.apply(version(2, rollout=PERSON, control={"paused": True}))
+    served.run(10)
+    assert served.versions[NAME].status.reason is Reason.PausedByPerson
+    assert answers(served) == []
+
+
+def test_a_promotion_while_paused_is_refused(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, paused=True, promote=(NEXT, "t1"))
+    served.run(5)
+    assert "control.paused is true" in answers(served)[-1]
+    say(served, promote=(NEXT, "t1"))
+    served.run(5)
+    assert served.percent(NAME) == 10, "that token is spent"
+
+
+# -- retries
+
+
+def fail(world: World, **rollout: Any) -> None:
+    world.wrong_answers.add(NAME)
+    world.apply(version(2, rollout={**PERSON, **rollout}))
+    world.run(6)
+    assert world.state(NAME) is State.Failed
+
+
+def test_a_token_starts_the_next_attempt_of_a_failed_version(served: World) -> None:
+    fail(served)
+    served.wrong_answers.clear()
+    say(served, retry_token="r1")
+    served.run(10)
+    status = served.versions[NAME].status
+    assert (status.attempt, served.percent(NAME), status.control.retry_token) == (2, 10, "r1")
+    say(served, abort=True, retry_token="r1")
+    served.run(5)
+    say(served, retry_token="r1")
+    served.run(10)
+    assert served.state(NAME) is State.Aborted, "that token is spent"
+    assert [line.outcome for line in served.versions[NAME].status.history] == ["Failed", "Aborted"]
+
+
+def test_an_abort_that_is_left_true_refuses_a_retry(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, abort=True)
+    served.run(5)
+    say(served, abort=True, retry_token="r1")
+    served.run(5)
+    assert served.state(NAME) is State.Aborted
+    assert "control.abort is true: set it to false" in answers(served)[-1]
+    say(served, retry_token="r2")
+    served.run(10)
+    assert served.percent(NAME) == 10
+
+
+def test_a_retry_of_one_that_should_not_live_is_refused(served: World) -> None:
+    fail(served)
+    served.edit(NAME, desired="Standby")
+    say(served, retry_token="r1")
+    served.run(5)
+    assert "desired is Standby" in answers(served)[-1]
+
+
+def test_what_runs_a_version_is_used_again_if_it_is_as_recorded(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, abort=True)
+    served.run(5)
+    uid = served.running[NAME].uid
+    say(served, retry_token="r1")
+    served.run(10)
+    assert (served.running[NAME].uid, served.percent(NAME)) == (uid, 10)
+
+
+@pytest.mark.parametrize("how", ["remade by hand", "of another spec"])
+def test_what_runs_a_version_is_made_anew_if_it_is_not_as_recorded(served: World, how: str) -> None:
+    roll_out(served, PERSON)
+    say(served, abort=True)
+    served.run(5)
+    if how == "remade by hand":
+        served.remake(NAME)
+    else:
+        served.running[NAME].spec_hash = "another"
+    uid = served.running[NAME].uid
+    say(served, retry_token="r1")
+    served.run(12)
+    assert served.percent(NAME) == 10
+    assert served.running[NAME].uid != uid
+    assert f"retire {NAME}" in served.writes
+
+
+def test_a_failed_version_is_tried_again_by_itself_with_back_off_as_often_as_is_allowed(served: World) -> None:
+    fail(served, retryLimit=2)
+    status = served.versions[NAME].status
+    assert status.message.endswith("; tries again at 10:00:36 (1 of 2)")
+    served.run(200)
+    status = served.versions[NAME].status
+    assert (status.state, status.attempt, status.retries) == (State.Failed, 3, 2)
+    first, second, third = (line.finished_at for line in status.history)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert second - first < timedelta(seconds=40)
+    assert timedelta(seconds=60) < third - second < timedelta(seconds=70)
+    say(served, retry_token="r1")
+    served.run(10)
+    assert (served.versions[NAME].status.attempt, served.versions[NAME].status.retries) == (4, 0)
+
+
+def test_harm_and_an_abort_are_never_tried_again_by_themselves(served: World) -> None:
+    served.judge = then(1, Outcome.HARM)
+    plan = analysed(10)
+    plan["rollout"]["retryLimit"] = 3
+    served.apply(version(2, **plan))
+    served.run(600, tick=timedelta(seconds=1))
+    assert (served.state(NAME), served.versions[NAME].status.attempt) == (State.RolledBack, 1)
+
+
+def test_a_failed_version_is_not_tried_again_where_a_newer_one_is_the_target(served: World) -> None:
+    fail(served, retryLimit=2)
+    served.apply(version(3, rollout={"strategy": "AllAtOnce"}))
+    served.run(120)
+    assert served.states()[NAME] is State.Failed
+    assert served.state("signals-3") is State.Live
+
+
+# -- frozen
+
+
+@pytest.fixture
+def icy(served: World) -> World:
+    """signals-2 is Frozen at 10 %."""
+    served.judge = then(1, Outcome.HARM)
+    plan = analysed(10, 50)
+    plan["rollout"]["onFailure"] = "Freeze"
+    served.apply(version(2, **plan))
+    served.run(15, until=lambda: served.state(NAME) is State.Frozen)
+    served.judge = always(Outcome.HOLD)
+    return served
+
+
+def test_a_frozen_version_keeps_its_share_for_as_long_as_nobody_decides(icy: World) -> None:
+    before = len(icy.writes)
+    icy.run(7200, tick=timedelta(seconds=20))
+    assert (icy.percent(NAME), icy.writes[before:]) == (10, [])
+    icy.restart_operator()
+    icy.run(5)
+    assert icy.percent(NAME) == 10
+
+
+@pytest.mark.parametrize(
+    ("control", "ends"),
+    [
+        pytest.param({"abort": True}, {NAME: State.Aborted, "signals-1": State.Live}, id="an abort"),
+        pytest.param({"promote": (FULL, "t")}, {NAME: State.Live, "signals-1": State.Standby}, id="full promotion"),
+        pytest.param({"retry_token": "r"}, {NAME: State.Progressing, "signals-1": State.Live}, id="a retry"),
+        pytest.param({"promote": (NEXT, "t")}, {NAME: State.Frozen, "signals-1": State.Live}, id="not a next step"),
+    ],
+)
+def test_a_person_ends_the_frost(icy: World, control: dict[str, Any], ends: dict[str, State]) -> None:
+    say(icy, **control)
+    icy.run(12)
+    assert icy.states() == ends
+
+
+@pytest.mark.parametrize("desired", ["Standby", "Retired"])
+def test_a_frozen_version_that_is_wanted_no_more_gives_up_its_share(icy: World, desired: str) -> None:
+    icy.edit(NAME, desired=desired)
+    icy.run(5)
+    assert (icy.state(NAME), icy.percent(NAME)) == (State(desired), 0)
+
+
+def test_a_newer_version_takes_a_frozen_ones_place_and_never_gives_it_back(icy: World) -> None:
+    icy.apply(version(3, rollout=steps(20, pause="60s")))
+    icy.run(10)
+    assert icy.states() == {"signals-1": State.Live, NAME: State.RolledBack, "signals-3": State.Paused}
+    assert (icy.percent(NAME), icy.percent("signals-3")) == (0, 20)
+    assert all(len(split) <= 2 for split in icy.splits)
+
+
+@pytest.mark.parametrize("how", ["crash", "evict", "remove"])
+def test_a_frozen_version_that_dies_is_dropped(icy: World, how: str) -> None:
+    icy.running[NAME].start_seconds = 20
+    getattr(icy, how)(NAME)
+    icy.run(8)
+    assert (icy.state(NAME), icy.percent(NAME), icy.percent("signals-1")) == (State.RolledBack, 0, 100)
+
+
+def test_a_frozen_version_carries_on_while_nothing_else_lives(icy: World) -> None:
+    icy.crash("signals-1")
+    icy.run(2)
+    assert icy.percent(NAME) == 100
+    icy.heal("signals-1")
+    icy.run(15)
+    assert (icy.percent(NAME), icy.state(NAME)) == (10, State.Frozen)
