@@ -160,6 +160,11 @@ class ControlStatus(Observed):
         description="abortedAt is when a person aborted the attempt.",
         examples=["2026-11-21T10:41:07Z"],
     )
+    full_at: Time | None = Field(
+        default=None,
+        description="fullAt is when a person asked for all traffic before any caller had met it; it still warms up.",
+        examples=["2026-11-21T10:41:07Z"],
+    )
     refused: tuple[ShortText, ...] = Field(
         default=(),
         max_length=4,

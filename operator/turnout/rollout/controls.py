@@ -14,7 +14,7 @@ from turnout.rollout.capacity import capacity
 from turnout.rollout.plan import Event
 from turnout.rollout.record import condemn, go_on, promote, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection, is_stable_state
-from turnout.rollout.steps import current_step, first_step_in_traffic, steps_of
+from turnout.rollout.steps import current_step
 
 ABORT, PAUSED, PROMOTE, RETRY = "abort", "paused", "promote", "retry"
 """The wishes of the control block, as `status.control.refused` names them."""
@@ -45,14 +45,13 @@ def retried(member: Member, version: ModelVersion) -> Status | None:
 
 
 def promoted_fully(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
-    """Everything at once. Before callers have met it, all of its plan but the warmup is taken out instead."""
-    noted = _noted(member, version, PromoteMode.FULL)
+    """Everything at once; before callers have met it, as soon as it is warmed up."""
+    noted, now = _noted(member, version, PromoteMode.FULL), selection.snapshot.now
     if noted is None:
         return None
-    if noted.plan is not None and member.state in {State.Deploying, State.Warming}:
-        plan = noted.plan.model_copy(update={"steps": steps_of(noted)[: first_step_in_traffic(noted)]})
-        return noted.model_copy(update={"plan": plan})
-    return promote(noted, Reason.PromotedByPerson, capacity(selection, version), selection.snapshot.now)
+    if member.state in {State.Deploying, State.Warming}:
+        return noted.model_copy(update={"control": noted.control.model_copy(update={"full_at": now})})
+    return promote(noted, Reason.PromotedByPerson, capacity(selection, version), now)
 
 
 def moved_on(member: Member, version: ModelVersion, selection: Selection) -> Status | None:

@@ -77,6 +77,8 @@ def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -
         return promote(status, Reason.FirstVersion, size, now)
     if status.promoted_at:
         return promote(status, Reason.FastReturn, size, now)
+    if status.control.full_at:
+        return promote(status, Reason.PromotedByPerson, size, now)
     return go_on(status, first_step_in_traffic(status), size, now)
 
 

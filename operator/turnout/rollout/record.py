@@ -47,7 +47,7 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
         rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
         revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None,
-        control=member.status.control.model_copy(update={"aborted_at": None}),
+        control=member.status.control.model_copy(update={"aborted_at": None, "full_at": None}),
     )  # fmt: skip
 
 

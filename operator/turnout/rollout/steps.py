@@ -56,8 +56,8 @@ def weight_of(status: Status) -> int:
 
 
 def first_weight(status: Status) -> int:
-    """The first share that it is to have: all where the plan asks for none, and on the way back."""
-    if status.promoted_at:
+    """The first share that it is to have: all where the plan or a person asks for none, and on the way back."""
+    if status.promoted_at or status.control.full_at:
         return 100
     return next((s.set_weight for s in steps_of(status) if s.set_weight is not None), 100)
 
