@@ -17,7 +17,11 @@ Turnout = Callable[..., tuple[int, str, str]]
 Raw = dict[str, Any]
 
 
-PAUSED = {"reason": "PausedByPlan", "weight": {"desired": 10, "observed": 10}, "step": {"index": 2, "display": "3/5"}}
+PLAN = [{"warmup": {}}, {"setWeight": 10}, {"pause": {"duration": "10m"}}, {"setWeight": 50}, {"pause": {}}]
+PAUSED = {
+    "reason": "PausedByPlan", "weight": {"desired": 10, "observed": 10}, "step": {"index": 2, "display": "3/5"},
+    "plan": {"hash": "1", "source": "spec", "steps": PLAN},
+}  # fmt: skip
 RUNNING = (version(1, "Live"), version(2, "Paused", status=PAUSED))
 
 
@@ -86,7 +90,7 @@ def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: 
         (RUNNING, ("promote", "digits-2"), "digits-2 is a version of the model digits: name the model"),
         (RUNNING, ("retry", "digits"), "no version of digits has failed; see: turnout status digits"),
         (RUNNING, ("retry", "digits", "7"), "digits has no version 7; there: 2, 1"),
-        (RUNNING, ("retry", "digits", "1"), "digits-1 is Live: only a version that has failed can be retried"),
+        (RUNNING, ("retry", "digits", "1"), "digits-1 cannot be retried: it is Live: only an attempt that"),
         (RUNNING, ("resume", "digits"), "digits-2 is not paused by a person: its plan pauses it; to go on at once: "),
         (RUNNING[:1], ("promote", "digits"), "no rollout of digits runs (digits-1 is Live); see: turnout status"),
         (
@@ -95,8 +99,11 @@ def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: 
             "no rollout of digits runs (digits-1 is Live); to try digits-2 again: turnout retry digits",
         ),
         ((version(1, "Live"), version(2, "Queued")), ("pause", "digits"), "runs (digits-2 is Queued; digits-1 is Live"),
-        ((version(1, "Live"), version(2, "RollingBack")), ("promote", "digits"), "is RollingBack and cannot be"),
-        ((version(1, "Live"), version(2, "Frozen")), ("abort", "digits"), "takes its share away, turnout retry"),
+        ((version(1, "Live"), version(2, "RollingBack")), ("promote", "digits"), "promoted: it is being rolled back"),
+        ((version(1, "Live"), version(2, "Warming")), ("promote", "digits"), "no caller has met it yet: NextStep ends"),
+        ((version(2, "Paused", spec={"control": {"paused": True}}),), ("promote", "digits"), "turnout resume digits"),
+        ((version(2, "Held", spec={"control": {"abort": True}}),), ("promote", "digits"), "abort is true and wins"),
+        ((version(2, "Aborted", spec={"desired": "Standby"}),), ("retry", "digits"), "its desired is Standby: set"),
     ],
 )  # fmt: skip
 def test_every_no_names_the_way_out(
@@ -202,6 +209,20 @@ def test_wait_ends_when_the_engine_has_taken_it_up_and_says_where_it_stands(turn
         "digits-2: Progressing at 10 %, step 4/5: 50 % is on its way",
         "digits-2: accepted",
     ]
+
+
+def test_a_frozen_version_can_be_aborted_and_promoted_whole(turnout: Turnout, cluster: Any) -> None:
+    server = cluster(version(1, "Live"), version(2, "Frozen"))
+    assert turnout("abort", "digits")[0] == 0
+    assert server.patches == [("digits-2", {"control": {"abort": True}})]
+
+
+def test_what_the_engine_refuses_is_told_and_exit_code_3(turnout: Turnout, cluster: Any) -> None:
+    server = cluster(*RUNNING)
+    server.on_patch = obey(server, {"state": "Held", "control": {"promoteToken": "TOKEN", "refused": ["promote"]}})
+    code, _, err = turnout("promote", "digits", "--wait")
+    assert code == 3
+    assert "digits-2 is Held: the engine has refused this, it has no effect; its events say why" in err
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,11 @@ def _line(status: Status) -> str:
 
 
 def _over(wish: Wish, seen: ModelVersion) -> str:
-    """Why the wish can no longer come true: the engine has seen it, and the attempt had ended before."""
+    """Why the wish will not come true."""
+    name, state = wish.version.name, seen.status.state
+    if wish.refused(seen.status):
+        return f"{name} is {state}: the engine has refused this, it has no effect; its events say why"
     has_looked = (seen.status.observed_generation or 0) > wish.version.metadata.generation
-    if has_looked and seen.status.state in FAILED_STATES:
-        return f"{wish.version.name} is {seen.status.state}: the engine did not take this up"
+    if has_looked and state in FAILED_STATES:
+        return f"{name} is {state}: the engine did not take this up"
     return ""

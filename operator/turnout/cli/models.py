@@ -23,9 +23,11 @@ class Model:
 
     @property
     def rollout(self) -> ModelVersion | None:
-        """The version whose rollout runs: before one that is only being taken away, and never a stable one."""
+        """The version whose rollout runs, or is frozen; one that is being taken away only where there is no other."""
         moving = [v for v in self.versions if v.status.state in ROLLOUT_STATES and v.status.role is not Role.Stable]
-        return next((v for v in moving if v.status.state is not State.RollingBack), next(iter(moving), None))
+        frozen = [v for v in self.versions if v.status.state is State.Frozen]
+        at_work = (v for v in (*moving, *frozen) if v.status.state is not State.RollingBack)
+        return next(at_work, next(iter(moving), None))
 
     @property
     def failed(self) -> ModelVersion | None:

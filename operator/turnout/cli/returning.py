@@ -37,8 +37,7 @@ def rollback(model: Model, word: str = "") -> tuple[ModelVersion, tuple[Wish, ..
 def _former(model: Model) -> ModelVersion:
     """While a rollout runs, or one is frozen, stable; else who was promoted last before stable."""
     stable = model.stable
-    disturber = model.rollout or (model.failed if model.failed and model.failed.status.state is State.Frozen else None)
-    if stable and disturber and disturber.version > stable.version:
+    if stable and model.rollout and model.rollout.version > stable.version:
         return stable
     ceiling = stable.version if stable else None
     former = [v for v in model.versions if v.status.promoted_at and (ceiling is None or v.version < ceiling)]

@@ -10,21 +10,30 @@ from datetime import datetime
 from secrets import token_hex
 
 from turnout.api.base import JsonObject
+from turnout.api.control import Control, Promote, PromoteMode
 from turnout.api.reasons import FAILED_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
-from turnout.cli.models import Model, standing
+from turnout.cli.models import Model
+from turnout.rollout.controls import ABORT, PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
+from turnout.rollout.selection import Member
+
+BEFORE_CALLERS = frozenset({State.Deploying, State.Warming})
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One patch of one version's spec. `says`: what it does, for a person; `notes`: what stands in its way."""
+    """One patch of one version's spec. `says`: what it does, for a person; `notes`: what stands in its way.
+
+    `refused`: the engine has looked at it, and it has no effect.
+    """
 
     version: ModelVersion
     spec: JsonObject
     says: str
     accepted: Callable[[Status], bool]
+    refused: Callable[[Status], bool] = lambda seen: False
     notes: tuple[str, ...] = ()
 
 
@@ -34,30 +43,33 @@ def fresh_token(now: datetime) -> str:
 
 
 def promote(model: Model, token: str, *, full: bool = False) -> Wish:
-    """End the step that runs, or the whole plan."""
+    """End the step that runs, or the whole plan; where the engine would refuse it, its own words say why."""
     version = model.in_rollout()
-    status = version.status
-    if status.state is State.RollingBack:
-        raise UserError(f"{standing(version)} and cannot be promoted; when it is over: turnout retry {model.name}")
+    mode, status = PromoteMode.FULL if full else PromoteMode.NEXT_STEP, version.status
+    if version.spec.control.paused:
+        raise UserError(f"{version.name} is paused by a person and cannot be promoted: turnout resume {model.name}")
+    if why_not := why_not_promoted(*_as_the_engine_would(version, promote=Promote(mode=mode, token=token))):
+        raise UserError(f"{version.name} cannot be promoted: {why_not}")
     at = f"its step {status.step.display} " if status.step and status.step.display else "its step "
     says = "all traffic, as soon as its pods are ready; steps to come are left out" if full else f"ends {at}now"
-    notes = ("control.abort is true and wins over a promotion",) if version.spec.control.abort else ()
     return Wish(
         version,
-        {"control": {"promote": {"mode": "Full" if full else "NextStep", "token": token}}},
+        {"control": {"promote": {"mode": mode.value, "token": token}}},
         says,
-        lambda seen: seen.control.promote_token == token,
-        notes,
+        lambda seen: seen.control.promote_token == token and PROMOTE not in seen.control.refused,
+        lambda seen: seen.control.promote_token == token and PROMOTE in seen.control.refused,
     )
+
+
+def _as_the_engine_would(version: ModelVersion, **control: object) -> tuple[Member, ModelVersion]:
+    """The version with these words in its control block, as far as it can be told from what is recorded."""
+    wished: Control = version.spec.control.model_copy(update=control)
+    changed = version.model_copy(update={"spec": version.spec.model_copy(update={"control": wished})})
+    return Member(version.name, changed, None, version.status), changed
 
 
 def abort(model: Model) -> Wish:
     """End the rollout; the version gets no traffic until somebody retries it."""
-    if model.rollout is None and model.failed and model.failed.status.state is State.Frozen:
-        raise UserError(
-            f"{model.failed.name} is Frozen and its rollout is over: turnout rollback {model.name} takes its share "
-            f"away, turnout retry {model.name} tries it again"
-        )
     version = model.in_rollout()
     before = version.status.control.aborted_at
     return Wish(
@@ -65,15 +77,27 @@ def abort(model: Model) -> Wish:
         {"control": {"abort": True}},
         "gives its share back; it gets no traffic until it is retried",
         lambda seen: seen.state is State.Aborted or seen.control.aborted_at not in (None, before),
+        lambda seen: ABORT in seen.control.refused,
     )
 
 
 def pause(model: Model) -> Wish:
     """Keep the share and stop the plan's clocks."""
     version = model.in_rollout()
-    says = f"keeps its {version.status.weight.observed} % and waits; harm still rolls it back"
-    notes = (f"it was paused already; to go on: turnout resume {model.name}",) if version.spec.control.paused else ()
-    return Wish(version, {"control": {"paused": True}}, says, lambda seen: seen.control.paused_since is not None, notes)
+    generation = version.metadata.generation
+
+    def accepted(seen: Status) -> bool:
+        is_to_come = seen.state in BEFORE_CALLERS and (seen.observed_generation or 0) > generation
+        return seen.control.paused_since is not None or is_to_come
+
+    return Wish(
+        version,
+        {"control": {"paused": True}},
+        f"keeps its {version.status.weight.observed} % and waits; harm still rolls it back",
+        accepted,
+        lambda seen: PAUSED in seen.control.refused,
+        (f"it was paused already; to go on: turnout resume {model.name}",) if version.spec.control.paused else (),
+    )
 
 
 def resume(model: Model) -> Wish:
@@ -81,7 +105,7 @@ def resume(model: Model) -> Wish:
     version = next((each for each in model.versions if each.spec.control.paused), None)
     if version is None:
         running = model.in_rollout()
-        by_plan = running.status.reason is Reason.PausedByPlan
+        by_plan = running.status.reason in (Reason.PausedByPlan, Reason.AwaitingApproval)
         way_out = f"its plan pauses it; to go on at once: turnout promote {model.name}" if by_plan else "it goes on"
         raise UserError(f"{running.name} is not paused by a person: {way_out}")
     return Wish(
@@ -94,8 +118,11 @@ def retry(model: Model, token: str, word: str = "") -> Wish:
     version = model.at(word) if word else model.failed
     if version is None:
         raise UserError(f"no version of {model.name} has failed; see: turnout status {model.name}")
-    if version.status.state not in FAILED_STATES:
-        raise UserError(f"{standing(version)}: only a version that has failed can be retried")
+    if version.spec.desired is not Desired.LIVE and version.status.state in FAILED_STATES:
+        way_out = "set it to Live, and give it a new token"
+        raise UserError(f"{version.name} cannot be retried: its desired is {version.spec.desired}: {way_out}")
+    if why_not := why_not_retried(*_as_the_engine_would(version, retry_token=token, abort=False)):
+        raise UserError(f"{version.name} cannot be retried: {why_not}")
     control: JsonObject = {"retryToken": token}
     notes = []
     if version.spec.control.abort:
@@ -107,16 +134,14 @@ def retry(model: Model, token: str, word: str = "") -> Wish:
         version,
         {"control": control},
         f"attempt {version.status.attempt + 1} begins, with its plan from the first step on",
-        lambda seen: seen.control.retry_token == token,
+        lambda seen: seen.control.retry_token == token and RETRY not in seen.control.refused,
+        lambda seen: seen.control.retry_token == token and RETRY in seen.control.refused,
         (*notes, *_not_the_target(model, version)),
     )
 
 
 def _not_the_target(model: Model, version: ModelVersion) -> tuple[str, ...]:
     """Why a retried version would get no traffic all the same."""
-    if version.spec.desired is not Desired.LIVE:
-        way_out = f"turnout rollback {model.name} {version.version}"
-        return (f"its desired is {version.spec.desired}, so it stands by; to make it the target: {way_out}",)
     above = [other for other in model.versions if other.version > version.version and is_eligible(other)]
     if not above:
         return ()
