@@ -126,7 +126,7 @@ def test_what_a_command_has_said_over_a_file_is_shown(turnout: Turnout, engine: 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "nothing to show: no local engine has this folder"),
+        ((), "nobody to ask: no local engine has this folder"),
         (("--state", "nope"), "nope is no folder of a local engine; start one: turnout up FILE…"),
         (("--cluster",), "the kubeconfig cannot be used"),
         (("--kubeconfig", "nope"), "nope cannot be used"),

@@ -52,8 +52,8 @@ def world_of(args: argparse.Namespace) -> World:
         return LocalWorld(args.state or STATE, args.namespace)
     if not wants_cluster and not has_kubeconfig():
         raise UserError(
-            "nothing to show: no local engine has this folder (start one: turnout up FILE…), and there is no "
-            "kubeconfig (name one: turnout status --kubeconfig FILE)"
+            "nobody to ask: no local engine has this folder (start one: turnout up FILE…), and there is no "
+            "kubeconfig (name one with --kubeconfig)"
         )
     from turnout.cli.cluster_world import ClusterWorld
 
