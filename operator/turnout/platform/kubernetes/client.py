@@ -62,8 +62,8 @@ class Cluster:
         """In words; an empty namespace is all of them."""
         return f"cluster {self.name}, " + (f"namespace {namespace}" if namespace else "all namespaces")
 
-    def get(self, path: str) -> Raw:
-        return self._request("GET", path, f"{self.name}: get {path}")
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
+        return self._request("GET", path, f"cluster {self.name}: get {path}", query=query)
 
     def list_all(self, resource: Resource, namespace: str = "", fields: str = "") -> list[Raw]:
         """Every page; `fields`: a field selector."""
@@ -84,7 +84,7 @@ class Cluster:
 
     def ask(self, path: str, body: Mapping[str, object]) -> Raw:
         """Post a review, which stores nothing."""
-        return self._request("POST", path, f"{self.name}: create {path.rpartition('/')[2]}", body)
+        return self._request("POST", path, f"cluster {self.name}: create {path.rpartition('/')[2]}", body)
 
     def _does(self, what: str, namespace: str) -> str:
         return f"{self.place(namespace)}: {what}"
