@@ -26,8 +26,9 @@ lint: .venv/.dev ## format, lint, types, import contracts
 format: .venv/.dev ## format and mend what can be mended
 	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-generate: .venv/.dev ## write the CRD and the reference anew from the models
-	$(BIN)/python -m turnout.api.generate && $(BIN)/python tests/chart/values_table.py --write
+generate: .venv/.dev ## write the CRD, the reference and the page of commands anew
+	$(BIN)/python -m turnout.api.generate && $(BIN)/python -m turnout.cli.reference --write
+	$(BIN)/python tests/chart/values_table.py --write
 
 lock: $(BIN)/uv ## resolve every dependency anew
 	locks/compile
