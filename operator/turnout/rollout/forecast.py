@@ -143,7 +143,7 @@ def _stages(
     returns = former is not None and former.status.promoted_at is not None and stable is not None
     at_once = stable is None or returns or version.spec.rollout.strategy is Strategy.ALL_AT_ONCE
     member, beside = Member(version.name, version, None, status), full if stable else 0
-    first = 100 if at_once else first_weight(version, status)
+    first = 100 if at_once else first_weight(status)
     deadline = version.spec.rollout.progress_deadline
     yield Stage("", f"its pods start; not ready within {deadline}: Failed", 0, needed(member, first), beside)
     steps = tuple(step for step in plan.steps if not at_once or (step.warmup and not returns))
