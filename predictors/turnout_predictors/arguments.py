@@ -59,6 +59,7 @@ class Arguments:
     http_port: int
     drain_delay: float
     queue_limit: int
+    trust_tenant: bool
     revision: str
     ignored: tuple[str, ...] = ()
 
@@ -89,6 +90,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--http_port", type=int, default=_port(environment), help="default $PORT, else 8080")
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
+    add("--trust_tenant", action="store_true", help="the header X-Tenant comes from a gateway that checked it")
     for name in _OF_KSERVE:
         add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     return ours
@@ -125,6 +127,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         http_port=given.http_port,
         drain_delay=given.drain_delay,
         queue_limit=given.queue_limit,
+        trust_tenant=given.trust_tenant,
         revision=environment.get("K_REVISION", "local"),
         ignored=tuple(name for name in _OF_KSERVE if getattr(given, f"kserve_{name}") is not None),
     )

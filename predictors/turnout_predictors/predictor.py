@@ -25,11 +25,22 @@ from .tensors import Tensors
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
-    """Base of typed predictors. `predict` must be pure and keep no state between calls."""
+    """Base of typed predictors. `predict` must be pure and keep no state between calls.
+
+    Where the first dimension of all inputs and outputs has one name, `predict` sees rows of several requests at
+    once, or some rows of a large one: what it gives for a row may depend on that row alone. `whole` forbids it.
+
+    Two methods may be defined beside `predict`: `lengths(batch)`, what each row costs (tokens, say), so that rows
+    of like length are computed together and equal texts once (not if `nondeterministic`); and
+    `finish(outputs, settings)`, which gets the arrays of one request's rows as predict returned them, and gives
+    the Outputs: with it `post` settings part no batch.
+    """
 
     Inputs: ClassVar[type[Tensors]]
     Outputs: ClassVar[type[Tensors]]
     Settings: ClassVar[type[BaseSettings]] = BaseSettings
+    whole: ClassVar[bool] = False
+    nondeterministic: ClassVar[bool] = False
 
     def __init__(self, name: str, return_response_headers: bool = False) -> None:
         super().__init__(name, return_response_headers)

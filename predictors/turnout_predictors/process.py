@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +24,8 @@ import uvloop
 from . import runtimes
 from .arguments import Arguments
 from .artifacts import Artifact, open_artifact
-from .batching import AsyncModel, Model, ModelThread, SerialEngine
+from .artifacts.reference import Reference
+from .batching import AsyncModel, Model, ModelThread, Outputs, engine_for
 from .errors import EX_CONFIG, LOAD_FAILED, StartError
 from .server.app import App, Limits
 from .server.contract import Contract, metadata
@@ -31,6 +33,7 @@ from .server.lifecycle import Lifecycle, Serving
 from .server.listener import Listener
 from .server.warmup import replay
 from .telemetry import termination
+from .telemetry.drift import Drift
 from .telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -98,7 +101,7 @@ class Process:
         loop = asyncio.get_running_loop()
         arguments = self._arguments
         lifecycle = Lifecycle(arguments.queue_limit)
-        limits = Limits(arguments.timeout_seconds)
+        limits = Limits(arguments.timeout_seconds, trust_tenant=arguments.trust_tenant)
         app = App(arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
         listener = Listener(app, limits.body_bytes, limits.timeout_seconds)
         ended = asyncio.Event()
@@ -139,8 +142,12 @@ class Process:
         model, artifact = loaded.model, loaded.artifact
         arguments = self._arguments
         contract = Contract.of(model.signature, model.settings)
-        engine = SerialEngine(
-            model, thread, timeout_seconds=arguments.timeout_seconds, queue_limit=arguments.queue_limit
+        engine = engine_for(
+            model,
+            thread,
+            timeout_seconds=arguments.timeout_seconds,
+            queue_limit=arguments.queue_limit,
+            observer=self._metrics,
         )
         examples = artifact.examples if artifact else ()
         begun = time.perf_counter()
@@ -153,13 +160,23 @@ class Process:
             backend=model.platform,
             package=arguments.entrypoint,
         )
+        self._metrics.queued = engine.queued
         described = metadata(arguments.model_name, arguments.model_version, model.platform, model.signature)
         return Serving(
             contract,
             engine,
             orjson.dumps(described),
             orjson.dumps({"examples": [example.to_json() for example in examples]}),
+            self._drift(artifact.references if artifact else ()),
         )
+
+    def _drift(self, references: tuple[Reference, ...]) -> Callable[[Outputs], None] | None:
+        """Counts answers in the artifact's bins, if it has any."""
+        if not references:
+            return None
+        drift = Drift(self._metrics.identity, references)
+        self._metrics.registry.register(drift)
+        return drift.count
 
     async def _drain(self, listener: Listener, ended: asyncio.Event) -> None:
         """Every reply now says `Connection: close`, so clients move away by themselves; then the port closes."""

@@ -268,7 +268,7 @@ def request(method: str, path: str, raw: bytes, headers: Mapping[str, str], chun
 @pytest.fixture
 async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
     """in_process(model=…, timeout_seconds=…): an App around a model on a real model thread; None: still loading."""
-    from turnout_predictors.batching import ModelThread, SerialEngine
+    from turnout_predictors.batching import ModelThread, engine_for
     from turnout_predictors.server.app import App, Limits
     from turnout_predictors.server.contract import Contract, metadata
     from turnout_predictors.server.lifecycle import Lifecycle, Serving
@@ -284,7 +284,10 @@ async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
             thread = ModelThread(asyncio.get_running_loop())
             thread.start()
             threads.append(thread)
-            engine = SerialEngine(model, thread, timeout_seconds=timeout_seconds, queue_limit=queue_limit)
+            engine = engine_for(
+                model, thread, timeout_seconds=timeout_seconds, queue_limit=queue_limit, observer=metrics
+            )
+            metrics.queued = engine.queued
             contract = Contract.of(model.signature, model.settings)
             described = json.dumps(metadata("m", "7", "test", model.signature)).encode()
             lifecycle.serve(Serving(contract, engine, described, b'{"examples":[]}'))

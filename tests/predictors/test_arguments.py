@@ -24,6 +24,7 @@ def test_defaults() -> None:
         http_port=8080,
         drain_delay=0.0,
         queue_limit=1024,
+        trust_tenant=False,
         revision="local",
     )
 

@@ -13,7 +13,7 @@ from sklearn import config_context
 
 from turnout_predictors import arguments, publish
 from turnout_predictors.artifacts import Example
-from turnout_predictors.batching import ModelThread, SerialEngine, Work
+from turnout_predictors.batching import ModelThread, Work, engine_for
 from turnout_predictors.errors import START_REASONS, StartError
 from turnout_predictors.process import Loaded, load
 from turnout_predictors.server.contract import Contract
@@ -225,7 +225,7 @@ def test_kserve_sees_a_complete_model() -> None:
 async def test_an_async_predictor_runs_on_the_loop() -> None:
     model = loaded("--runtime=custom", "--entrypoint=loading_typed:Waiting").model
     thread = ModelThread(asyncio.get_running_loop())  # never started: it is not needed
-    engine = SerialEngine(model, thread, timeout_seconds=5)
+    engine = engine_for(model, thread, timeout_seconds=5, queue_limit=8)
     wanted = Work(
         {"x": np.array([4.0])},
         ("y",),
@@ -281,7 +281,7 @@ class Plain:
 async def replayed(*examples: Example) -> None:
     thread = ModelThread(asyncio.get_running_loop())
     thread.start()
-    engine = SerialEngine(Plain(), thread, timeout_seconds=5)
+    engine = engine_for(Plain(), thread, timeout_seconds=5, queue_limit=8)
     try:
         await replay(examples, Contract.of(SIGNATURE), engine, 5)
     finally:

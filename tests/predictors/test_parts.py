@@ -155,7 +155,10 @@ def test_every_series_carries_model_version_and_revision() -> None:
     families = list(text_string_to_metric_families(metrics.exposition().decode()))
     assert {family.name for family in families} == {
         f"turnout_predictor_{name}"
-        for name in ("requests", "request_seconds", "inflight", "start_seconds", "threads", "info")
+        for name in (
+            *("requests", "request_seconds", "queue_seconds", "forward_seconds", "batch_rows", "batch_padding_ratio"),
+            *("rows", "dropped", "inflight", "queue_rows", "start_seconds", "threads", "info"),
+        )
     }
     for family in families:
         for sample in family.samples:

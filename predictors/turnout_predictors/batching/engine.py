@@ -43,7 +43,13 @@ class Work:
 
 
 class Model(Protocol):
-    """A loaded model whose forward runs on the model thread."""
+    """A loaded model whose forward runs on the model thread, with rows of several requests if they are rows.
+
+    Optional attributes: `whole` (requests are never merged or split), `lengths(work)` (the cost of each row, in
+    tokens or the like), `budget_padded` (the most of rows x longest in a forward), `finish(outputs, settings)`
+    (applies post settings to one request's rows, so that they part no batch), `nondeterministic` (equal rows are
+    computed each for itself).
+    """
 
     @property
     def signature(self) -> Signature | None:
@@ -87,6 +93,9 @@ class Engine(Protocol):
 
     def pending(self) -> int:
         """Requests accepted and not yet answered."""
+
+    def queued(self) -> int:
+        """Rows that wait for a forward."""
 
 
 def as_array(value: Any) -> Array:

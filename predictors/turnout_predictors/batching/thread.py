@@ -11,13 +11,15 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Call = tuple["asyncio.Future[Any]", Callable[[], Any]]
-_Result = tuple["asyncio.Future[Any]", Any, BaseException | None]
+Done = Callable[[Any, BaseException | None], None]
+_Call = tuple[Callable[[], bool] | None, Callable[[], Any], Done]
+_Result = tuple[Done, Any, BaseException | None]
 
 
 class ModelThread:
@@ -42,8 +44,12 @@ class ModelThread:
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Queues the call. A future that is cancelled or failed before its turn costs no call."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._calls.put((future, call))
+        self._calls.put((future.done, call, partial(_settle, future)))
         return future
+
+    def run(self, call: Callable[[], Any], done: Done) -> None:
+        """Queues the call; `done` gets its result or its fault, on the loop. Cheaper than a future."""
+        self._calls.put((None, call, done))
 
     def busy_seconds(self) -> float:
         """How long the present call has been running; 0 when idle."""
@@ -52,14 +58,14 @@ class ModelThread:
 
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:
-            future, call = item
-            if future.done():
+            is_settled, call, done = item
+            if is_settled is not None and is_settled():
                 continue
             self.busy_since = time.monotonic()
             try:
-                self._report((future, call(), None))
+                self._report((done, call(), None))
             except BaseException as fault:  # foreign code: even SystemExit must reach the one who waits
-                self._report((future, None, fault))
+                self._report((done, None, fault))
             finally:
                 self.busy_since = None
 
@@ -74,13 +80,17 @@ class ModelThread:
     def _deliver(self) -> None:
         self._woken = False
         while self._results:
-            future, value, fault = self._results.popleft()
-            if future.done():
-                continue
-            if fault is None:
-                future.set_result(value)
-            else:
-                future.set_exception(_carried(fault))
+            done, value, fault = self._results.popleft()
+            done(value, fault)
+
+
+def _settle(future: asyncio.Future[Any], value: Any, fault: BaseException | None) -> None:
+    if future.done():
+        return
+    if fault is None:
+        future.set_result(value)
+    else:
+        future.set_exception(_carried(fault))
 
 
 def _carried(fault: BaseException) -> BaseException:

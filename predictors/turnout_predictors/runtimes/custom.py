@@ -107,7 +107,16 @@ class _Served:
 
 
 class ThreadPredictor(_Served):
-    """`def predict`: runs on the model thread."""
+    """`def predict`: runs on the model thread. What the scheduler may know of it are the predictor's own words."""
+
+    def __init__(self, predictor: Any, signature: Any) -> None:
+        super().__init__(predictor, signature)
+        self.whole = predictor.whole
+        self.nondeterministic = predictor.nondeterministic
+        if hasattr(predictor, "lengths"):
+            self.lengths = lambda work: predictor.lengths(self._batch(work))
+        if hasattr(predictor, "finish"):
+            self.finish = predictor.finish
 
     def forward(self, work: Work) -> Outputs:
         return _arrays(self._predictor.predict(self._batch(work), work.settings))

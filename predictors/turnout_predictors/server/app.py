@@ -101,7 +101,7 @@ class App:
             reply = _compressed(reply, accepted(encoding))
         exchange.send(exchange, reply)
         if exchange.route in INFER:
-            attempt = "repeat" if exchange.headers.get(b"x-turnout-attempt") == b"repeat" else "first"
+            attempt = "repeat" if exchange.is_repeat else "first"
             self._metrics.inflight -= 1
             self._metrics.answered(exchange.start, attempt, reply.status, time.perf_counter() - exchange.begun)
 

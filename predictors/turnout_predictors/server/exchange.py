@@ -56,6 +56,11 @@ class Exchange:
         self.pending: asyncio.Future[Any] | None = None
         self.is_lost = False
 
+    @property
+    def is_repeat(self) -> bool:
+        """The gateway sent it before, to another version."""
+        return self.headers.get(b"x-turnout-attempt") == b"repeat"
+
 
 class Application(Protocol):
     """What a connection talks to. All calls are made on the event loop and return at once."""

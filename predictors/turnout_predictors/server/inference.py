@@ -101,15 +101,18 @@ class Inference:
             self._tenant(exchange),
         )
         exchange.pending = pending = serving.engine.submit(work)
-        pending.add_done_callback(partial(self._answered, exchange, request, contract))
+        pending.add_done_callback(partial(self._answered, exchange, request, serving))
 
     def _answered(
-        self, exchange: Exchange, request: InferRequest, contract: Contract, done: asyncio.Future[Outputs]
+        self, exchange: Exchange, request: InferRequest, serving: Serving, done: asyncio.Future[Outputs]
     ) -> None:
         if exchange.is_lost or done.cancelled():
             return
         try:
-            reply = self._write(exchange, request, contract, done.result())
+            outputs = done.result()
+            reply = self._write(exchange, request, serving.contract, outputs)
+            if serving.count is not None and not exchange.is_repeat:
+                serving.count(outputs)
         except Exception as fault:  # as in begin
             self._fail(exchange, fault)
         else:

@@ -6,9 +6,10 @@ Loading → serving → draining, one way only. *Live* is not here: who can answ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from turnout_predictors.batching.engine import Engine
+from turnout_predictors.batching.engine import Engine, Outputs
 from turnout_predictors.errors import Unavailable
 
 from .contract import Contract
@@ -22,6 +23,7 @@ class Serving:
     engine: Engine
     metadata: bytes
     examples: bytes
+    count: Callable[[Outputs], None] | None = None  # takes in what was answered, for drift
 
 
 class Lifecycle:

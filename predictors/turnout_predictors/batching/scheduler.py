@@ -1,0 +1,312 @@
+"""The engine of models that compute: one forward at a time, of whatever waits, as soon as the last one ends.
+
+No window: who comes alone goes alone, who queues shares a forward. Nobody can tell, by values, order, errors or
+deadlines, that a forward was shared: one that fails is run again request by request. Everything here happens on
+the event loop but the forward itself, which the model thread runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from turnout_predictors.errors import DeadlineExceeded, ModelError, Overloaded, RequestError
+from turnout_predictors.signature import Signature
+
+from .budget import Budget, Fit, choose
+from .engine import Array, Model, Outputs, Work, as_array
+from .merging import Layout, join, layout_of, part, rejoin, rows_of, taken, unique
+from .outputs import checked
+from .thread import ModelThread
+from .turns import Piece, Turns
+
+log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """What the scheduler tells about its work; called on the event loop."""
+
+    def forwarded(self, *, rows: int, padding: float, seconds: float, waited: Sequence[float]) -> None: ...
+
+    def dropped(self, reason: str) -> None:
+        """A request got no forward: full, deadline or cancelled."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A request; `parts` where it was split."""
+
+    work: Work
+    future: asyncio.Future[Outputs]
+    parts: list[Outputs | None]
+    order: Array | None = None
+    left: int = 1
+
+
+class Scheduler:
+    """See `Engine`. `timeout_seconds` bounds a forward: beyond it the model counts as hung.
+
+    `queue_limit` requests may be unanswered, `queue_rows` rows may wait; more is refused at once, and so is what
+    cannot be answered by its deadline as forwards have been going.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        thread: ModelThread,
+        *,
+        timeout_seconds: float,
+        queue_limit: int = 1024,
+        queue_rows: int = 1 << 17,
+        budget: Budget | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = thread
+        self._timeout_seconds = timeout_seconds
+        self._queue_limit = queue_limit
+        self._queue_rows = queue_rows
+        self._observer = observer
+        self._forward = _Forward(model)
+        self._layout = self._forward.layout
+        self._lengths = getattr(model, "lengths", None) if self._layout else None
+        self._budget = budget or Budget(padded=getattr(model, "budget_padded", math.inf))
+        self._turns = Turns()
+        self._fit = Fit()
+        self._live: set[_Job] = set()
+        self._is_running = False
+        self._is_woken = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def submit(self, work: Work) -> asyncio.Future[Outputs]:
+        pieces = self._admit(work)
+        job: _Job = pieces[0].job
+        self._live.add(job)
+        for piece in pieces:
+            self._turns.push(piece)
+        if self._timer is None or work.deadline < self._timer.when():
+            self._watch(work.deadline)
+        if not self._is_running and not self._is_woken:
+            # At the end of this turn of the loop: what arrives with it shares the forward, and nobody waited.
+            self._is_woken = True
+            self._loop.call_soon(self._dispatch)
+        return job.future
+
+    def is_hung(self) -> bool:
+        return self._thread.busy_seconds() > self._timeout_seconds
+
+    def pending(self) -> int:
+        return sum(not job.future.done() for job in self._live)
+
+    def queued(self) -> int:
+        return self._turns.rows
+
+    # -- the door --------------------------------------------------------------------------------------------
+
+    def _admit(self, work: Work) -> list[Piece]:
+        """The request's pieces; Overloaded if it would wait behind too much."""
+        if len(self._live) >= self._queue_limit:
+            self._forget_cancelled()
+            if len(self._live) >= self._queue_limit:
+                raise self._full(f"{len(self._live)} requests are waiting, the limit; try again", 1)
+        pieces = self._pieces(work)
+        rows, cost = sum(piece.rows for piece in pieces), sum(piece.cost for piece in pieces)
+        if self._turns.rows and self._turns.rows + rows > self._rows_for(work.tenant):
+            raise self._full(f"{self._turns.rows} rows are waiting; try again", 1)
+        if self._turns.rows:
+            count = (self._turns.rows + rows) / self._budget.rows if self._layout else len(self._turns) + 1
+            seconds = self._fit.seconds(self._turns.cost + cost, max(1.0, count))
+            if self._loop.time() + seconds > work.deadline:
+                message = f"what waits takes about {seconds:.1f} s more, which is beyond the request's deadline"
+                raise self._full(message, math.ceil(seconds))
+        return pieces
+
+    def _rows_for(self, tenant: str) -> int:
+        """A tenant may fill three quarters of the queue; the last is for those who have little in it."""
+        if not tenant or self._turns.rows_of(tenant) * 4 <= self._queue_rows:
+            return self._queue_rows
+        return self._queue_rows * 3 // 4
+
+    def _full(self, message: str, retry_after: int) -> Overloaded:
+        self._drop("full")
+        return Overloaded(message, retry_after)
+
+    def _pieces(self, work: Work) -> list[Piece]:
+        """The request whole, or in pieces that the budget takes, rows of like length together."""
+        job = _Job(work, self._loop.create_future(), [None])
+        now = time.perf_counter()
+        layout = self._layout
+        if layout is None:
+            return [Piece(job, work, None, work.tenant, 1, 1.0, now)]
+        rows, key = rows_of(work), layout.key(work)
+        lengths = np.asarray(self._lengths(work), np.float64) if self._lengths and rows else None
+        longest = 1.0 if lengths is None else float(lengths.max())
+        if self._budget.has_room(rows, longest) or rows <= 1:
+            return [Piece(job, work, key, work.tenant, rows, longest, now)]
+        if lengths is not None:
+            job.order = order = np.argsort(-lengths, kind="stable")
+            work, lengths = taken(work, layout, order), lengths[order]
+        pieces: list[Piece] = []
+        at = 0
+        while at < rows:
+            length = 1.0 if lengths is None else float(lengths[at])
+            size = max(1, int(min(self._budget.rows, self._budget.padded / length, rows - at)))
+            piece = taken(work, layout, slice(at, at + size))
+            pieces.append(Piece(job, piece, key, work.tenant, size, length, now))
+            at += size
+        job.parts, job.left = [None] * len(pieces), len(pieces)
+        for place, piece_ in enumerate(pieces):
+            piece_.place = place
+        return pieces
+
+    # -- forwards --------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Starts the next forward, if none runs."""
+        self._is_woken = False
+        if self._is_running:
+            return
+        pieces = choose(self._turns, self._budget, by_length=self._lengths is not None)
+        if pieces:
+            self._is_running = True
+            self._thread.run(partial(self._forward, [piece.work for piece in pieces]), partial(self._ended, pieces))
+
+    def _ended(self, pieces: list[Piece], result: Any, fault: BaseException | None) -> None:
+        self._is_running = False
+        if fault is not None and len(pieces) > 1:
+            self._again(pieces)
+        self._dispatch()
+        if fault is None:
+            outputs, began, seconds = result
+            self._report(pieces, began, seconds)
+            for piece, answer in zip(pieces, outputs, strict=True):
+                self._answer(piece, answer)
+        elif len(pieces) == 1:
+            self._fail(pieces[0].job, fault)
+
+    def _again(self, pieces: list[Piece]) -> None:
+        """Somebody's rows broke the forward: each goes alone now, and only the culprit fails."""
+        for piece in pieces:
+            piece.key = None
+        self._turns.put_back([piece for piece in pieces if piece.is_wanted])
+
+    def _answer(self, piece: Piece, outputs: Outputs) -> None:
+        job: _Job = piece.job
+        if job.future.done():
+            self._live.discard(job)
+            return
+        if len(job.parts) > 1:
+            job.parts[piece.place] = outputs
+            job.left -= 1
+            if job.left:
+                return
+            outputs = rejoin([part for part in job.parts if part is not None], job.order)
+        self._live.discard(job)
+        job.future.set_result(outputs)
+
+    def _fail(self, job: _Job, fault: BaseException) -> None:
+        self._live.discard(job)
+        if isinstance(fault, RequestError):
+            if isinstance(fault, ModelError):
+                log.error("the model broke its declaration: %s", fault.message)
+        else:
+            log.error("the model raised", exc_info=fault)
+            fault = ModelError(f"the model raised {type(fault).__name__}")
+        if not job.future.done():
+            job.future.set_exception(fault)
+
+    def _report(self, pieces: list[Piece], began: float, seconds: float) -> None:
+        rows = sum(piece.rows for piece in pieces)
+        longest = max(piece.length for piece in pieces)
+        self._fit.observe(rows * longest, seconds)
+        if self._observer is not None:
+            padding = 1.0 - sum(piece.cost for piece in pieces) / (rows * longest) if rows else 0.0
+            waited = [began - piece.since for piece in pieces]
+            self._observer.forwarded(rows=rows, padding=padding, seconds=seconds, waited=waited)
+
+    # -- deadlines and those who leave ------------------------------------------------------------------------
+
+    def _watch(self, deadline: float) -> None:
+        """One timer, for the earliest deadline: most requests are answered long before it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._forget_cancelled()
+        now = self._loop.time()
+        for job in [job for job in self._live if job.work.deadline <= now]:
+            self._live.discard(job)
+            self._drop("deadline")
+            job.future.set_exception(DeadlineExceeded("the request's deadline passed before the model answered"))
+        self._turns.purge()
+        if self._live:
+            self._watch(min(job.work.deadline for job in self._live))
+
+    def _forget_cancelled(self) -> None:
+        for job in [job for job in self._live if job.future.done()]:
+            self._live.discard(job)
+            self._drop("cancelled")
+        self._turns.purge()
+
+    def _drop(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.dropped(reason)
+
+
+class _Forward:
+    """Runs on the model thread: requests of one key in, the outputs of each out."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._signature: Signature | None = model.signature
+        self._finish = getattr(model, "finish", None)
+        self._is_repeatable = not getattr(model, "nondeterministic", False) and hasattr(model, "lengths")
+        whole = bool(getattr(model, "whole", False))
+        self.layout: Layout | None = layout_of(
+            model.signature, model.settings, whole=whole, keeps_post=self._finish is None
+        )
+
+    def __call__(self, works: list[Work]) -> tuple[list[Outputs], float, float]:
+        """Outputs, when the forward began, and the seconds it took."""
+        began = time.perf_counter()
+        parts = self._merged(works, self.layout) if self.layout is not None else [self._one(works[0])]
+        if self._finish is not None and self.layout is not None:
+            parts = [self._finished(work, outputs) for work, outputs in zip(works, parts, strict=True)]
+        return parts, began, time.perf_counter() - began
+
+    def _one(self, work: Work) -> Outputs:
+        outputs = self._model.forward(work)
+        if self._signature is None:
+            return outputs
+        if self._finish is None or self.layout is None:
+            return checked(self._signature, work.outputs, work.dims, outputs)
+        rows, arrays = rows_of(work), {name: as_array(value) for name, value in outputs.items()}
+        for name, array in arrays.items():
+            if array.shape[:1] != (rows,):
+                raise ModelError(f"{name!r} has shape {list(array.shape)} before finish(), for {rows} rows")
+        return arrays
+
+    def _merged(self, works: list[Work], layout: Layout) -> list[Outputs]:
+        joined = join(works, layout)
+        once = unique(joined, layout) if self._is_repeatable else None
+        if once is None:
+            outputs = self._one(joined)
+        else:
+            outputs = {name: np.asarray(array)[once[1]] for name, array in self._one(once[0]).items()}
+        return part(outputs, [rows_of(work) for work in works])
+
+    def _finished(self, work: Work, outputs: Outputs) -> Outputs:
+        """Post settings are each request's own."""
+        assert self._finish is not None
+        assert self._signature is not None  # only declared models have settings
+        return checked(self._signature, work.outputs, work.dims, self._finish(outputs, work.settings))
