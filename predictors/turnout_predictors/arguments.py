@@ -17,12 +17,10 @@ from typing import Any, Final, NoReturn
 from .errors import SETTINGS_INVALID, StartError
 
 _OF_KSERVE: Final = (
-    "grpc_port",
     "model_dir",
     "workers",
     "max_threads",
     "max_asyncio_workers",
-    "enable_grpc",
     "enable_docs_url",
     "enable_latency_logging",
     "configure_logging",
@@ -57,6 +55,7 @@ class Arguments:
     timeout_seconds: float
     http_host: str
     http_port: int
+    grpc_port: int
     drain_delay: float
     queue_limit: int
     trust_tenant: bool
@@ -88,12 +87,20 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")
     add("--http_host", default="0.0.0.0", help="default 0.0.0.0")
     add("--http_port", type=int, default=_port(environment), help="default $PORT, else 8080")
+    add("--grpc_port", type=int, default=0, help="serve gRPC there too; default 0, no gRPC")
+    add("--enable_grpc", type=_yes, default=True, help="false: no gRPC, whatever the port")
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
     add("--trust_tenant", action="store_true", help="the header X-Tenant comes from a gateway that checked it")
     for name in _OF_KSERVE:
         add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     return ours
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() in ("true", "1", "yes")
 
 
 def _port(environment: Mapping[str, str]) -> int:
@@ -125,6 +132,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         timeout_seconds=given.timeout_seconds,
         http_host=given.http_host,
         http_port=given.http_port,
+        grpc_port=given.grpc_port if given.enable_grpc else 0,
         drain_delay=given.drain_delay,
         queue_limit=given.queue_limit,
         trust_tenant=given.trust_tenant,

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import orjson
 import uvloop
@@ -116,10 +117,22 @@ class Process:
             loop.add_signal_handler(number, drain)
         await listener.open(socket_)
         tasks.add(loop.create_task(self._start(lifecycle, ended)))
+        rpc = await self._open_rpc(lifecycle, limits)
         await ended.wait()
         # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
-        await listener.close(math.ceil(limits.timeout_seconds))
+        seconds = math.ceil(limits.timeout_seconds)
+        await asyncio.gather(listener.close(seconds), *([rpc.stop(seconds)] if rpc is not None else []))
         return self._exit_code
+
+    async def _open_rpc(self, lifecycle: Lifecycle, limits: Limits) -> Any:
+        """The gRPC server, if there is to be one: nobody else pays for importing it."""
+        arguments = self._arguments
+        if not arguments.grpc_port:
+            return None
+        from .rpc.server import open_port
+
+        address = f"{arguments.http_host}:{arguments.grpc_port}"
+        return await open_port(address, arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
 
     async def _start(self, lifecycle: Lifecycle, ended: asyncio.Event) -> None:
         """Loads and warms the model; a StartError ends the process with its reason left behind."""

@@ -22,6 +22,7 @@ def test_defaults() -> None:
         timeout_seconds=60.0,
         http_host="0.0.0.0",
         http_port=8080,
+        grpc_port=0,
         drain_delay=0.0,
         queue_limit=1024,
         trust_tenant=False,
@@ -40,8 +41,21 @@ def test_a_flag_beats_the_environment() -> None:
 
 
 def test_flags_of_kserves_server_are_ignored_by_name() -> None:
-    given = parse([*GIVEN, "--grpc_port=9", "--enable_docs_url", "True", "--event-loop", "uvloop"], {})
-    assert given.ignored == ("grpc_port", "enable_docs_url", "event-loop")
+    given = parse([*GIVEN, "--workers=1", "--enable_docs_url", "True", "--event-loop", "uvloop"], {})
+    assert given.ignored == ("workers", "enable_docs_url", "event-loop")
+
+
+GRPC = {
+    "a port": (["--grpc_port=9"], 9),
+    "a port, and yes": (["--grpc_port=9", "--enable_grpc", "true"], 9),
+    "a port, and no": (["--grpc_port=9", "--enable_grpc", "False"], 0),
+    "no port": (["--enable_grpc=true"], 0),
+}
+
+
+@pytest.mark.parametrize(("given", "port"), GRPC.values(), ids=GRPC.keys())
+def test_grpc_is_served_at(given: list[str], port: int) -> None:
+    assert parse([*GIVEN, *given], {}).grpc_port == port
 
 
 REFUSED = {
@@ -58,6 +72,7 @@ REFUSED = {
     "a timeout beyond ten minutes": ([*GIVEN, "--timeout_seconds=601"], "must be in (0, 600]"),
     "a timeout that is not a number": ([*GIVEN, "--timeout_seconds=nan"], "must be in (0, 600]"),
     "a queue for nobody": ([*GIVEN, "--queue_limit=0"], "--queue_limit must be at least 1"),
+    "gRPC enabled by a word": ([*GIVEN, "--enable_grpc=perhaps"], "neither true nor false"),
     "a negative delay": ([*GIVEN, "--drain_delay=-1"], "--drain_delay at least 0"),
 }
 

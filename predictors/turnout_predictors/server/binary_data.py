@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,12 @@ from turnout_predictors.errors import InvalidInput
 
 Array = NDArray[Any]
 _LENGTH: Final = struct.Struct("<I")
+
+
+class Bytes(Protocol):
+    """Where binary tensors take their bytes from, in order."""
+
+    def take(self, size: int, field: str) -> memoryview: ...
 
 
 class Tail:

@@ -87,8 +87,8 @@ class Inference:
         request = self._read(exchange, contract)
         settings = contract.settings
         if request.parameters:
-            deadline = min(deadline, self._loop.time() + _timeout(request))
-            settings = _settings(request, settings)
+            deadline = min(deadline, self._loop.time() + timeout_of(request))
+            settings = settings_of(request, settings)
         work = Work(
             request.inputs,
             request.outputs,
@@ -168,7 +168,7 @@ class Inference:
         return write(self._head, request, outputs, contract.output_types, self._headers, parameters)
 
 
-def _timeout(request: InferRequest) -> float:
+def timeout_of(request: InferRequest) -> float:
     """V2's `timeout` parameter, in microseconds."""
     value = request.parameters.get("timeout")
     if value is None:
@@ -178,7 +178,7 @@ def _timeout(request: InferRequest) -> float:
     return value / 1e6 if value else float("inf")
 
 
-def _settings(request: InferRequest, base: Any) -> Any:
+def settings_of(request: InferRequest, base: Any) -> Any:
     """The version's settings, overridden by the request's: `settings`, a JSON object as a string, or one
     parameter `settings.NAME` each.
     """

@@ -20,7 +20,7 @@ from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, Datatype
 from turnout_predictors.errors import InvalidInput
 from turnout_predictors.signature import TensorSpec
 
-from .binary_data import Tail, decode_binary, decode_binary_strings
+from .binary_data import Bytes, Tail, decode_binary, decode_binary_strings
 from .contract import Contract
 from .json_data import decode, decode_strings
 
@@ -98,7 +98,7 @@ def raw_request(size: int, contract: Contract) -> dict[str, Any]:
 
 
 def check(
-    document: dict[str, Any], contract: Contract, *, booleans: bool = True, tail: Tail | None = None
+    document: dict[str, Any], contract: Contract, *, booleans: bool = True, tail: Bytes | None = None
 ) -> InferRequest:
     """As `parse`, for a document that is already read. `tail`: the bytes of its binary tensors."""
     if len(document) > 1:
@@ -134,7 +134,7 @@ def _is_absent(outputs: object) -> bool:
 
 
 def _inputs(
-    items: object, contract: Contract, dims: dict[str, int], booleans: bool, tail: Tail | None
+    items: object, contract: Contract, dims: dict[str, int], booleans: bool, tail: Bytes | None
 ) -> dict[str, Array]:
     if type(items) is not list or not items:
         raise InvalidInput("inputs must be an array of at least one tensor", "inputs")
@@ -179,7 +179,7 @@ def _tensor(
     dims: dict[str, int],
     field: str,
     booleans: bool,
-    tail: Tail | None,
+    tail: Bytes | None,
 ) -> Array:
     shape = _shape(item.get("shape"), field)
     target = shape if spec is None else _bind(spec, shape, dims, field)
@@ -208,7 +208,7 @@ def _from_tail(
     datatype: Datatype,
     shape: tuple[int, ...],
     field: str,
-    tail: Tail | None,
+    tail: Bytes | None,
 ) -> Array:
     where = f"{field}.parameters.binary_data_size"
     size = item["parameters"]["binary_data_size"]

@@ -1,0 +1,35 @@
+"""The gRPC port beside the HTTP one: opened and drained with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from turnout_predictors.server.inference import Limits
+from turnout_predictors.server.lifecycle import Lifecycle
+from turnout_predictors.telemetry.metrics import Metrics
+
+from .service import Service
+
+
+async def open_port(
+    address: str, model: str, version: str, lifecycle: Lifecycle, metrics: Metrics, limits: Limits
+) -> Any:
+    """A started grpc.aio server. OSError if the port is taken."""
+    # Some bytes more than a body of HTTP: the message has no way to say what is too large but a status of grpc's own.
+    largest = limits.body_bytes + (64 << 10)
+    server = grpc.aio.server(
+        options=(
+            ("grpc.max_receive_message_length", largest),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        )
+    )
+    server.add_generic_rpc_handlers(Service(model, version, lifecycle, metrics, limits).handlers())
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as fault:
+        raise OSError(f"gRPC port {address} cannot be opened") from fault
+    await server.start()
+    return server

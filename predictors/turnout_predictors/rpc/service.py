@@ -1,0 +1,229 @@
+"""The calls of `inference.GRPCInferenceService` and of `grpc.health.v1`: same lifecycle, engine and errors as HTTP.
+
+A call's deadline and cancellation are its request's. Errors carry HTTP's code, field and request id as trailing
+metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, Final, NoReturn
+
+import grpc
+import orjson
+
+from turnout_predictors.batching.engine import NOTHING, Work
+from turnout_predictors.errors import RequestError, Unavailable
+from turnout_predictors.server.app import EXTENSIONS, SERVER, own_version
+from turnout_predictors.server.inference import Limits, settings_of, timeout_of
+from turnout_predictors.server.lifecycle import Lifecycle, Serving
+from turnout_predictors.server.response import labels
+from turnout_predictors.telemetry.metrics import Metrics
+
+from .stubs import SERVICE, messages
+from .translate import read, write
+
+log = logging.getLogger(__name__)
+Context = Any  # grpc.aio.ServicerContext; the library ships no types
+
+_STATUS: Final = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    500: grpc.StatusCode.INTERNAL,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse: its one field is the status
+WATCH_SECONDS: Final = 1.0
+
+
+class Service:
+    """One model of one version."""
+
+    def __init__(self, model: str, version: str, lifecycle: Lifecycle, metrics: Metrics, limits: Limits) -> None:
+        self._model = model
+        self._version = version
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._limits = limits
+        self._pb = messages()
+        self._loop = asyncio.get_running_loop()
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        calls = {
+            "ServerLive": self.server_live,
+            "ServerReady": self.server_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelReady": self.model_ready,
+            "ModelMetadata": self.model_metadata,
+            "ModelInfer": self.model_infer,
+            "RepositoryModelLoad": self.fixed,
+            "RepositoryModelUnload": self.fixed,
+        }
+        methods = {
+            name: grpc.unary_unary_rpc_method_handler(
+                call,
+                request_deserializer=getattr(self._pb, f"{name}Request").FromString,
+                response_serializer=getattr(self._pb, f"{name}Response").SerializeToString,
+            )
+            for name, call in calls.items()
+        }
+        health = {
+            "Check": grpc.unary_unary_rpc_method_handler(self.health),
+            "Watch": grpc.unary_stream_rpc_method_handler(self.watch_health),
+        }
+        return [
+            grpc.method_handlers_generic_handler(SERVICE, methods),
+            grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),
+        ]
+
+    # -- answers that need no model --------------------------------------------------------------------------
+
+    async def server_live(self, _: Any, context: Context) -> Any:
+        return self._pb.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _: Any, context: Context) -> Any:
+        return self._pb.ServerReadyResponse(ready=self._lifecycle.unready() is None)
+
+    async def server_metadata(self, _: Any, context: Context) -> Any:
+        return self._pb.ServerMetadataResponse(name=SERVER, version=own_version(), extensions=EXTENSIONS)
+
+    async def model_ready(self, asked: Any, context: Context) -> Any:
+        await self._check_names(asked.name, asked.version, context)
+        return self._pb.ModelReadyResponse(ready=self._lifecycle.unready() is None)
+
+    async def model_metadata(self, asked: Any, context: Context) -> Any:
+        await self._check_names(asked.name, asked.version, context)
+        serving = self._lifecycle.serving
+        if serving is None:
+            await _abort(context, Unavailable(f"model {self._model!r} is loading; try again"))
+        described = orjson.loads(serving.metadata)
+        tensor = self._pb.ModelMetadataResponse.TensorMetadata
+        return self._pb.ModelMetadataResponse(
+            name=described["name"],
+            versions=described["versions"],
+            platform=described["platform"],
+            inputs=[tensor(**each) for each in described["inputs"]],
+            outputs=[tensor(**each) for each in described["outputs"]],
+        )
+
+    async def fixed(self, _: Any, context: Context) -> NoReturn:
+        message = "a process serves one version from start to end; deploy another ModelVersion"
+        await _abort(context, RequestError("unsupported", message))
+
+    async def health(self, asked: bytes, context: Context) -> bytes:
+        """Of the server and of its service alike; there is one model."""
+        await self._check_health_of(asked, context)
+        return _SERVING if self._lifecycle.unready() is None else _NOT_SERVING
+
+    async def watch_health(self, asked: bytes, context: Context) -> AsyncIterator[bytes]:
+        await self._check_health_of(asked, context)
+        last = b""
+        while True:
+            now = _SERVING if self._lifecycle.unready() is None else _NOT_SERVING
+            if now != last:
+                yield now
+            last = now
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _check_health_of(self, asked: bytes, context: Context) -> None:
+        name = asked[2:].decode("utf-8", "replace")  # HealthCheckRequest: its one field is the service's name
+        if name not in ("", SERVICE, self._model):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"service {name!r} is not served here")
+
+    async def _check_names(self, model: str, version: str, context: Context) -> None:
+        fault = self._unknown(model, version)
+        if fault is not None:
+            await _abort(context, fault)
+
+    def _unknown(self, model: str, version: str) -> RequestError | None:
+        if model != self._model:
+            return RequestError("unknown_model", f"model {model!r} is not served here; {self._model!r} is")
+        if version not in ("", self._version):
+            message = f"version {version!r} of {model!r} is not served here; {self._version!r} is"
+            return RequestError("unknown_version", message)
+        return None
+
+    # -- infer -----------------------------------------------------------------------------------------------
+
+    async def model_infer(self, message: Any, context: Context) -> Any:
+        begun = time.perf_counter()
+        given = dict(context.invocation_metadata() or ())
+        start = "cold" if self._lifecycle.serving is None else "warm"
+        is_repeat = given.get("x-turnout-attempt") == "repeat"
+        self._metrics.inflight += 1
+        fault: RequestError | None = None
+        try:
+            answer = await self._infer(message, context, given, is_repeat=is_repeat)
+        except RequestError as refused:
+            fault = refused
+        except Exception as broken:  # a fault of ours: told as HTTP tells it
+            log.exception("answering ModelInfer failed")
+            fault = RequestError("model_error", f"the server failed with {type(broken).__name__}")
+        finally:
+            self._metrics.inflight -= 1
+        attempt, code = "repeat" if is_repeat else "first", fault.status if fault else 200
+        self._metrics.answered(start, attempt, code, time.perf_counter() - begun, "grpc")
+        if fault is not None:
+            await _abort(context, fault, str(given.get("x-request-id", "")))
+        return answer
+
+    async def _infer(self, message: Any, context: Context, given: dict[Any, Any], *, is_repeat: bool) -> Any:
+        unknown = self._unknown(message.model_name, message.model_version)
+        if unknown is not None:
+            raise unknown
+        left = context.time_remaining()
+        seconds = self._limits.request_seconds if left is None else min(left, self._limits.request_seconds)
+        deadline = self._loop.time() + seconds
+        serving = self._lifecycle.serving or await self._lifecycle.await_serving(seconds)
+        contract = serving.contract
+        request, raw = read(message, contract)
+        settings = contract.settings
+        if request.parameters:
+            deadline = min(deadline, self._loop.time() + timeout_of(request))
+            settings = settings_of(request, settings)
+        tenant = str(given.get("x-tenant", "")) if self._limits.trust_tenant else ""
+        headers = NOTHING if contract.signature else {str(name): str(value) for name, value in given.items()}
+        outputs = await serving.engine.submit(
+            Work(
+                request.inputs,
+                request.outputs,
+                deadline,
+                settings,
+                request.dims,
+                request.id,
+                request.parameters,
+                headers,
+                tenant,
+            )
+        )
+        answer = self._pb.ModelInferResponse(model_name=self._model, model_version=self._version, id=request.id or "")
+        write(self._pb, answer, outputs, contract.output_types, raw=raw)
+        self._add_labels(answer, request.parameters.get("labels") is True, serving, outputs)
+        if serving.count is not None and not is_repeat:
+            serving.count(outputs)
+        return answer
+
+    def _add_labels(self, answer: Any, wanted: bool, serving: Serving, outputs: Any) -> None:
+        signature = serving.contract.signature
+        if wanted and signature is not None:
+            for name, text in labels(signature.labels, outputs).items():
+                answer.parameters[name].string_param = text
+
+
+async def _abort(context: Context, fault: RequestError, request_id: str = "") -> NoReturn:
+    trailing = [("code", fault.code), ("request-id", request_id or uuid.uuid4().hex)]
+    if fault.field is not None:
+        trailing.append(("field", fault.field))
+    if fault.retry_after is not None:
+        trailing.append(("retry-after", str(fault.retry_after)))
+    message = f"{fault.field}: {fault.message}" if fault.field else fault.message
+    await context.abort(_STATUS[fault.status], message, tuple(trailing))
+    raise AssertionError("abort returned")
