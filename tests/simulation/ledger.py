@@ -27,6 +27,7 @@ class Ledger:
         self._born: dict[str, Raw] = {}  # the first spec of a version's InferenceService, by the version's uid
         self._steps: dict[tuple[str, int], int] = {}
         self._attempts: dict[str, int] = {}
+        self._last: dict[str, Raw] = {}  # statuses, by the version's uid
         self._foreign_at = -BLIND
         cluster.server.watchers.append(self._seen)
 
@@ -91,14 +92,45 @@ class Ledger:
             self._steps[key] = step["index"]
         assert attempt >= self._attempts.get(uid, 0), f"the attempts of {name} fall to {attempt}"
         self._attempts[uid] = attempt
+        before = self._last.get(uid)
+        if before is not None:
+            _acts_once(name, raw["spec"], before, status)
+        self._last[uid] = status
 
     def forget(self, name: str) -> None:
         """Its record was changed by somebody else: what it said before counts no more."""
         raw = self._cluster.server.find(VERSIONS, name)
         uid = raw["metadata"]["uid"] if raw else ""
         self._attempts.pop(uid, None)
+        self._last.pop(uid, None)
         self._born.pop(uid, None)
         self._steps = {key: index for key, index in self._steps.items() if key[0] != uid}
+
+
+def _acts_once(name: str, spec: Raw, before: Raw, after: Raw) -> None:
+    """A person's word is behind what only a person may do, and it is a new one."""
+    told, noted = before.get("control", {}), after.get("control", {})
+    left, state = before.get("state"), after.get("state")
+    if left in {State.RolledBack, State.Aborted, State.Frozen} and state == State.Pending:
+        token = spec["control"]["retryToken"]
+        fresh = bool(token) and told.get("retryToken", "") != token == noted["retryToken"]
+        assert fresh, f"{name} is tried again unasked"
+    if left == State.Failed and state == State.Pending and told.get("retryToken") == noted.get("retryToken"):
+        limit, tries = spec["rollout"]["retryLimit"], after.get("retries", 0)
+        assert tries <= limit, f"{name} is tried again {tries} times, of at most {limit}"
+    if _is_past(before, after, "approval"):
+        token = spec["control"]["promote"]["token"]
+        fresh = bool(token) and told.get("promoteToken", "") != token == noted.get("promoteToken", "")
+        assert fresh, f"{name} goes on without the approval that its plan asks for"
+
+
+def _is_past(before: Raw, after: Raw, verb: str) -> bool:
+    """It has left a step of this kind for a later one of the same plan."""
+    was, now = before.get("step"), after.get("step")
+    if was is None or now is None or was.get("verb") != verb or before["attempt"] != after["attempt"]:
+        return False
+    same = before["plan"]["hash"] == after["plan"]["hash"]
+    return bool(same and now["index"] > was["index"])
 
 
 def _template(spec: Raw) -> Raw:

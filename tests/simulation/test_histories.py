@@ -2,24 +2,28 @@
 and delays what it tells, refuses writes and jumps in time, with people and other tools at work, and kills in between.
 
 Every plan is held against tests/rollout/invariants.py, every write against tests/simulation/ledger.py; left alone, all
-of it comes to rest. `TURNOUT_DEEP=2000` plays that many histories with seeds of their own.
+of it comes to rest. `TURNOUT_DEEP=2000` plays that many histories, each run others, and makes a fault's history short;
+the quick run tells it as it was, since shortening takes minutes.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.rollout.invariants import Invariants
-from tests.rollout.simulation import steps, version
+from tests.rollout.simulation import version
 from tests.simulation.cluster import Cluster
+from tests.simulation.drawing import CONTROLS, MOODS, PLANS, SCALING, Mood, judge
 from turnout.api.control import Control
 from turnout.api.version import DeletionPolicy, Desired
+from turnout.judge.protocol import Outcome
 from turnout.platform.kubernetes.resources import (
     AUTOSCALERS,
     INFERENCE_SERVICES,
@@ -32,7 +36,8 @@ from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout.snapshot import Share
 
 DEEP = int(os.environ.get("TURNOUT_DEEP") or 0)
-QUICK = settings(max_examples=80, stateful_step_count=25, deadline=None, derandomize=True)
+WHOLE = (Phase.explicit, Phase.reuse, Phase.generate)
+QUICK = settings(max_examples=80, stateful_step_count=25, deadline=None, derandomize=True, phases=WHOLE)
 FULL = settings(max_examples=DEEP or 1, stateful_step_count=40, deadline=None, print_blob=True, database=None)
 PROFILE = settings(FULL if DEEP else QUICK, suppress_health_check=list(HealthCheck))
 
@@ -49,20 +54,7 @@ WRITES = st.sampled_from(
     ]
 )
 FAULTS = st.sampled_from([Conflict("on demand"), Unavailable("on demand"), Refused("on demand")])
-ROLLOUTS = st.sampled_from(
-    [
-        steps(10, 50),
-        steps(30, pause="2s"),
-        steps(5, 5, 90, pause="1s"),
-        {"strategy": "AllAtOnce"},
-        {"steps": [{"setWeight": 20}]},
-        {"steps": []},
-        {**steps(50), "progressDeadline": "20s", "deadline": "1m", "promotedScaleDownDelay": "5s"},
-        {**steps(25), "abortScaleDownDelay": "1s", "rollbackWindow": {"versions": 1, "maxAge": "1m"}},
-        {**steps(40, pause="3s"), "rollbackWindow": {"versions": 0, "maxAge": "72h"}},
-    ]
-)
-SCALING = st.sampled_from([{}, {"minReplicas": 2}, {"minReplicas": 1, "latencyCritical": True}, {"maxReplicas": 1}])
+Blocks = dict[str, Any]
 TROUBLES = ["crash", "crash once", "hang", "evict", "heal", "heal", "idle", "busy", "remove", "remake", "mint"]
 
 
@@ -76,9 +68,11 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = Cluster(check=Invariants(steps=False))
+        self.mood = Mood()
+        self.cluster.judge = judge(self.mood, may_advance=True)
 
     @initialize(scaling=SCALING)
-    def first(self, scaling: dict[str, object]) -> None:
+    def first(self, scaling: Blocks) -> None:
         self.cluster.apply(version(1, scaling=scaling))
 
     def has(self, number: int) -> bool:
@@ -86,10 +80,16 @@ class Histories(RuleBasedStateMachine):
 
     # -- people
 
-    @rule(number=NUMBERS, rollout=ROLLOUTS, scaling=SCALING, seconds=st.sampled_from([0, 1, 8]))
-    def apply(self, number: int, rollout: dict[str, object], scaling: dict[str, object], seconds: float) -> None:
-        self.cluster.apply(version(number, rollout=rollout, scaling=scaling))
+    @rule(number=NUMBERS, plan=PLANS, scaling=SCALING, seconds=st.sampled_from([0, 1, 8]))
+    def apply(self, number: int, plan: Blocks, scaling: Blocks, seconds: float) -> None:
+        self.cluster.apply(version(number, **plan, scaling=scaling))
         self.cluster.run(seconds)
+
+    @rule(number=NUMBERS, plan=PLANS)
+    def edit_plan(self, number: int, plan: Blocks) -> None:
+        if self.has(number):
+            self.cluster.edit(name(number), rollout=version(number, **plan).spec.rollout)
+            self.cluster.run(1)
 
     @rule(number=NUMBERS, desired=st.sampled_from(Desired))
     def desire(self, number: int, desired: Desired) -> None:
@@ -97,11 +97,21 @@ class Histories(RuleBasedStateMachine):
             self.cluster.edit(name(number), desired=desired)
             self.cluster.run(1)
 
-    @rule(number=NUMBERS, paused=st.booleans())
-    def pause(self, number: int, paused: bool) -> None:
+    @rule(number=NUMBERS, control=CONTROLS, seconds=st.sampled_from([0, 1, 6]))
+    def speak(self, number: int, control: Control, seconds: float) -> None:
         if self.has(number):
-            self.cluster.edit(name(number), control=Control(paused=paused))
-            self.cluster.run(1)
+            self.cluster.edit(name(number), control=control)
+            self.cluster.run(seconds)
+
+    @rule(outcome=MOODS, may_advance=st.booleans(), seconds=st.sampled_from([0, 6, 20]))
+    def judge(self, outcome: Outcome, may_advance: bool, seconds: float) -> None:
+        self.mood.outcome = outcome
+        self.cluster.judge = judge(self.mood, may_advance=may_advance)
+        self.cluster.run(seconds)
+
+    @rule(trouble=st.sampled_from(["", "connection refused"]))
+    def source(self, trouble: str) -> None:
+        self.cluster.source_trouble = trouble
 
     @rule(number=NUMBERS, policy=st.sampled_from(DeletionPolicy))
     def keep_or_delete(self, number: int, policy: DeletionPolicy) -> None:
