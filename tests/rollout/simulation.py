@@ -104,6 +104,7 @@ class Platform:
         self.route_since: datetime | None = None
         self.foreign_edits: tuple[datetime, ...] = ()
         self.taken: dict[str, Problem] = {}
+        self.images = {"sklearn": "dev.local/sklearn:1"}
         self.trouble: Problem | None = None
         self.answers: dict[str, Probe] = {}
         self.poll: Poll | None = None
@@ -216,7 +217,7 @@ class Platform:
             trouble=self.trouble,
             namespace_url="http://{name}.support.example.com",
             version_url="http://{name}-predictor.support.svc.cluster.local",
-            images={"sklearn": "dev.local/sklearn:1"},
+            images=dict(self.images),
         )
 
     def _deployment(self, run: Running) -> Deployment:

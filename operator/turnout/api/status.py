@@ -84,7 +84,10 @@ class ResolvedStatus(Observed):
         examples=["example.com/predictor@sha256:ab"],
     )
     template_hash: ShortText = Field(
-        default="", description="templateHash is the hash of what was rendered.", examples=["5f2c9a01"]
+        default="",
+        description="templateHash is the hash of what its pods are made of; a return from the archive by a release "
+        "that would make others is a whole rollout.",
+        examples=["5f2c9a01"],
     )
 
 

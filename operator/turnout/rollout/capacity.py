@@ -109,10 +109,13 @@ def may_have(selection: Selection, member: Member, percent: int) -> bool:
     """Both sides are at capacity for this split; stable need not be where it gets nothing."""
     if member.ready_pods < needed(member, percent):
         return False
+    return percent >= 100 or is_stable_whole(selection, member)
+
+
+def is_stable_whole(selection: Selection, member: Member) -> bool:
+    """Stable has the pods that it is kept at for this version's rollout."""
     stable = selection.stable
-    if stable is None or percent >= 100:
-        return True
-    return stable.ready_pods >= min(member.status.capacity or 1, _ceiling(stable))
+    return stable is None or stable.ready_pods >= min(member.status.capacity or 1, _ceiling(stable))
 
 
 def _ceiling(stable: Member) -> int:

@@ -23,11 +23,12 @@ from turnout.rollout.health import FROZEN_AFTER, next_look
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.launching import request
 from turnout.rollout.plan import Deploy, Event, Own, Plan, ProbeRequest, Retire, RouteChange, Scale
+from turnout.rollout.record import resolve
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights
-from turnout.rollout.traffic import PATIENCE
+from turnout.rollout.traffic import PATIENCE, stable_is_awaited_until
 from turnout.rollout.transitions import advance
 from turnout.rollout.unread import complaints
 from turnout.rollout.window import window_of
@@ -146,8 +147,8 @@ def _scale(selection: Selection) -> Iterator[Scale]:
 def _deploy(selection: Selection) -> Iterator[Deploy]:
     for member, version in _versioned(selection):
         if member.state in NEEDS_DEPLOYMENT and _is_to_be_made(member) and not selection.snapshot.trouble:
-            image = member.status.resolved.image if member.status.resolved else version.spec.predictor.image
-            yield Deploy(version, image, spec_hash(version), selection.owners)
+            resolved = member.status.resolved or resolve(member, version, selection.snapshot)
+            yield Deploy(version, resolved.image, spec_hash(version), selection.owners)
 
 
 def _is_to_be_made(member: Member) -> bool:
@@ -262,6 +263,8 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
     if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
         yield status.rollout_started_at + rollout.deadline.delta
     yield tries_again_at(version, status)
+    if status.state is State.RollingBack:
+        yield stable_is_awaited_until(version, status)
     if status.state is State.Standby and status.replaced_at:
         yield status.replaced_at + window_of(selection, version).max_age.delta
     if _is_abandoned(status) and status.state_since:

@@ -10,7 +10,9 @@ from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause,
 from turnout.api.version import ModelVersion
 from turnout.rollout.health import Death
 from turnout.rollout.identity import spec_hash
+from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
+from turnout.rollout.snapshot import Snapshot
 from turnout.rollout.steps import enter_step, phase_of, remaining, steps_of, weight_of
 
 HISTORY = 5
@@ -37,11 +39,25 @@ def hold(status: Status, reason: Reason, now: datetime, message: str = "", since
     return enter(status, State.Held, reason, now, hold=begun, step=_stand_still(status, now))
 
 
-def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int, image: str) -> Status:
+def resolve(member: Member, version: ModelVersion, snapshot: Snapshot) -> ResolvedStatus:
+    """The image and the template of a version: as recorded once it has been made; before that as they are now.
+
+    So an attempt that failed for want of an image is not bound to that, and a version that callers have met never
+    changes.
+    """
+    known, status = member.status.resolved, member.status
+    was_made = status.revision or status.promoted_at or (member.deployment and member.deployment.uid)
+    if known and known.image and was_made:
+        return known
+    image = version.spec.predictor.image or snapshot.images.get(version.spec.predictor.runtime, "")
+    return ResolvedStatus(image=image, template_hash=template_hash(version, image))
+
+
+def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int) -> Status:
     """Number the attempt, take the snapshot of its plan and of what it becomes, and start to deploy."""
     now = selection.snapshot.now
     digest = spec_hash(version)
-    resolved = member.status.resolved or ResolvedStatus(image=image, template_hash=digest)
+    resolved = resolve(member, version, selection.snapshot)
     return enter(
         member.status, State.Deploying, Reason.AwaitingRevision, now,
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,

@@ -6,15 +6,17 @@ version, its image and its owners. Sources: kserve-knative rules on revisions (ย
 the container (ยง8) in docs/.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import cast
 
 from turnout.api.base import JsonObject
 from turnout.api.predictor import Predictor
 from turnout.api.predictor import Protocol as WireProtocol
 from turnout.api.scalars import Duration
-from turnout.api.version import API_VERSION, KIND
+from turnout.api.version import API_VERSION, KIND, ModelVersion
 from turnout.rollout.plan import Deploy, RouteChange
 from turnout.rollout.snapshot import Autoscaling, ModelKey
 
@@ -30,6 +32,7 @@ UNLIMITED = {"cpu": "1000", "memory": "1Pi"}  # more than any node has
 PROGRESS_DEADLINE = "24h"  # Knative's own; ours, progressDeadline, is the one that counts
 SCALE_DOWN_DELAY = "5m"  # of latency-critical versions; taken when the autoscaler first sees the revision
 SHORTEST_RETENTION = timedelta(0)
+NOT_OF_PODS = frozenset({"labels", "annotations", "minReplicas", "maxReplicas", "canaryTrafficPercent"})
 
 _AUTOSCALING = "autoscaling.knative.dev/"
 MIN_SCALE, MAX_SCALE = _AUTOSCALING + "min-scale", _AUTOSCALING + "max-scale"
@@ -69,6 +72,15 @@ def inference_service(namespace: str, deploy: Deploy) -> JsonObject:
         },
         "spec": {"predictor": predictor},
     }
+
+
+def template_hash(version: ModelVersion, image: str) -> str:
+    """16 hex digits over what this release would make pods of; owners, labels and floors are no part of it."""
+    body = inference_service("", Deploy(version, image, "", ()))
+    predictor = cast("JsonObject", cast("JsonObject", body["spec"])["predictor"])
+    of_pods = {key: predictor[key] for key in predictor if key not in NOT_OF_PODS}
+    canonical = json.dumps(of_pods, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def route(key: ModelKey, change: RouteChange, resource_version: str = "") -> JsonObject:

@@ -7,7 +7,8 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import forgotten
 from turnout.rollout.failing import is_as_recorded
-from turnout.rollout.record import begin_attempt, enter, hold, promote
+from turnout.rollout.record import begin_attempt, enter, hold, promote, resolve
+from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.traffic import promotion_is_done
 from turnout.rollout.window import in_window
@@ -33,17 +34,17 @@ def newcomer(member: Member, version: ModelVersion, selection: Selection) -> Sta
     """Nobody has looked at it yet; or its status was lost while it serves."""
     now = selection.snapshot.now
     if member is selection.stable:
-        return _adopted(member, State.Live, selection)
+        return _adopted(member, version, State.Live, selection)
     if member.deployment and member.revision:
-        return _adopted(member, State.Standby, selection)
+        return _adopted(member, version, State.Standby, selection)
     return enter(member.status, State.Pending, Reason.AwaitingReconcile, now)
 
 
-def _adopted(member: Member, state: State, selection: Selection) -> Status:
+def _adopted(member: Member, version: ModelVersion, state: State, selection: Selection) -> Status:
     """What is not known of it counts against it: only who serves most is taken for promoted."""
     now, revision = selection.snapshot.now, member.revision
     return enter(
-        member.status, state, Reason.Adopted, now, attempt=1,
+        member.status, state, Reason.Adopted, now, attempt=1, resolved=resolve(member, version, selection.snapshot),
         revision=RevisionStatus(name=revision.name, uid=revision.uid) if revision else None,
         promoted_at=now if state is State.Live else None,
         spec_hash=member.deployment.spec_hash if member.deployment else "",
@@ -61,8 +62,7 @@ def pending(member: Member, version: ModelVersion, selection: Selection) -> Stat
         return enter(member.status, State.Queued, Reason.QueuedBehind, now)
     if not is_as_recorded(member, version):
         return enter(member.status, State.Pending, Reason.RevisionReplaced, now)
-    image = version.spec.predictor.image or selection.snapshot.images.get(version.spec.predictor.runtime, "")
-    return begin_attempt(member, version, selection, capacity(selection, version), image)
+    return begin_attempt(member, version, selection, capacity(selection, version))
 
 
 def queued(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -98,9 +98,18 @@ def _return(member: Member, version: ModelVersion, selection: Selection) -> Stat
 
 def waits_for_target(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Superseded, Archived: up again if it is the target again."""
-    if member is selection.target:
-        return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
-    return member.status
+    if member is not selection.target:
+        return member.status
+    back = enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
+    if member.state is State.Archived and not _is_made_as_it_was(member, version):
+        return back.model_copy(update={"promoted_at": None})  # other bytes than those that were promoted: a whole plan
+    return back
+
+
+def _is_made_as_it_was(member: Member, version: ModelVersion) -> bool:
+    """This release of the operator makes the very pods of it that were promoted."""
+    resolved = member.status.resolved
+    return resolved is not None and resolved.template_hash == template_hash(version, resolved.image)
 
 
 def stays(member: Member, version: ModelVersion, selection: Selection) -> Status:

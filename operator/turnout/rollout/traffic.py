@@ -9,7 +9,7 @@ from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.rollout import controls, evidence, proving
-from turnout.rollout.capacity import may_have, needed
+from turnout.rollout.capacity import is_stable_whole, may_have, needed
 from turnout.rollout.launching import redeploy
 from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
@@ -130,11 +130,20 @@ def rolling_back(member: Member, version: ModelVersion, selection: Selection) ->
     had_a_share = status.step is not None
     if route is not None and (member.observed_percent or (had_a_share and not route.in_sync)):
         return status
+    waits_until = stable_is_awaited_until(version, status)
+    if waits_until and now < waits_until and not selection.stable_is_down and not is_stable_whole(selection, member):
+        return status
     outcome = status.verdict.outcome if status.verdict else None
     if outcome not in OUTCOMES:
         outcome = State.RolledBack
     delay = version.spec.rollout.abort_scale_down_delay.delta
     return end_attempt(status, outcome, _why(status), now, scale_down_at=now + delay)
+
+
+def stable_is_awaited_until(version: ModelVersion, status: Status) -> datetime | None:
+    """How long stable may take to have all its pods again: they may want the room that these still hold."""
+    found = status.verdict.at if status.verdict else None
+    return found + version.spec.rollout.abort_scale_down_delay.delta if found else None
 
 
 OUTCOMES = frozenset({State.RolledBack, State.Aborted, State.Standby, State.Retired})
