@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from harness import images, inputs
@@ -147,7 +148,7 @@ def _mirror() -> str:
 
 def _mounts(layout: Layout) -> list[str]:
     """What a build sees of this machine: its certificates and its pip settings."""
-    settings = pip_settings(run(sys.executable, "-m", "pip", "config", "list"))
+    settings = pip_settings(run(*_pip(), "config", "list"))
     certificates = settings.pop("cert", "") or os.environ.get("SSL_CERT_FILE", "")
     mounts = []
     if certificates:
@@ -158,6 +159,11 @@ def _mounts(layout: Layout) -> list[str]:
         (layout.cache / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
         mounts.append(f"{layout.cache / 'pip.conf'}:/etc/pip.conf:ro")
     return mounts
+
+
+def _pip() -> tuple[str, ...]:
+    """This environment's own, or the machine's: an environment need not hold one."""
+    return (sys.executable, "-m", "pip") if find_spec("pip") else ("pip",)
 
 
 def pip_settings(listed: str) -> dict[str, str]:

@@ -6,19 +6,20 @@ still.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import builder, images
+from harness import builder, images, node, processes
 from harness.audit import AuditLog
 from harness.binaries import binary
 from harness.builder import Recipe
 from harness.errors import HarnessError
-from harness.layout import GATEWAY_ADDRESS, INTERNAL_GATEWAY_ADDRESS, Layout, here
+from harness.layout import GATEWAY_ADDRESS, INTERNAL_GATEWAY_ADDRESS, NODE, Layout, here
 from harness.shell import run, step, until
 
 
@@ -143,18 +144,59 @@ class Cluster:
         found = self.get("-n", namespace, "pods", "-l", selector)["items"]
         return [one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]]
 
+    def restarts(self, namespace: str, pod: str) -> int:
+        """How often containers of a pod have been started again and are ready."""
+        statuses = self.get("-n", namespace, "pod", pod).get("status", {}).get("containerStatuses", [])
+        return sum(int(one["restartCount"]) for one in statuses if one["ready"])
+
+    @contextlib.contextmanager
+    def cordoned(self) -> Iterator[None]:
+        """No new pod finds a node."""
+        self.kubectl("cordon", NODE)
+        try:
+            yield
+        finally:
+            self.uncordon()
+
+    def uncordon(self) -> None:
+        self.kubectl("uncordon", NODE)
+
+    @contextlib.contextmanager
+    def without(self, namespace: str, deployment: str, seconds: float = 60) -> Iterator[None]:
+        """A deployment is gone, and back afterwards."""
+        replicas = self.get("-n", namespace, "deployment", deployment)["spec"].get("replicas", 1)
+        scale = ("-n", namespace, "scale", "deployment", deployment)
+        self.kubectl(*scale, "--replicas=0")
+        try:
+            self.wait(f"{deployment} is gone", lambda: not self._available(namespace, deployment), seconds)
+            yield
+        finally:
+            self.kubectl(*scale, f"--replicas={replicas}")
+            self.wait(f"{deployment} is back", lambda: self._available(namespace, deployment) >= replicas, seconds)
+
+    def _available(self, namespace: str, deployment: str) -> int:
+        found = self.get("-n", namespace, "deployment", deployment)
+        return int(found.get("status", {}).get("availableReplicas", 0))
+
+    def restart_api_server(self) -> None:
+        """Kill it as a crash would, and start it anew on the data that is there."""
+        node.restart_api_server(self.layout)
+
+    def kill_pods(self) -> None:
+        """Kill every process of every pod of the node, whosever it is; the kubelet starts them all again."""
+        processes.kill(processes.in_containers(self.layout))
+
     def restart_controller(self, namespace: str, deployment: str, seconds: float = 60) -> None:
         """Delete a deployment's pods at once, as a crash would, and wait until new ones are available."""
-        labels = self.get("-n", namespace, "deployment", deployment)["spec"]["selector"]["matchLabels"]
+        spec = self.get("-n", namespace, "deployment", deployment)["spec"]
+        labels, wanted = spec["selector"]["matchLabels"], int(spec.get("replicas", 1))
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         old = set(self.pods(namespace, selector))
         self.kubectl("-n", namespace, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
 
         def replaced() -> bool:
-            found = self.get("-n", namespace, "deployment", deployment)
-            wanted = int(found["spec"].get("replicas", 1))
             fresh = set(self.pods(namespace, selector)) - old
-            return len(fresh) >= wanted and int(found["status"].get("availableReplicas", 0)) >= wanted
+            return len(fresh) >= wanted and self._available(namespace, deployment) >= wanted
 
         self.wait(f"{namespace}/{deployment} restarted", replaced, seconds)
 

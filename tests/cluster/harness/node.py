@@ -56,6 +56,13 @@ def is_serving(layout: Layout) -> bool:
     )
 
 
+def restart_api_server(layout: Layout) -> None:
+    """Killed and started again; etcd keeps its data."""
+    processes.kill(processes.daemon(layout, "kube-apiserver"))
+    until("the API server is gone", lambda: not processes.daemon(layout, "kube-apiserver"))
+    _start_api_server(layout)
+
+
 def _node_is_ready(layout: Layout) -> bool:
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     return kubectl(layout, "get", "nodes", "-o", path).strip() == "True"

@@ -19,23 +19,19 @@ from harness.shell import say
 # Programs the cluster runs for as long as it lives; kubectl and helm are not among them, people run those.
 DAEMONS = ("etcd", "kube-", "kubelet", "coredns", "containerd", "runc", "ctr")
 
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Never waited for, they outlive us; Python warns of one that is forgotten while it runs."""
-
 
 def start(layout: Layout, name: str, *command: str | Path) -> None:
-    """A daemon in a session of its own, which outlives the harness; it writes to logs/NAME.log."""
+    """A daemon in a session of its own and nobody's child, which outlives the harness; it writes to logs/NAME.log."""
     layout.logs.mkdir(parents=True, exist_ok=True)
     with (layout.logs / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command],
+        subprocess.run(
+            ["setsid", "--fork", *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",  # a clone that is deleted later must not pull the ground from under it
-            start_new_session=True,
+            check=True,
         )
-    _STARTED.append(process)
 
 
 def ours(layout: Layout) -> dict[int, str]:
@@ -47,6 +43,20 @@ def ours(layout: Layout) -> dict[int, str]:
             if command:
                 found[int(folder.name)] = command
     return found
+
+
+def in_containers(layout: Layout) -> dict[int, str]:
+    """Those of `ours` that run in containers: pid -> command."""
+    return {pid: command for pid, command in ours(layout).items() if not _program(_of(pid)).startswith(DAEMONS)}
+
+
+def daemon(layout: Layout, program: str) -> dict[int, str]:
+    """The cluster's processes that run this program: pid -> command."""
+    return {pid: command for pid, command in ours(layout).items() if _program(_of(pid)) == program}
+
+
+def _of(pid: int) -> Path:
+    return Path(f"/proc/{pid}")
 
 
 def any_runs(program: str) -> bool:
@@ -64,7 +74,7 @@ def _program(process: Path) -> str:
 
 def programs(layout: Layout) -> list[str]:
     """The names of the programs that the cluster's processes run."""
-    return [_program(Path(f"/proc/{pid}")) for pid in ours(layout)]
+    return [_program(_of(pid)) for pid in ours(layout)]
 
 
 def _command_if_ours(process: Path, layout: Layout) -> str | None:
@@ -106,8 +116,7 @@ def end(pids: dict[int, str], seconds: float) -> dict[int, str]:
 
 def end_by_name(layout: Layout, *names: str, seconds: float = 10) -> None:
     """End the daemons with these program names, politely."""
-    wanted = {pid: command for pid, command in ours(layout).items() if command.split()[0].rsplit("/", 1)[-1] in names}
-    kill(end(wanted, seconds))
+    kill(end({pid: command for name in names for pid, command in daemon(layout, name).items()}, seconds))
 
 
 def kill(pids: dict[int, str]) -> None:
