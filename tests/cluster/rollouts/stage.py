@@ -176,14 +176,25 @@ class Stage:
         self.signal(name, signal.SIGKILL)
         return time.time()
 
-    def kill_operator(self) -> None:
-        """kill -9 the one that leads, as an out-of-memory kill would; the kubelet starts it again."""
-        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, self.leader(), container="operator")
+    def evict(self, name: str, grace_seconds: int = 1) -> None:
+        """Take a version's pods away, as a drained node would."""
+        for pod in self.pods(name):
+            self.kubectl("delete", "pod", pod, "--wait=false", f"--grace-period={grace_seconds}")
+
+    def kill_operator(self, *, wait: bool = False) -> None:
+        """kill -9 the one that leads, as an out-of-memory kill would; that another one leads may be waited for."""
+        before = self._lease()
+        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, before["holderIdentity"], container="operator")
+        if wait:
+            self.wait("somebody leads anew", lambda: self._lease()["acquireTime"] != before["acquireTime"], 60)
 
     def leader(self) -> str:
         """The operator's pod that works; the others stand by."""
-        lease = self.cluster.get("-n", OPERATOR_NAMESPACE, "lease", "turnout")
-        return str(lease["spec"]["holderIdentity"])
+        return str(self._lease()["holderIdentity"])
+
+    def _lease(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.cluster.get("-n", OPERATOR_NAMESPACE, "lease", "turnout")["spec"]
+        return spec
 
     def renew_operator(self) -> None:
         """New pods: the kubelet forgets how often the old one has been killed, and does not make it wait."""

@@ -30,6 +30,28 @@ def test_killed_in_the_middle_of_a_state_it_goes_on(stage: Stage, state: str) ->
     assert not caller.failures, caller.explain()
 
 
+def test_killed_while_a_version_is_held_it_keeps_it_held_and_goes_on(stage: Stage) -> None:
+    """Its pods are taken away and find no other place: no fault of its own, and nobody knows how long."""
+    stage.renew_operator()
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(20, pause="10s")))
+    stage.wait_weight(f"{MODEL}-2", 20, 90)
+    with stage.stream(rate=20) as caller, stage.cluster.cordoned():
+        stage.evict(f"{MODEL}-2")
+        stage.wait_state(f"{MODEL}-2", "Held", 30)
+        stage.wait("the share is stable's", lambda: stage.split() == {f"{MODEL}-1": 100}, 10)
+        dropped = time.time()
+        stage.kill_operator(wait=True)
+        time.sleep(3)  # for its first looks
+        assert stage.status(f"{MODEL}-2")["hold"]["reason"] == "Evicted"
+        assert stage.split() == {f"{MODEL}-1": 100}
+        stage.cluster.uncordon()
+        stage.wait_state(f"{MODEL}-2", "Live", 90)
+        time.sleep(1)
+    assert stage.status(f"{MODEL}-2")["attempt"] == 1
+    assert not [answer for answer in caller.since(dropped) if answer.failed], caller.explain()
+
+
 def catch(stage: Stage, state: str) -> None:
     """Wait for a state, or for the next one where it is too short to be seen from outside."""
     order = ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live"]
