@@ -1,5 +1,6 @@
 """What is written, how it is bound to what was read, and what each way of failing means."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from tests.platform.kubernetes.conftest import KEY, Cluster, a_revision, a_route
 from turnout.api.reasons import EventReason, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
+from turnout.platform.kubernetes.calls import classify
 from turnout.platform.kubernetes.objects import read
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, PODS, REVISIONS, ROUTES, VERSIONS
 from turnout.platform.protocol import Conflict, Refused, Unavailable
@@ -305,6 +307,12 @@ async def test_what_an_answer_means(cluster: Cluster, status: int, message: str,
     cluster.server.faults.append(Fault("PATCH", "revisions", status, message))
     with pytest.raises(meaning, match=message):
         await cluster.platform.scale(KEY, Scale(await the_deployment(cluster), SCALE))
+
+
+def test_what_outlived_its_namespace_is_not_tried_again_at_once() -> None:
+    """Seen after a restart of the API server: the namespace gone, its objects not, and every write to them a 404."""
+    told = {"message": 'namespaces "gone" not found', "details": {"name": "gone", "kind": "namespaces"}}
+    assert type(classify(404, "Not Found", json.dumps(told), "PATCH")) is Unavailable
 
 
 Verb = Callable[[Cluster], Awaitable[None]]

@@ -139,9 +139,11 @@ def _strict() -> dict[str, str]:
 
 def classify(status: int | None, reason: str, body: str, call: str) -> Exception:
     """What an answer of the API server means for the loop; the sentence is the server's own."""
-    sentence, kind = _sentence(body) or reason or f"HTTP {status}", _kind(body)
+    sentence, missing = _sentence(body) or reason or f"HTTP {status}", _missing(body)
+    if status == 404 and missing == "namespaces":  # what outlived its namespace is nobody's to mend: no hurry
+        return Unavailable(f"{call}: {sentence}")
     if status == 404:
-        return NotFound(f"{call}: {sentence}") if kind else NotServed(f"{call}: {sentence}")
+        return NotFound(f"{call}: {sentence}") if missing else NotServed(f"{call}: {sentence}")
     if status == 409:
         return Conflict(f"{call}: {sentence}")
     if status == 410:  # a list that has expired
@@ -165,7 +167,9 @@ def _sentence(body: str) -> str:
     return str(_status(body).get("message") or "")
 
 
-def _kind(body: str) -> bool:
-    """A 404 that names an object is about that object; one that names none is about the kind."""
+def _missing(body: str) -> str:
+    """The kind of the object that a 404 names; one that names none is about the kind itself: empty."""
     details = _status(body).get("details")
-    return isinstance(details, dict) and bool(details.get("name"))
+    if not isinstance(details, dict) or not details.get("name"):
+        return ""
+    return str(details.get("kind") or "object")
