@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import builder, images, node, processes
+from harness import builder, images, lifecycle, node, processes
 from harness.audit import AuditLog
 from harness.binaries import binary
 from harness.builder import Recipe
@@ -163,16 +163,28 @@ class Cluster:
 
     @contextlib.contextmanager
     def without(self, namespace: str, deployment: str, seconds: float = 60) -> Iterator[None]:
-        """A deployment is gone, and back afterwards."""
-        replicas = self.get("-n", namespace, "deployment", deployment)["spec"].get("replicas", 1)
+        """A deployment is gone, with no time to say goodbye, and back afterwards."""
+        replicas, selector = self._pods_of(namespace, deployment)
+        found = self.get("-n", namespace, "pods", "-l", selector)["items"]
+        running = [pid for one in found for pid in _pids_in_cgroup(one["metadata"]["uid"])]
         scale = ("-n", namespace, "scale", "deployment", deployment)
         self.kubectl(*scale, "--replicas=0")
         try:
+            self.kubectl("-n", namespace, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
+            for pid in running:  # a connection that the API server holds would be served to the end of its grace
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.wait(f"{deployment} is gone", lambda: not self._available(namespace, deployment), seconds)
             yield
         finally:
             self.kubectl(*scale, f"--replicas={replicas}")
             self.wait(f"{deployment} is back", lambda: self._available(namespace, deployment) >= replicas, seconds)
+
+    def _pods_of(self, namespace: str, deployment: str) -> tuple[int, str]:
+        """How many pods a deployment wants, and the selector that finds them."""
+        spec = self.get("-n", namespace, "deployment", deployment)["spec"]
+        labels = spec["selector"]["matchLabels"]
+        return int(spec.get("replicas", 1)), ",".join(f"{key}={value}" for key, value in labels.items())
 
     def _available(self, namespace: str, deployment: str) -> int:
         found = self.get("-n", namespace, "deployment", deployment)
@@ -182,15 +194,17 @@ class Cluster:
         """Kill it as a crash would, and start it anew on the data that is there."""
         node.restart_api_server(self.layout)
 
+    def is_healthy(self) -> bool:
+        """Whether all of it works, webhooks included."""
+        return lifecycle.is_healthy(self.layout)
+
     def kill_pods(self) -> None:
         """Kill every process of every pod of the node, whosever it is; the kubelet starts them all again."""
         processes.kill(processes.in_containers(self.layout))
 
     def restart_controller(self, namespace: str, deployment: str, seconds: float = 60) -> None:
         """Delete a deployment's pods at once, as a crash would, and wait until new ones are available."""
-        spec = self.get("-n", namespace, "deployment", deployment)["spec"]
-        labels, wanted = spec["selector"]["matchLabels"], int(spec.get("replicas", 1))
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        wanted, selector = self._pods_of(namespace, deployment)
         old = set(self.pods(namespace, selector))
         self.kubectl("-n", namespace, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
 
@@ -201,12 +215,13 @@ class Cluster:
         self.wait(f"{namespace}/{deployment} restarted", replaced, seconds)
 
 
-def _pids_in_cgroup(container_id: str) -> list[int]:
+def _pids_in_cgroup(name: str) -> list[int]:
+    """Of a container by its id, of a pod by its uid."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                if container_id in folder.joinpath("cgroup").read_text():
+                if name in folder.joinpath("cgroup").read_text():
                     found.append(int(folder.name))
             except OSError:  # ended meanwhile
                 continue

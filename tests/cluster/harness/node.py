@@ -7,6 +7,7 @@ start.
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 from harness import images, network, pki, processes
@@ -59,8 +60,19 @@ def is_serving(layout: Layout) -> bool:
 def restart_api_server(layout: Layout) -> None:
     """Killed and started again; etcd keeps its data."""
     processes.kill(processes.daemon(layout, "kube-apiserver"))
-    until("the API server is gone", lambda: not processes.daemon(layout, "kube-apiserver"))
+    until("the API server is gone", lambda: _is_free(6443))
     _start_api_server(layout)
+
+
+def _is_free(port: int) -> bool:
+    """A process that is killed may be gone from /proc before its sockets are."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def _node_is_ready(layout: Layout) -> bool:
