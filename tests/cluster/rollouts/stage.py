@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import time
@@ -88,9 +87,24 @@ class Stage:
         return str(self.status(name).get("state", ""))
 
     def split(self, model: str = MODEL) -> dict[str, int]:
-        """The observed split by ModelVersion name."""
-        traffic = self.object("route.serving.knative.dev", model).get("status", {}).get("traffic", [])
+        """The observed split by ModelVersion name; empty while there is no Route."""
+        return self._shares(model, "status")
+
+    def written(self, model: str = MODEL) -> dict[str, int]:
+        """The split as the Route's spec says it."""
+        return self._shares(model, "spec")
+
+    def _shares(self, model: str, part: str) -> dict[str, int]:
+        found = self.kubectl("get", "route.serving.knative.dev", model, "-o", "json", "--ignore-not-found")
+        traffic = json.loads(found or "{}").get(part, {}).get("traffic", [])
         return {entry["revisionName"].removesuffix("-predictor-00001"): entry.get("percent", 0) for entry in traffic}
+
+    def events(self, name: str) -> set[str]:
+        """The reasons of all that was told about a version."""
+        found = json.loads(
+            self.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
+        )
+        return {event["reason"] for event in found["items"]}
 
     def wait(self, what: str, true: Callable[[], bool], seconds: float = 60) -> None:
         """Until it is true; the error says what every version is up to."""
@@ -128,22 +142,20 @@ class Stage:
         return Stream(url, options.pop("body", body), host=f"{model}.{self.namespace}.example.com", **options)
 
     def call(self, model: str = MODEL, timeout: float = 30) -> tuple[int, str]:
-        """One request through the Route: HTTP status and the version that answered."""
+        """One request through the Route: HTTP status, 0 if there was none, and the version that answered."""
         return self._post(self.cluster.gateway, f"{model}.{self.namespace}.example.com", model, 1.0, timeout)
 
     def poison(self, name: str, feature: float, model: str = MODEL) -> float:
         """Make a version crash or hang through its own address; the moment at which it was told to."""
         host = f"{name}-predictor.{self.namespace}.svc.cluster.local"
         moment = time.time()
-        with contextlib.suppress(OSError):  # that it does not answer is the point
-            self._post(self.cluster.internal_gateway, host, model, feature, timeout=1)
+        self._post(self.cluster.internal_gateway, host, model, feature, timeout=1)
         return moment
 
     def poison_pod(self, pod: str, feature: float, model: str = MODEL) -> None:
         """The same, past gateway and queue-proxy, at one pod."""
         address = self.object("pod", pod)["status"]["podIP"]
-        with contextlib.suppress(OSError):
-            self._post(f"http://{address}:8080", address, model, feature, timeout=1)
+        self._post(f"http://{address}:8080", address, model, feature, timeout=1)
 
     def _post(self, gateway: str, host: str, model: str, feature: float, timeout: float) -> tuple[int, str]:
         request = urllib.request.Request(
@@ -157,6 +169,8 @@ class Stage:
                 return response.status, response.headers.get("X-Model-Version", "")
         except urllib.error.HTTPError as error:
             return error.code, ""
+        except OSError:  # no answer in time, or none at all
+            return 0, ""
 
     # -- what happens to it
 
@@ -210,6 +224,11 @@ def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:
     name = str(manifest["metadata"]["name"])
     stage.wait_state(name, "Live", 90)
     return name
+
+
+def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """One condition of a status; empty while there is none of that type."""
+    return next((each for each in status.get("conditions", ()) if each["type"] == kind), {"status": "", "reason": ""})
 
 
 def moment(text: str) -> float:

@@ -1,0 +1,154 @@
+"""What callers lost when something was broken on purpose: the table of docs/what-happens-if.md.
+
+One line here for each fault that a test of this folder brings about, in a person's words. The test says what may be
+lost; the page shows what was lost, in a run that is kept in losses.json:
+
+    LOSSES=tests/cluster/rollouts/losses.json pytest -m cluster tests/cluster/rollouts
+    python -m tests.cluster.rollouts.losses
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.stream import Answer, Stream
+
+ROOT = Path(__file__).parents[3]
+MEASURED = Path(__file__).with_name("losses.json")
+PAGE = ROOT / "docs" / "what-happens-if.md"
+BEGIN, END = "<!-- losses: begin -->\n", "<!-- losses: end -->\n"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`when` something happens, Turnout `does` this; `why` somebody lost something, empty where nobody may."""
+
+    when: str
+    does: str
+    why: str = ""
+
+
+UNTIL_DROPPED = "sent before its share was gone"
+UNTIL_BACK = "sent to a share that nothing stood behind, before an operator was back"
+
+FAULTS: Mapping[str, Fault] = {
+    "route-edited": Fault(
+        "somebody edits the model's Route",
+        "puts the split back; after three times in five minutes says `Contended` and waits a minute before the next",
+    ),
+    "route-deleted": Fault(
+        "somebody deletes the model's Route", "makes it again with the same split", "nobody answers without a Route"
+    ),
+    "canary-inferenceservice-deleted": Fault(
+        "somebody deletes a canary's InferenceService",
+        "drops it from the split, makes it again, warms it up and takes it through its plan again",
+        UNTIL_DROPPED,
+    ),
+    "stable-inferenceservice-deleted": Fault(
+        "somebody deletes the stable version's InferenceService in a rollout",
+        "hands everything to the canary, makes it again, and returns to the step",
+        UNTIL_DROPPED,
+    ),
+    "stopped": Fault(
+        "somebody stops the only version (`serving.kserve.io/stop`) and resumes it",
+        "leaves it to them; pins the new revision when it comes",
+        "sent while it was stopped, or came up",
+    ),
+    "canary-remade": Fault(
+        "a canary's InferenceService is restored as Turnout's under a new uid while no operator runs",
+        "takes it for another version: drops it, warms it up, takes it through its plan again",
+        UNTIL_BACK,
+    ),
+    "canary-made-by-others": Fault(
+        "somebody deletes a canary's InferenceService and creates their own of its name while no operator runs",
+        "drops it, fails the version with `NameTaken`, leaves the other alone",
+        UNTIL_BACK,
+    ),
+    "controllers-restarted": Fault(
+        "KServe's and all of Knative's controllers restart in a rollout", "goes on when they are back"
+    ),
+    "webhook-gone": Fault(
+        "Knative's webhook is gone for a minute in a rollout",
+        "says `TrafficUnwritable`, keeps the split, tries again every second",
+    ),
+    "api-server-restarted": Fault("the API server is killed and started again in a rollout", "goes on"),
+    "node-killed": Fault(
+        "every pod of the only node is killed, the gateway and Turnout with them",
+        "goes on where it was; a canary whose process was killed counts as crashed",
+        "nothing runs on the node until it is all up again",
+    ),
+    "quota": Fault(
+        "a quota leaves no room for a canary's pods", "fails it at its progress deadline with `QuotaExceeded`"
+    ),
+    "image": Fault("a canary's image cannot be pulled", "fails it at its progress deadline with `ImagePullFailed`"),
+    "two-models": Fault("two models of a namespace roll out at once", "takes each along its own plan"),
+    "aborted": Fault("a person aborts a rollout", "takes the share away in one write; retries on a new token only"),
+    "approved": Fault("a plan pauses or asks for approval", "waits, however long, for a token, which acts once"),
+    "promoted-fully": Fault("a person promotes fully", "gives everything as soon as the pods for it are ready"),
+    "queued": Fault(
+        "a newer version should queue, or be refused, behind a running rollout", "lets the running one end first"
+    ),
+    "superseded-twice": Fault(
+        "a newer version comes in mid-rollout, and then one more",
+        "drops each from the split before the next gets a share",
+    ),
+    "rolled-back-far": Fault(
+        "three versions are withdrawn at once", "returns to the one before them, which needs its pods and no plan"
+    ),
+    "archived-returns": Fault(
+        "the versions after an archived one are withdrawn",
+        "makes it again from the recorded image, and hands over when its pods are ready",
+    ),
+    "live-crashes-beside-warm": Fault(
+        "the live version crash-loops, and the one before it is kept warm",
+        "hands everything to the warm one; promotes it when a person withdraws the other",
+        UNTIL_DROPPED,
+    ),
+    "deleted-canary": Fault(
+        "a canary's ModelVersion is deleted", "gives its share to stable, then deletes what ran it"
+    ),
+    "deleted-stable": Fault(
+        "the stable ModelVersion is deleted in a rollout", "lets it serve on until the canary has replaced it"
+    ),
+}
+
+
+def lost(key: str, caller: Stream) -> list[Answer]:
+    """Keep what was lost for the page, and return it; of a fault without a `why` nothing may be."""
+    fault, failed = FAULTS[key], caller.failures
+    if path := os.environ.get("LOSSES"):
+        _keep(Path(path), key, {"sent": len(caller.answers), "failed": len(failed)})
+    assert fault.why or not failed, caller.explain()
+    return failed
+
+
+def _keep(path: Path, key: str, counts: Mapping[str, int]) -> None:
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**kept, key: counts}, indent=1, sort_keys=True) + "\n")
+
+
+def rows(measured: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
+    """The table, a fault a line, in the order of FAULTS; what was never measured has no line."""
+    yield "| if … | Turnout … | lost |"
+    yield "|---|---|---|"
+    for key, fault in FAULTS.items():
+        if key in measured:
+            counts = measured[key]
+            because = f": {fault.why}" if counts["failed"] else ""
+            yield f"| {fault.when} | {fault.does} | {counts['failed']} of {counts['sent']}{because} |"
+
+
+def page(text: str) -> str:
+    """The page with the table of the kept run."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    table = "\n".join(rows(json.loads(MEASURED.read_text())))
+    return f"{before}{BEGIN}{table}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))
