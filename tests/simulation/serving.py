@@ -127,8 +127,6 @@ class Serving:
     def wanted(self, revision: Raw) -> int:
         """Its floor, or one pod where callers may come or it has never been ready."""
         name, metadata = revision["metadata"]["name"], revision["metadata"]
-        if metadata["labels"]["serving.knative.dev/configurationGeneration"] != "1":
-            return 0  # locked out: no Route names it
         never_ready = revision["status"]["conditions"][0]["status"] == "Unknown"
         called = self.behaviour(_service(revision)).called and self._has_share(name)
         return max(int(metadata.get("annotations", {}).get(MIN_SCALE, "0")), 1 if called or never_ready else 0)
@@ -140,8 +138,8 @@ class Serving:
     def _scale(self, name: str, *, settled: bool = False) -> None:
         """Make or end pods; to zero only after a while in which nothing else came."""
         revision = self.server.find(REVISIONS, name)
-        if revision is None:
-            return
+        if revision is None or not name.endswith("-00001"):
+            return  # a further one, locked out, gets no pods
         service, wanted = _service(revision), self.wanted(revision)
         behaviour = self.behaviour(service)
         staying = [pod for pod in behaviour.pods.values() if not pod.leaving]
