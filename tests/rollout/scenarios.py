@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.rollout.simulation import steps, version
+from tests.rollout.stories import STORIES
 from tests.rollout.world import World
 from turnout.api.control import Control
 
@@ -155,6 +156,7 @@ def cannot_be_warmed_up(world: World) -> None:
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__.replace("_", "-"): scenario
     for scenario in (
+        *STORIES,
         first_version,
         canary,
         crash_at_30_percent,

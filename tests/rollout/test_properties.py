@@ -11,17 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.rollout.invariants import Invariants
+from tests.rollout.judges import always, analysed
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World
-from turnout.api.control import Control
+from turnout.api.control import Control, Promote, PromoteMode
 from turnout.api.version import DeletionPolicy, Desired
+from turnout.judge.nobody import NoJudge
+from turnout.judge.protocol import Judge, Outcome
 from turnout.rollout.snapshot import Share
 
 DEEP = os.environ.get("TURNOUT_DEEP", "")
-settings.register_profile("quick", max_examples=150, stateful_step_count=25, deadline=None, derandomize=True)
+settings.register_profile("quick", max_examples=100, stateful_step_count=25, deadline=None, derandomize=True)
 settings.register_profile("deep", max_examples=int(DEEP or 1), stateful_step_count=40, deadline=None)
 PROFILE = settings(settings.get_profile("deep" if DEEP else "quick"), suppress_health_check=list(HealthCheck))
 
+TOKENS = st.sampled_from(["", "t1", "t2", "t3"])
+JUDGES = st.sampled_from([NoJudge(), *map(always, Outcome)])
 NUMBERS = st.integers(1, 4)
 ROLLOUTS = st.sampled_from(
     [
@@ -33,6 +38,8 @@ ROLLOUTS = st.sampled_from(
         {**steps(20, 60), "onSupersede": "Reject", "rollbackWindow": {"versions": 1, "keepWarm": True}},
         {"steps": [{"setWeight": 20}]},
         {"steps": []},
+        {**analysed(10, 50, shortest="3s", longest="9s")["rollout"], "onFailure": "Freeze"},
+        {"steps": [{"setWeight": 20}, {"approval": {}}, {"setWeight": 40}, {"pause": {}}], "retryLimit": 2},
         {**steps(50), "progressDeadline": "20s", "deadline": "1m", "promotedScaleDownDelay": "5s"},
         {**steps(25), "abortScaleDownDelay": "1s", "rollbackWindow": {"versions": 1, "maxAge": "1m"}},
     ]
@@ -79,6 +86,18 @@ class Histories(RuleBasedStateMachine):
         if name(number) in self.world.versions:
             self.world.edit(name(number), control=Control(paused=paused))
             self.world.run(1)
+
+    @rule(number=NUMBERS, abort=st.booleans(), mode=st.sampled_from(PromoteMode), token=TOKENS, retry=TOKENS)
+    def control(self, number: int, abort: bool, mode: PromoteMode, token: str, retry: str) -> None:
+        if name(number) in self.world.versions:
+            asked = Control(abort=abort, promote=Promote(mode=mode, token=token), retry_token=retry)
+            self.world.edit(name(number), control=asked)
+            self.world.run(1)
+
+    @rule(judge=JUDGES, trouble=st.sampled_from(["", "", "connection refused"]))
+    def judge(self, judge: Judge, trouble: str) -> None:
+        self.world.judge, self.world.source_trouble = judge, trouble
+        self.world.run(6)
 
     @rule(number=NUMBERS, policy=st.sampled_from(DeletionPolicy))
     def keep_or_delete(self, number: int, policy: DeletionPolicy) -> None:
@@ -175,6 +194,7 @@ class Histories(RuleBasedStateMachine):
         """Left alone it comes to rest: every timer runs out, then ten minutes without a write."""
         world = self.world
         world.kill_before, world.conflicts = None, 0
+        world.judge = NoJudge()  # where there is evidence, there are writes
         world.run(1500, tick=timedelta(seconds=6))
         before = len(world.writes)
         world.run(600, tick=timedelta(seconds=30))

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.rollout.judges import always, analysed
 from tests.rollout.simulation import KEY, START, steps, version
-from turnout.api.control import Control
+from turnout.api.control import Control, Promote, PromoteMode
+from turnout.api.judgement import AnalysisStatus
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Verb
+from turnout.api.rollout import OnFailure, Verb
 from turnout.api.scalars import Duration
-from turnout.api.status import Hold, RevisionStatus, Status, StepPause, StepStatus, Verdict
+from turnout.api.status import ControlStatus, Hold, RevisionStatus, Status, StepPause, StepStatus, Verdict
 from turnout.api.version import Desired, ModelVersion
 from turnout.judge.nobody import NoJudge
+from turnout.judge.protocol import Judge, Outcome, Poll
 from turnout.rollout.decide import decide
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.snapshot import (
@@ -38,6 +41,24 @@ NAMES = st.sampled_from([f"signals-{number}" for number in range(1, 5)])
 UIDS = st.sampled_from(["uid-a", "uid-b"])
 MOMENTS = st.integers(-100_000, 100_000).map(lambda seconds: START + timedelta(seconds=seconds))
 MAYBE = st.none() | MOMENTS
+TOKENS = st.sampled_from(["", "t1", "t2"])
+CONTROLS = st.builds(
+    Control,
+    paused=st.booleans(),
+    abort=st.booleans(),
+    promote=st.builds(Promote, mode=st.sampled_from(PromoteMode), token=TOKENS),
+    retry_token=TOKENS,
+)
+HEARD = st.builds(
+    ControlStatus,
+    promote_token=TOKENS,
+    retry_token=TOKENS,
+    aborted_at=MAYBE,
+    full_at=MAYBE,
+    refused=st.sampled_from([(), ("abort",), ("abort", "promote")]),
+)
+JUDGES = st.sampled_from([NoJudge(), *map(always, Outcome)])
+PLANS = st.sampled_from([steps(10, 50), analysed(10)["rollout"], {"steps": [{"setWeight": 5}, {"approval": {}}]}])
 STATES = st.none() | st.sampled_from(State)
 REASONS = st.none() | st.sampled_from(Reason)
 PROBLEMS = st.none() | st.builds(Problem, st.sampled_from(Reason), st.just("something is wrong"), st.booleans())
@@ -46,7 +67,7 @@ PERCENTS = st.integers(0, 100)
 
 @st.composite
 def statuses(draw: st.DrawFn) -> Status:
-    plan = draw(st.none() | st.just(resolve_plan(version(1, rollout=steps(10, 50)).spec).status()))
+    plan = draw(st.none() | PLANS.map(lambda rollout: resolve_plan(version(1, rollout=rollout).spec).status()))
     pause = st.none() | st.builds(StepPause, since=MOMENTS, remaining=st.none() | st.just(Duration("3s")))
     step = st.builds(
         StepStatus,
@@ -71,13 +92,17 @@ def statuses(draw: st.DrawFn) -> Status:
         plan=plan,
         step=draw(st.none() | step),
         verdict=draw(st.none() | st.builds(Verdict, outcome=STATES, reason=REASONS, at=MAYBE)),
+        control=draw(HEARD),
+        retries=draw(st.integers(0, 3)),
+        analysis=draw(st.none() | st.builds(AnalysisStatus, polled_at=MAYBE, memory=st.sampled_from(["", "3"]))),
         hold=draw(st.none() | st.builds(Hold, reason=REASONS, since=MAYBE)),
     )
 
 
 @st.composite
 def versions(draw: st.DrawFn, number: int) -> ModelVersion:
-    spec = {"desired": draw(st.sampled_from(Desired)), "control": Control(paused=draw(st.booleans())).body()}
+    rollout = {"onFailure": draw(st.sampled_from(OnFailure)), "retryLimit": draw(st.integers(0, 2))}
+    spec = {"desired": draw(st.sampled_from(Desired)), "control": draw(CONTROLS).body(), "rollout": rollout}
     spec["rollout"] = draw(st.sampled_from(ROLLOUTS))
     written = version(draw(st.just(number) | st.just(1)), name=f"signals-{number}", **spec)
     return written.model_copy(update={"status": draw(statuses())})
@@ -150,16 +175,17 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             st.dictionaries(NAMES, st.just(Problem(Reason.NameTaken, "is somebody's", permanent=True)), max_size=1)
         ),
         probes=draw(PROBES),
+        poll=draw(st.none() | st.builds(Poll, MOMENTS, canary_uid=UIDS, stable_uid=UIDS, trouble=TOKENS)),
         trouble=draw(PROBLEMS),
     )
 
 
 @pytest.mark.timeout(300)  # three hundred snapshots on a busy machine
-@given(snapshot=snapshots())
+@given(snapshot=snapshots(), judge=JUDGES)
 @settings(max_examples=EXAMPLES, deadline=None, derandomize="TURNOUT_DEEP" not in os.environ)
-def test_decide_answers_whatever_it_is_shown(snapshot: Snapshot) -> None:
-    plan = decide(snapshot, NoJudge())
-    assert plan == decide(snapshot, NoJudge())
+def test_decide_answers_whatever_it_is_shown(snapshot: Snapshot, judge: Judge) -> None:
+    plan = decide(snapshot, judge)
+    assert plan == decide(snapshot, judge)
     if plan.route:
         assert sum(share.percent for share in plan.route.split) == 100
     observed = {share.revision for share in snapshot.route.observed if share.percent} if snapshot.route else set()

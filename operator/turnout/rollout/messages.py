@@ -153,7 +153,8 @@ def _finding(member: Member, status: Status) -> str:
         case State.Failed if again and version:
             left = f"{status.retries + 1} of {version.spec.rollout.retry_limit}"
             return f"{says}; tries again at {clock(again)} ({left})"
-    return f"{says}; waits for a new control.retryToken"
+    first = "control.abort: false and " if version and version.spec.control.abort else ""
+    return f"{says}; waits for {first}a new control.retryToken"
 
 
 def _live(member: Member, status: Status) -> str:
@@ -172,7 +173,8 @@ def _waiting(status: Status, selection: Selection) -> str:
         running = ", ".join(occupant.name for occupant in selection.occupants)
         return f"waits until {running or 'the rollout before it'} has ended"
     if status.scale_down_at and selection.snapshot.now < status.scale_down_at and status.state is State.Standby:
-        return f"keeps its pods until {clock(status.scale_down_at)}, as the instant way back"
+        why = "as the instant way back" if status.promoted_at else "to be looked at"
+        return f"keeps its pods until {clock(status.scale_down_at)}, {why}"
     if target and status.reason in {Reason.NotTheTarget, Reason.Superseded, Reason.Replaced}:
         return f"{target.name} is the target"
     return status.reason.sentence if status.reason else ""

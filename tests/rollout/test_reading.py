@@ -1,0 +1,185 @@
+"""What a person reads in each state: one line of facts, the message, the conditions that pipelines wait for.
+
+Golden, written anew with `TURNOUT_TRACES=write`; a diff is a review. Moments, never ages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.rollout import stories
+from tests.rollout.judges import always, analysed, then, unproven
+from tests.rollout.simulation import steps, version
+from tests.rollout.world import World
+from turnout.api.control import Control, Promote, PromoteMode
+from turnout.api.reasons import ConditionType, Reason, State
+from turnout.api.status import Status
+from turnout.judge.protocol import Outcome
+from turnout.rollout.snapshot import Problem
+
+GOLDEN = Path(__file__).parent / "golden" / "states.txt"
+SHOWN = (ConditionType.Ready, ConditionType.Progressing, ConditionType.Stalled, ConditionType.AnalysisHealthy)
+Way = Callable[[World], None]
+NAME = "signals-2"
+
+
+def begun(seconds: float = 6, **spec: object) -> Way:
+    def way(world: World) -> None:
+        world.apply(version(1))
+        world.run(6)
+        world.apply(version(2, **spec))
+        world.run(seconds)
+
+    return way
+
+
+def judged(judge: object, seconds: float = 12, **analysis: object) -> Way:
+    def way(world: World) -> None:
+        world.judge = judge  # type: ignore[assignment]
+        begun(seconds, **analysed(10, **analysis))(world)
+
+    return way
+
+
+def after(way: Way, then_do: Way, seconds: float = 3) -> Way:
+    def whole(world: World) -> None:
+        way(world)
+        then_do(world)
+        world.run(seconds)
+
+    return whole
+
+
+def before(do_first: Way, way: Way) -> Way:
+    return after(do_first, way, 0)
+
+
+def say(**control: object) -> Way:
+    return lambda world: world.edit(NAME, control=Control(**control))
+
+
+def nothing(world: World) -> None:
+    """Only time passes."""
+
+
+def no_engine(world: World) -> None:
+    world.trouble = Problem(Reason.KServeMissing, "the cluster serves no InferenceServices")
+
+
+def stuck(world: World) -> None:
+    world.frozen_until = world.now + timedelta(minutes=1)
+
+
+def harmful(world: World) -> None:
+    world.judge = then(1, Outcome.HARM)
+
+
+def mute(world: World) -> None:
+    world.silent.add(NAME)
+
+
+def silent(world: World) -> None:
+    world.source_trouble = "connection refused by metrics:9090"
+
+
+def no_room(world: World) -> None:
+    world.start_problem[NAME] = Problem(Reason.CannotSchedule, "no node has 3 GiB left")
+
+
+def slow(world: World) -> None:
+    world.running[NAME].start_seconds = 90
+    world.evict(NAME)
+
+
+def needs_pods(world: World) -> None:
+    world.apply(version(1, scaling={"minReplicas": 3}))
+    world.run(8)
+    world.apply(version(2, rollout=steps(10, 90, pause="2s")))
+    world.run(10, until=lambda: world.percent(NAME) == 10)
+    world.running[NAME].start_seconds = 300
+
+
+def wrong(world: World) -> None:
+    world.wrong_answers.add(NAME)
+
+
+PAUSED = steps(10, 50, pause="10m")
+PERSON = stories.PERSON
+FREEZE = {**analysed(10)["rollout"], "onFailure": "Freeze"}
+
+STATES: dict[str, Way] = {
+    "Pending, because the engine cannot work": before(no_engine, begun()),
+    "Queued": after(begun(rollout=PAUSED), lambda w: w.apply(version(3, rollout={"onSupersede": "Queue"}))),
+    "Deploying": begun(0.3, rollout=PAUSED),
+    "Deploying, waiting for pods": begun(1.5, rollout=PAUSED),
+    "Deploying, and something is in the way": before(no_room, begun(3, rollout=PAUSED)),
+    "Warming": before(mute, begun(rollout=PAUSED)),
+    "Progressing, waiting for the Route": after(begun(2.4, rollout=PAUSED), stuck),
+    "Progressing, judged": judged(always(Outcome.HOLD)),
+    "Progressing, waiting for pods": after(needs_pods, nothing, 5),
+    "Held for too little capacity": after(needs_pods, nothing, 60),
+    "Paused by the plan until a moment": begun(rollout=PAUSED),
+    "Paused by the plan until a person": after(begun(rollout=PERSON), say(promote=Promote(token="t"))),
+    "Paused for an approval": begun(rollout=PERSON),
+    "Paused by a person": after(begun(rollout=PAUSED), say(paused=True)),
+    "Paused by a metric": judged(then(1, Outcome.PAUSE)),
+    "Held without data": judged(always(Outcome.NO_DATA)),
+    "Held, the source does not answer": after(judged(always(Outcome.HOLD), onSourceError="Rollback"), silent, 6),
+    "Held, inconclusive": judged(unproven(Outcome.INCONCLUSIVE), 45, onInconclusive="Hold"),
+    "Held, too few requests": judged(unproven(Outcome.TOO_FEW_REQUESTS), 45),
+    "Held, its pods were taken away": after(begun(rollout=PAUSED), slow, 6),
+    "Held, stable is dead": after(begun(rollout=PAUSED), lambda world: world.crash("signals-1")),
+    "Promoting": after(after(begun(rollout=PERSON), stuck), say(promote=Promote(mode=PromoteMode.FULL, token="t"))),
+    "Live": stories.promoted_fully,
+    "RollingBack": after(after(begun(rollout=PAUSED), stuck), say(abort=True)),
+    "RolledBack by the judge": judged(then(1, Outcome.HARM), 15),
+    "RolledBack after a crash": after(begun(rollout=PAUSED), lambda world: world.crash(NAME)),
+    "Aborted": stories.aborted,
+    "Frozen": before(harmful, begun(15, rollout=FREEZE, analysis={"interval": "5s"})),
+    "Failed": before(wrong, begun(rollout=PAUSED)),
+    "Failed, to be tried again": before(wrong, begun(rollout={**PAUSED, "retryLimit": 2})),
+    "Superseded": after(begun(rollout=PAUSED), lambda world: world.apply(version(3, rollout=PAUSED)), 8),
+    "Standby, by request": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Standby")),
+    "Retired": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Retired")),
+    "Rejected": begun(rollout={"strategy": "Shadow"}),
+    "Paused, over its deadline": begun(70, rollout={**PAUSED, "deadline": "1m"}),
+}
+
+
+def read(world: World, name: str, status: Status) -> Iterator[str]:
+    step = f", step {status.step.display}" if status.step and status.step.display else ""
+    yield f"{name}: {status.role}, {status.state} ({status.reason}), {status.weight.observed} %{step}"
+    yield f"  {status.message}"
+    conditions = [status.condition(kind) for kind in SHOWN]
+    yield "  " + ", ".join(f"{each.type} {each.status.value} {each.reason}" for each in conditions if each)
+    told = [f"{event.reason}: {event.message}" for event in world.events if event.version == name]
+    yield f"  last told: {told[-1]}" if told else "  nothing was told"
+
+
+def page() -> str:
+    blocks = []
+    for title, way in STATES.items():
+        world = World()
+        way(world)
+        name = "signals-3" if title == "Queued" else NAME
+        status = world.versions[name].status
+        assert title.startswith(str(status.state)), f"{title}: it is {status.state} ({status.reason})"
+        blocks.append("\n".join((f"## {title}", "", *read(world, name, status))))
+    return "# What a person reads of a version in each state\n\n" + "\n\n".join(blocks) + "\n"
+
+
+def test_each_state_says_what_it_waits_for() -> None:
+    written = page()
+    if os.environ.get("TURNOUT_TRACES") == "write":
+        GOLDEN.write_text(written, encoding="utf-8")
+    assert written == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.Shadowing, State.Archived}))
+def test_every_state_that_can_be_reached_is_read(state: State) -> None:
+    assert any(title.startswith(str(state)) for title in STATES)
