@@ -74,7 +74,7 @@ def _warming(member: Member, status: Status) -> str:
 
 
 def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
-    percent = f"{weight_of(status)} %"
+    percent, model = f"{weight_of(status)} %", selection.snapshot.key.model
     match status.reason:
         case Reason.AwaitingCapacity | Reason.TooLittleCapacity:
             return _capacity(member, status, selection)
@@ -83,11 +83,11 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.PausedByPlan if status.step and status.step.deadline:
             return f"{percent} until {clock(status.step.deadline)}"
         case Reason.PausedByPlan:
-            return f"{percent} until a person moves it on: turnout promote {member.name}"
+            return f"{percent} until a person moves it on: turnout promote {model}"
         case Reason.AwaitingApproval:
-            return f"{percent}; waits for a person's approval: turnout promote {member.name}"
+            return f"{percent}; waits for a person's approval: turnout promote {model}"
         case Reason.PausedByPerson:
-            return f"{percent}; a person paused it at {clock(status.control.paused_since)}"
+            return f"{percent}; a person paused it at {clock(status.control.paused_since)}: turnout resume {model}"
         case Reason.AwaitingEvidence:
             return _evidence(percent, status)
         case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:
@@ -99,7 +99,7 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
             cause = member.death.message if member.death else "its pods were taken away"
             return f"{cause}; it returns to {percent} when its pods are ready"
     if status.state is State.Paused and status.hold:
-        decide = f"turnout promote {member.name} or turnout abort {member.name}"
+        decide = f"turnout promote {model} or turnout abort {model}"
         return f"{status.hold.message}; {percent} until a person decides: {decide}"
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
@@ -123,7 +123,7 @@ def _unproven(percent: str, member: Member, status: Status) -> str:
         return percent
     says = f"{(hold.message or status.reason.sentence).rstrip('.')}; {percent} is kept since {clock(hold.since)}"
     if status.reason in {Reason.Inconclusive, Reason.TooFewRequests}:
-        return f"{says}, until it is proven or a person decides: turnout promote {member.name}"
+        return f"{says}, until it is proven or a person decides: turnout promote {version.model}"
     policy, grace = version.spec.analysis.on_source_error, version.spec.analysis.source_grace
     if policy is Unproven.HOLD:
         return f"{says}, until there are numbers"
