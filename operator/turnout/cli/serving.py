@@ -79,9 +79,10 @@ async def _obey(engine: LocalEngine, screen: Screen) -> None:
 
 async def _draw(engine: LocalEngine, screen: Screen) -> None:
     colour, glyphs = has_colour(screen.stream), glyphs_for(screen.stream)
-    while True:
+    while screen.is_live:  # else nobody looks, and a tree of many versions takes its time
         screen.show(render_text(tree(engine), width=screen.width, colour=colour, glyphs=glyphs))
         await asyncio.sleep(FRAME)
+    await asyncio.Event().wait()
 
 
 async def _complain(engine: LocalEngine, screen: Screen) -> None:

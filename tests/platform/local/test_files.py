@@ -130,6 +130,21 @@ def test_a_document_that_is_gone_is_deleted(folder: Folder, file: Path, leave: s
     assert not list(Versions(folder, "default"))
 
 
+def test_only_versions_of_other_models_that_reserve_a_needed_name_are_rivals(folder: Folder, file: Path) -> None:
+    """What a look at one model costs does not grow with the others."""
+    other = file.with_name("other.yaml")
+    other.write_text(YAML.replace("tiny-1", "other-1").replace("model: tiny", "model: tiny-1-predictor"))
+    file.with_name("third.yaml").write_text(YAML.replace("tiny-1", "third-1").replace("model: tiny", "model: third"))
+    versions = Versions(folder, "default")
+    versions.take(load([file.parent]))
+    for each in (versions, Versions(folder, "default")):
+        assert [version.name for version in each.of(KEY)] == ["tiny-1"]
+        assert [version.name for version in each.rivals(KEY)] == ["other-1"]
+    other.unlink()
+    versions.take(load([file.parent]))
+    assert versions.rivals(KEY) == ()
+
+
 def test_versions_without_a_namespace_belong_to_the_engine_s(folder: Folder, file: Path) -> None:
     versions = Versions(folder, "support")
     assert versions.take(load([file])).keys == {ModelKey("support", "tiny")}

@@ -143,16 +143,17 @@ class LocalEngine:
         return of_versions | of_routes | {revision.record.key for revision in self.machine.revisions()}
 
     async def observe(self, key: ModelKey) -> Snapshot:
+        versions = self.versions.of(key)
         deployments = tuple(revision.seen() for revision in self.machine.revisions(key))
         uids = {each.revision.uid for each in deployments if each.revision}
         address = f"{key.namespace}.{DOMAIN}:{self.settings.port}"
         return Snapshot(
             key=key,
             now=datetime.now(UTC),
-            versions=self.versions.of(key),
+            versions=versions,
             deployments=deployments,
             route=self._route_seen(key),
-            taken=taken_names(self.versions, key),
+            taken=taken_names((*versions, *self.versions.rivals(key)), key),
             probes={uid: found for uid, found in self._probes.items() if uid in uids},
             poll=self._polls.last.get(key),
             trouble=self.trouble,

@@ -27,13 +27,18 @@ def _reserved(name: str, by: ModelVersion) -> Problem:
     return Problem(Reason.NameReserved, text, permanent=True)
 
 
+def claims(version: ModelVersion) -> tuple[str, str, str]:
+    """The names that a version reserves in its namespace."""
+    return version.name, f"{version.name}-predictor", version.model
+
+
 def _by_name(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:
     """The eldest claimant of each name."""
-    claims: dict[str, ModelVersion] = {}
+    eldest: dict[str, ModelVersion] = {}
     for version in sorted(versions, key=_age):
-        for name in (version.name, f"{version.name}-predictor", version.model):
-            claims.setdefault(name, version)
-    return claims
+        for name in claims(version):
+            eldest.setdefault(name, version)
+    return eldest
 
 
 def _age(version: ModelVersion) -> tuple[str, str]:

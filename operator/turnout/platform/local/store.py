@@ -19,6 +19,7 @@ from turnout.api.problems import written
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion, Spec, immutable_changes
 from turnout.platform.local.folder import Folder
+from turnout.platform.local.names import claims
 from turnout.platform.local.overlay import Overlay, Request
 from turnout.platform.local.records import Record, file_name, read_as
 from turnout.rollout.snapshot import ModelKey
@@ -48,8 +49,12 @@ class Versions:
     def __init__(self, folder: Folder, namespace: str) -> None:
         self._folder = folder
         self._namespace = namespace
-        found = (read_as(VersionRecord, fact, None) for fact in folder.read_all(KIND).values())
-        self._records = {_name(record.object): record for record in found if record is not None}
+        self._records: dict[str, VersionRecord] = {}
+        self._models: dict[ModelKey, dict[str, None]] = {}  # names of records, in the order of their birth
+        self._claims: dict[tuple[str, str], dict[str, None]] = {}  # likewise, by (namespace, name that they reserve)
+        for fact in folder.read_all(KIND).values():
+            if (record := read_as(VersionRecord, fact, None)) is not None:
+                self._remember(record)
         self._take_former_layout()
 
     def _take_former_layout(self) -> None:
@@ -63,7 +68,14 @@ class Versions:
         return (record.object for record in self._records.values())
 
     def of(self, key: ModelKey) -> tuple[ModelVersion, ...]:
-        return tuple(version for version in self if key_of(version) == key)
+        return tuple(self._records[name].object for name in self._models.get(key, ()))
+
+    def rivals(self, key: ModelKey) -> tuple[ModelVersion, ...]:
+        """Versions of other models that reserve a name which one of this model needs."""
+        own = self._models.get(key, {})
+        names = (claim for version in self.of(key) for claim in claims(version))
+        found = {rival for name in names for rival in self._claims[key.namespace, name] if rival not in own}
+        return tuple(self._records[name].object for name in sorted(found))
 
     def file_of(self, version: ModelVersion) -> Path:
         record = self._records.get(_name(version))
@@ -102,8 +114,7 @@ class Versions:
             record = self._records[name]
             if record.file not in broken or not Path(record.file).exists():
                 touched.add(key_of(record.object))
-                del self._records[name]
-                self._folder.forget(_place(record.object))
+                self._drop(record)
         return Changes(frozenset(touched), tuple(problems))
 
     def _placed(self, read: ModelVersion) -> ModelVersion:
@@ -131,8 +142,23 @@ class Versions:
         return ()
 
     def _keep(self, record: VersionRecord) -> None:
-        self._records[_name(record.object)] = record
+        self._remember(record)
         self._folder.write(_place(record.object), record.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def _remember(self, record: VersionRecord) -> None:
+        version, name = record.object, _name(record.object)
+        if name not in self._records:
+            self._models.setdefault(key_of(version), {})[name] = None
+            for claim in claims(version):
+                self._claims.setdefault((version.namespace, claim), {})[name] = None
+        self._records[name] = record
+
+    def _drop(self, record: VersionRecord) -> None:
+        version, name = record.object, _name(record.object)
+        del self._records[name], self._models[key_of(version)][name]
+        for claim in claims(version):
+            del self._claims[version.namespace, claim][name]
+        self._folder.forget(_place(version))
 
 
 def _respecified(version: ModelVersion, spec: Spec) -> ModelVersion:
