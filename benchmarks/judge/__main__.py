@@ -35,7 +35,7 @@ def main() -> None:
         show(f"Beside others, {pods} pods a side: rolled back % / median s ({few} attempts)", lambda found=found: found)
         if pods == 1:
             show("Bad requests served until then, on average", lambda served=served: served)
-    publish("judge", [], runs=runs, tables=shown, seconds=round(time.perf_counter() - began))
+    publish("judge", shown["Speed"], runs=runs, tables=shown, seconds=round(time.perf_counter() - began))
 
 
 if __name__ == "__main__":

@@ -33,19 +33,13 @@ NUISANCES = (
     "resets",
     "weight change",
 )
+SINGLE = {"none", "common spike", "diurnal", "scrape gap", "source errors", "resets", "weight change"}
 COVERED = {
-    Assumption.INDEPENDENT_REQUESTS: {
-        "none",
-        "common spike",
-        "diurnal",
-        "scrape gap",
-        "source errors",
-        "resets",
-        "weight change",
-    },
-    Assumption.CLUSTERED_ERRORS: set(NUISANCES),
-    Assumption.POD_BURSTS: {*NUISANCES, "pod bursts"},
+    Assumption.INDEPENDENT_REQUESTS: SINGLE,
+    Assumption.CLUSTERED_ERRORS: {*SINGLE, "clustered", "sticky"},
+    Assumption.POD_BURSTS: {*SINGLE, "clustered", "sticky", "pod bursts"},
 }
+"""With a scrape offset a common spike is the canary's alone for an interval: no assumption covers that."""
 OURS = {
     "independent": Assumption.INDEPENDENT_REQUESTS,
     "clustered (default)": Assumption.CLUSTERED_ERRORS,

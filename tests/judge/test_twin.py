@@ -50,7 +50,7 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
         (Assumption.INDEPENDENT_REQUESTS, Cell(20, 0.1, 0.005)),
         (Assumption.CLUSTERED_ERRORS, Cell(20, 0.1, 0.005)),
         (Assumption.CLUSTERED_ERRORS, Cell(200, 0.5, 0.02, nuisance="clustered")),
-        (Assumption.CLUSTERED_ERRORS, Cell(200, 0.1, 0.02, nuisance="scrape offset")),
+        (Assumption.CLUSTERED_ERRORS, Cell(200, 0.1, 0.02, nuisance="sticky")),
     ],
     ids=str,
 )
