@@ -15,7 +15,20 @@ from turnout.cli.command import UserError
 
 Turnout = Callable[..., tuple[int, str, str]]
 CONTROLS = ("promote", "abort", "retry", "pause", "resume", "rollback")
-NAMES = ("up", "status", *CONTROLS, "history", "plan", "lint", "preflight", "crd", "completion", "operator", "version")
+NAMES = (
+    "up",
+    "status",
+    *CONTROLS,
+    "history",
+    "plan",
+    "power",
+    "lint",
+    "preflight",
+    "crd",
+    "completion",
+    "operator",
+    "version",
+)
 WITHOUT_EXAMPLES = {"operator", "version"}
 
 
