@@ -82,7 +82,13 @@ def test_every_yaml_block_parses_and_its_model_versions_are_valid(page: Path) ->
                 ModelVersion.model_validate(each)
 
 
-READERS = {"docs/concepts.md", "docs/install.md", "docs/why-not-canary-traffic-percent.md"}
+READERS = {
+    "docs/concepts.md",
+    "docs/install.md",
+    "docs/judge.md",
+    "docs/judge-measured.md",
+    "docs/why-not-canary-traffic-percent.md",
+}
 
 
 @pytest.mark.parametrize("page", sorted(READERS))
