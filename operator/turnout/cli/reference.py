@@ -26,6 +26,7 @@ says the same. Each is `kubectl turnout COMMAND` as well, then always of the clu
 |---|---|
 | see where everything stands | `turnout status` |
 | know what a file would do, before it is applied | `turnout plan`, `turnout lint` |
+| know what a canary of your traffic can show, and how soon | `turnout power` |
 | let a rollout go on, or stop it | `turnout promote`, `pause`, `resume`, `abort` |
 | try a failed version again | `turnout retry` |
 | have a former version serve again | `turnout rollback` |
