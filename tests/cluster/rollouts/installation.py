@@ -36,6 +36,9 @@ def install(cluster: Cluster) -> None:
         "--set", f"images.predictors.custom={predictor}",
         "--set", "security.seccomp=false",
     )  # fmt: skip
+    cluster.kubectl(  # helm is content while pods of the release before are still there, one of them leading
+        "-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/turnout", "--timeout=60s"
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -94,9 +94,9 @@ def test_a_name_taken_by_something_foreign_is_left_alone(stage: Stage) -> None:
 
 
 def test_what_is_not_served_yet_is_rejected_with_the_field(stage: Stage) -> None:
-    stage.apply(mver(1, rollout={"steps": [{"setWeight": 10}, {"analysis": {}}]}))
+    stage.apply(mver(1, rollout={"strategy": "Shadow"}))
     stage.wait_state(f"{MODEL}-1", "Rejected", 30)
-    assert "spec.rollout.steps[1].analysis" in stage.status(f"{MODEL}-1")["message"]
+    assert "spec.rollout.strategy" in stage.status(f"{MODEL}-1")["message"]
 
 
 def test_an_image_that_cannot_be_pulled_fails_with_its_reason(stage: Stage) -> None:
