@@ -104,6 +104,7 @@ def versions(draw: st.DrawFn, number: int) -> ModelVersion:
     rollout = {"onFailure": draw(st.sampled_from(OnFailure)), "retryLimit": draw(st.integers(0, 2))}
     spec = {"desired": draw(st.sampled_from(Desired)), "control": draw(CONTROLS).body(), "rollout": rollout}
     spec["rollout"] = draw(st.sampled_from(ROLLOUTS))
+    spec["scaling"] = draw(st.sampled_from(SCALINGS))
     written = version(draw(st.just(number) | st.just(1)), name=f"signals-{number}", **spec)
     return written.model_copy(update={"status": draw(statuses())})
 
@@ -144,6 +145,12 @@ ROLLOUTS: tuple[dict[str, object], ...] = (
     {},
     {"onSupersede": "Queue", "rollbackWindow": {"versions": 1, "keepWarm": True}},
     {"onSupersede": "Reject", "rollbackWindow": {"versions": 0}},
+    {"steps": [{"setWeight": 30}, {"pause": {"duration": "5s"}}, {"setWeight": 60}]},
+)
+SCALINGS: tuple[dict[str, object], ...] = (
+    {},
+    {"floors": [{"schedule": "0 9 * * *", "until": "0 11 * * *", "minReplicas": 2}]},
+    {"floors": [{"schedule": "99 9 * * *", "until": "0 11 31 4 *", "timezone": "Nowhere", "minReplicas": 2}]},
 )
 TAKEN = Problem(Reason.NameTaken, "is somebody's", permanent=True)
 SPLITS = st.lists(st.builds(Share, st.sampled_from(["r-1", "r-2", "elsewhere"]), PERCENTS), max_size=3).map(tuple)

@@ -1,7 +1,8 @@
 """A plan that is edited while its rollout runs: what was passed stays, the running step too, the rest is the new one's.
 
 A step of the edited plan counts as passed if its weight is below the one reached, or if it is the like of a step that
-was passed or runs at that weight. So weights never fall, and nothing that is asked for at this weight is skipped.
+was passed or runs at that weight. What waits for evidence or for a person is counted whatever its weight: as many as
+were passed. So weights never fall, and moving a gate in the plan is no way around it.
 """
 
 from collections import Counter
@@ -14,8 +15,10 @@ from turnout.api.status import PlanSource, PlanStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.steps import steps_of
 
-Place = tuple[int, Verb, int]
-"""The weight in force, the verb, and the how-manieth of that verb at that weight."""
+Kind = tuple[Verb, bool]
+"""The verb, and whether it waits for evidence or for a person: a pause may, or may not."""
+Place = tuple[int, Kind, int]
+"""The weight in force, the kind, and the how-manieth of that kind at that weight."""
 
 NEXT_ATTEMPT = "the edited steps count from the next attempt on"
 
@@ -54,9 +57,7 @@ def _edited(status: Status, version: ModelVersion) -> tuple[Step, ...] | None:
     if running is None or _is_default(status, new):
         return None
     passed = steps_of(status)[: running + 1]
-    places = _places(passed)
-    reached = places[-1][0] if places else 0
-    return (*passed, *_to_come(new.steps, set(places), reached))
+    return (*passed, *_to_come(new.steps, passed))
 
 
 def _running(status: Status) -> int | None:
@@ -78,18 +79,36 @@ def _is_default(status: Status, new: ResolvedPlan) -> bool:
     return status.plan is None or status.plan.source is PlanSource.DEFAULT is new.source
 
 
-def _to_come(steps: Sequence[Step], passed: set[Place], reached: int) -> tuple[Step, ...]:
-    return tuple(
-        step
-        for step, place in zip(steps, _places(steps), strict=True)
-        if place[0] >= reached and place not in passed and (step.verb is not Verb.WARMUP or not passed)
-    )
+def _to_come(steps: Sequence[Step], passed: Sequence[Step]) -> tuple[Step, ...]:
+    places = _places(passed)
+    reached, done = places[-1][0] if places else 0, set(places)
+    gates = Counter(_kind(step) for step in passed if is_gate(step))
+    to_come = []
+    for step, place in zip(steps, _places(steps), strict=True):
+        if is_gate(step):
+            gates[_kind(step)] -= 1
+            is_passed = gates[_kind(step)] >= 0
+        else:
+            is_passed = place[0] < reached or place in done or (step.verb is Verb.WARMUP and bool(passed))
+        if not is_passed:
+            to_come.append(step)
+    return tuple(to_come)
+
+
+def _kind(step: Step) -> Kind:
+    return step.verb, is_gate(step)
+
+
+def is_gate(step: Step) -> bool:
+    """It ends only by evidence or by a person."""
+    endless = step.pause is not None and step.pause.duration is None
+    return endless or step.verb in {Verb.APPROVAL, Verb.ANALYSIS}
 
 
 def _places(steps: Sequence[Step]) -> list[Place]:
-    weight, before, places = 0, Counter[tuple[int, Verb]](), []
+    weight, before, places = 0, Counter[tuple[int, Kind]](), []
     for step in steps:
         weight = weight if step.set_weight is None else step.set_weight
-        places.append((weight, step.verb, before[weight, step.verb]))
-        before[weight, step.verb] += 1
+        places.append((weight, _kind(step), before[weight, _kind(step)]))
+        before[weight, _kind(step)] += 1
     return places
