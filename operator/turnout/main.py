@@ -14,7 +14,7 @@ from turnout.controller.health import application, serve
 from turnout.controller.metrics import Metrics
 from turnout.controller.queue import Queue
 from turnout.controller.reconcile import Controller
-from turnout.judge.nobody import NoJudge
+from turnout.judge.sequential import SequentialJudge
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.connection import connect, identity, own_namespace
 from turnout.platform.kubernetes.engine import KubernetesPlatform
@@ -68,7 +68,7 @@ async def _operate(settings: Settings, calls: Calls, election: Election) -> bool
         sources=settings.sources,
     )
     metrics = Metrics(queue, lambda: election.leads)
-    judged = partial(decide, judge=NoJudge())
+    judged = partial(decide, judge=SequentialJudge())
     controller = Controller(platform, queue, judged, settings.workers, metrics)
     operator = Operator(settings, platform, controller, election)
     pages = await serve(application(queue, metrics, election, operator.lacking), settings.health_port)

@@ -1,4 +1,4 @@
-"""What is not served yet: refused by name where it is asked for, told where it is a default."""
+"""What is not served yet: refused by name where it is asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import pytest
 
 from turnout.api.served import (
     LIMITS,
-    NO_JUDGE_LINE,
     unserved,
-    unserved_defaults,
 )
 from turnout.api.version import ModelVersion, Spec
 
@@ -24,16 +22,6 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spec.predictor.protocol", {"predictor": {"protocol": "grpc"}}),
     ("spec.rollout.strategy", {"rollout": {"strategy": "Shadow"}}),
     ("spec.rollout.steps[0].shadow", {"rollout": {"steps": [{"shadow": {"percent": 5, "duration": "1m"}}]}}),
-    ("spec.analysis.judge", {"analysis": {"judge": "Threshold"}}),
-    ("spec.analysis.assume", {"analysis": {"assume": "PodBursts"}}),
-    ("spec.analysis.beta", {"analysis": {"beta": "0.001"}}),
-    ("spec.analysis.latency.weight", {"analysis": {"latency": {"weight": 2}}}),
-    ("spec.analysis.drift.enabled", {"analysis": {"drift": {"enabled": True}}}),
-    ("spec.analysis.alpha", {"analysis": {"alpha": "0.001"}}),
-    ("spec.analysis.source.prometheus", {"analysis": {"source": {"prometheus": "main"}}}),
-    ("spec.analysis.source.pods", {"analysis": {"source": {"pods": {}}}}),
-    ("spec.analysis.errors.weight", {"analysis": {"errors": {"weight": 2}}}),
-    ("spec.analysis.custom", {"analysis": {"custom": [METRIC]}}),
 )
 
 SERVED: tuple[dict[str, Any], ...] = (
@@ -78,29 +66,12 @@ def test_every_line_of_the_table_is_tried() -> None:
 
 
 def test_several_wishes_are_all_named(version: Any) -> None:
-    fragment = {"rollout": {"strategy": "Shadow"}, "analysis": {"assume": "PodBursts", "alpha": "0.1"}}
+    fragment = {"rollout": {"strategy": "Shadow"}, "predictor": {"protocol": "grpc", "runtime": "torch"}}
     named = [refused.field for refused in unserved(spec_of(version, fragment))]
-    assert named == ["spec.rollout.strategy", "spec.analysis.assume", "spec.analysis.alpha"]
+    assert named == ["spec.predictor.runtime", "spec.predictor.protocol", "spec.rollout.strategy"]
 
 
 def test_a_long_value_is_shown_in_short(version: Any) -> None:
     (refused,) = unserved(spec_of(version, {"predictor": {"artifact": {"uri": "s3://models/" + 99 * "m"}}}))
     assert "… is not served" in str(refused)
     assert len(str(refused)) < 250
-
-
-@pytest.mark.parametrize(
-    ("rollout", "lines"),
-    [
-        pytest.param({}, (NO_JUDGE_LINE,), id="nothing written"),
-        pytest.param({"steps": []}, (), id="a plan without analysis"),
-        pytest.param({"strategy": "AllAtOnce"}, (), id="all at once"),
-        pytest.param(
-            {"steps": [{"setWeight": 5}, {"analysis": {}}]},
-            (NO_JUDGE_LINE,),
-            id="an analysis of one's own",
-        ),
-    ],
-)
-def test_a_default_that_is_not_served_is_told(version: Any, rollout: Any, lines: tuple[str, ...]) -> None:
-    assert unserved_defaults(spec_of(version, {"rollout": rollout})) == lines

@@ -235,6 +235,12 @@ class Analysis(Authored):
             holds=lambda analysis: analysis.source_grace.delta <= timedelta(hours=24),
             field="sourceGrace",
         ),
+        Rule(
+            cel="size(self.custom) == 0 || size(self.source.prometheus) > 0",
+            sentence="custom metrics are queries of a Prometheus: name it in source.prometheus",
+            holds=lambda analysis: not analysis.custom or bool(analysis.source.prometheus),
+            field="custom",
+        ),
     )
 
     source: Source = Field(

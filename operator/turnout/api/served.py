@@ -1,4 +1,4 @@
-"""What this release does not do yet, in one table: refused by name if asked for, named aloud if a default.
+"""What this release does not do yet, in one table: refused by name if asked for.
 
 A field is listed here until code serves it; taking its line out is part of serving it.
 """
@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from turnout.api.base import Block, JsonObject
 from turnout.api.predictor import Predictor, Runtime
-from turnout.api.rollout import Step, Strategy, Verb
+from turnout.api.rollout import Step, Verb
 from turnout.api.version import Spec
 
 SERVED_VERBS = tuple(verb for verb in Verb if verb is not Verb.SHADOW)
@@ -54,13 +54,7 @@ LIMITS = (
     Limit("spec.predictor.artifact.authRef", "artifacts come from file and pvc, which need no Secret"),
     Limit("spec.predictor.protocol", "it serves http"),
     Limit("spec.rollout.strategy", "it serves Canary and AllAtOnce", ("Canary", "AllAtOnce")),
-    *(
-        Limit(f"spec.analysis.{field}", "no judge is served; harm is what readiness shows")
-        for field in ("source", "judge", "assume", "alpha", "beta", "errors", "latency", "drift", "custom")
-    ),
 )
-
-NO_JUDGE_LINE = "an analysis step only lasts its minDuration, since no judge is served yet"
 
 
 def unserved(spec: Spec) -> tuple[NotServed, ...]:
@@ -69,14 +63,6 @@ def unserved(spec: Spec) -> tuple[NotServed, ...]:
     written: JsonObject = {"spec": spec.body()}
     by_field = (finding for limit in LIMITS for finding in _beyond(limit, written, defaults))
     return (*by_field, *_scheme(spec.predictor), *_steps(spec.rollout.steps or ()))
-
-
-def unserved_defaults(spec: Spec) -> tuple[str, ...]:
-    """A line for each default that this release does not do, as far as it matters to `spec`."""
-    rollout = spec.rollout
-    by_default_plan = rollout.steps is None and rollout.strategy is Strategy.CANARY
-    analyses = by_default_plan or any(step.analysis for step in rollout.steps or ())
-    return (NO_JUDGE_LINE,) if analyses else ()
 
 
 @cache

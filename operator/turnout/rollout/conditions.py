@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, ConditionType, Reason, Role, State
-from turnout.api.served import unserved_defaults
 from turnout.api.status import EPOCH, Condition, ConditionStatus, ReplicasStatus, Status, WeightStatus
 from turnout.api.version import Desired, ModelVersion
 from turnout.judge.protocol import Outcome
@@ -124,8 +123,7 @@ def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Ju
     if problem:
         return NO, problem.reason, problem.message
     edit = plan_note(member.status, version)
-    notes = "; ".join((*unserved_defaults(version.spec), *([edit] if edit else [])))
-    return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {notes}" if notes else "")
+    return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {edit}" if edit else "")
 
 
 ARTIFACT_REASONS = frozenset({Reason.ArtifactNotFound, Reason.ArtifactDigestMismatch, Reason.ArtifactInvalid})
