@@ -1,0 +1,32 @@
+"""A predictor that is a little unwell, as its settings say: for a judge to find out."""
+
+import time
+from itertools import count
+from typing import Any
+
+from turnout_predictors import FP64, INT64, Predictor, Settings, Tensors, dims
+
+
+class Unwell(Predictor):
+    """Doubles a number; every `fail_every`th request raises, and each takes `milliseconds`."""
+
+    class Inputs(Tensors):
+        x: FP64 = dims("N")
+
+    class Outputs(Tensors):
+        y: INT64 = dims("N")
+
+    class Settings(Settings):
+        fail_every: int = 0
+        milliseconds: float = 0
+
+    def load(self) -> bool:
+        self.calls = count(1)
+        self.ready = True
+        return True
+
+    def predict(self, batch: Any, settings: Any) -> Any:
+        time.sleep(settings.milliseconds / 1000)
+        if settings.fail_every and next(self.calls) % settings.fail_every == 0:
+            raise RuntimeError("unwell")
+        return self.Outputs(y=(batch.x * 2).astype("int64"))
