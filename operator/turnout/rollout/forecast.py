@@ -12,7 +12,7 @@ from turnout.api.plan import resolve_plan
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
 from turnout.api.rollout import OnSupersede, Step, Strategy
 from turnout.api.scalars import Duration
-from turnout.api.served import unserved, unserved_defaults
+from turnout.api.served import unserved
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion, immutable_changes
 from turnout.rollout.capacity import needed
@@ -70,14 +70,13 @@ def forecast(
     refusals = tuple(_refusals(version, former, others))
     if refusals:
         return Forecast(version, "would not be acted upon", refusals)
-    notes = unserved_defaults(version.spec)
     if way := _standing_still(version, former, others):
-        return Forecast(version, way, notes=notes)
+        return Forecast(version, way)
     stable = next((each for each in others if each.status.role is Role.Stable), None)
     rival = next((each for each in others if _rolls_out(each)), None)
     way = _way(version, former, stable, rival)
     stages = tuple(_stages(version, former, stable, now, rate))
-    return Forecast(version, way, stages=stages, notes=(*_warnings(version, stable, stages), *notes))
+    return Forecast(version, way, stages=stages, notes=tuple(_warnings(version, stable, stages)))
 
 
 def _refusals(version: ModelVersion, former: ModelVersion | None, others: Sequence[ModelVersion]) -> Iterator[str]:
