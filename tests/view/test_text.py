@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from turnout.api.judgement import AnalysisStatus, MetricStatus
 from turnout.api.predictor import Artifact, Predictor, Runtime
 from turnout.api.reasons import ConditionType, Reason, Role, State
 from turnout.api.status import (
@@ -143,6 +144,14 @@ EVERY_STATE = {
     ),
 }
 
+JUDGED = AnalysisStatus(
+    verdict="Hold",
+    metrics=(
+        MetricStatus(name="errors", harm="0.8", pass_="11.2", canary="0.0024", stable="0.0031"),
+        MetricStatus(name="latency p99", canary="0.31"),
+    ),
+    memory="1:0.8:412",
+)
 SCENES = {
     **{
         f"a version that is {state}": tree_of([model_version(2, each), model_version(1, STABLE)])
@@ -174,6 +183,23 @@ SCENES = {
         clients=Clients(123_868, 0),
         source="local engine in .turnout: running as process 4242 since 2026-11-21T10:40:00+00:00",
         problems=("models/digits-3.yaml:7: spec.predictor.runtime: found 'sklaern', expected one of sklearn, torch",),
+    ),
+    "a version that is judged": tree_of(
+        [
+            model_version(
+                2,
+                status(
+                    State.Progressing,
+                    Reason.AwaitingEvidence,
+                    "10 % since 10:41:07; 412 requests; passes at about 10:46:00 if it goes on like this",
+                    role=CANDIDATE,
+                    weight=(10, 10),
+                    step="3/7",
+                    pods=(1, 1),
+                ).model_copy(update={"analysis": JUDGED}),
+            ),
+            model_version(1, STABLE),
+        ]
     ),
     "a version that a command has paused over its file": tree_of(
         [model_version(2, EVERY_STATE[State.Paused])],
@@ -265,5 +291,9 @@ def test_json_speaks_the_words_of_the_status() -> None:
         "step": "3/5",
         "replicas": {"ready": 1, "floor": 1, "asleep": False},
         "traffic": {"requests": 412, "repeated": 0, "errors": 3},
+        "analysis": None,
         "notes": (),
     }
+    judged = tree_json(SCENES["a version that is judged"])["models"][0]["versions"][0]["analysis"]  # type: ignore[index]
+    assert judged["metrics"][0]["canary"] == "0.0024"
+    assert "memory" not in judged

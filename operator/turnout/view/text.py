@@ -164,7 +164,7 @@ class _Pen:
         full, track = self.glyphs.bar(version.weight, self.bar_width)
         bar = self.ink(state_ink(version.state), full) + self.ink(Ink.DIM, track)
         yield self._row(lead, _number(version, self.glyphs), cells, bar)
-        for line in (*self.why(version), *self.notes(version)):
+        for line in (*self.why(version), *self.gates(version), *self.notes(version)):
             yield f"{trunk}{' ' * (self.indent - 3)}{line}"
 
     @property
@@ -186,6 +186,16 @@ class _Pen:
             else:
                 reason, rest = line[: len(version.reason)], line[len(version.reason) :]
                 yield self.ink(state_ink(version.state), reason) + self.ink(Ink.DIM, rest)
+
+    def gates(self, version: VersionView) -> Iterator[str]:
+        """A line for each metric that is judged: its values on both sides, and how much speaks for what."""
+        metrics = version.analysis.metrics if version.analysis else ()
+        width = max((len(metric.name) for metric in metrics), default=0)
+        for metric in metrics:
+            values = f"{metric.canary or self.glyphs.dash} beside {metric.stable or self.glyphs.dash}"
+            evidence = f"harm {metric.harm or self.glyphs.dash}, pass {metric.pass_ or self.glyphs.dash}"
+            line = f"{metric.name.ljust(width)}  {values}{self.glyphs.dot}{evidence}"
+            yield from (self.ink(Ink.DIM, part) for part in textwrap.wrap(line, self.width - self.indent))
 
     def notes(self, version: VersionView) -> Iterator[str]:
         lines = (line for note in version.notes for line in textwrap.wrap(note, self.width - self.indent))

@@ -7,7 +7,8 @@ engine nor clock, and decides nothing.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from turnout.api.reasons import ConditionType, Reason, Role, State
+from turnout.api.judgement import AnalysisStatus
+from turnout.api.reasons import ROLLOUT_STATES, ConditionType, Reason, Role, State
 from turnout.api.version import ModelVersion
 
 UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`, running?"
@@ -36,7 +37,7 @@ class VersionView:
     """One version. Weights are whole percent; `step` reads `3/7` or nothing; `ready` and `floor` are pods.
 
     `asleep`: it serves, has no pods because nobody asks, and wakes with the next request. `notes`: what else a person
-    should know of it, each a line of its own.
+    should know of it, each a line of its own. `analysis`: what the judge says of a rollout that runs.
     """
 
     name: str
@@ -52,6 +53,7 @@ class VersionView:
     floor: int = 0
     asleep: bool = False
     traffic: Traffic | None = None
+    analysis: AnalysisStatus | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -136,6 +138,7 @@ def _version_view(version: ModelVersion, traffic: Traffic | None, notes: tuple[s
         floor=status.replicas.floor,
         asleep=status.state is State.Live and _is_idle(version),
         traffic=traffic,
+        analysis=status.analysis if status.state in ROLLOUT_STATES | {State.Frozen} else None,
         notes=notes,
     )
 
@@ -173,5 +176,11 @@ def _version_json(version: VersionView) -> Mapping[str, object]:
         "step": version.step,
         "replicas": {"ready": version.ready, "floor": version.floor, "asleep": version.asleep},
         "traffic": traffic and {"requests": traffic.requests, "repeated": traffic.repeated, "errors": traffic.errors},
+        "analysis": version.analysis and _analysis_json(version.analysis),
         "notes": version.notes,
     }
+
+
+def _analysis_json(analysis: AnalysisStatus) -> Mapping[str, object]:
+    """All but what the judge alone can read."""
+    return {field: value for field, value in analysis.body().items() if field != "memory"}
