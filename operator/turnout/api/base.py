@@ -17,6 +17,8 @@ from pydantic_core import PydanticCustomError
 RULE_ERROR = "turnout_rule"
 """The pydantic error type of a broken rule; its context names the field and the sentence."""
 
+_NOTHING: set[str] = set()
+
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 Boolean = Annotated[bool, Strict()]
@@ -45,6 +47,12 @@ class Block(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _forget_what_was_written(self) -> Self:
+        """Nobody asks which fields were there; a set for each block is half of what an operator's cache would weigh."""
+        object.__setattr__(self, "__pydantic_fields_set__", _NOTHING)
+        return self
 
     def body(self) -> JsonObject:
         """The block as JSON for a file or a request: camelCase, nothing that is None."""

@@ -19,6 +19,7 @@ from turnout.platform.kubernetes.resources import (
     SERVICES,
     VERSIONS,
     WATCHED,
+    Resource,
 )
 from turnout.platform.protocol import Unavailable
 from turnout.rollout.decide import decide
@@ -311,3 +312,44 @@ async def test_what_was_deleted_after_the_list_was_taken_stays_gone(cluster: Clu
     remade = read(VERSIONS, at(a_version(), "70", "new"))
     assert isinstance(remade, ModelVersion)
     assert store.put(remade)
+
+
+async def test_a_list_reads_again_only_what_has_changed(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        cluster.server.put(VERSIONS.path().strip("/"), a_version(f"signals-{number + 1}", number + 1))
+    await cluster.platform.refresh()
+    known = {version.name: version for version in (await cluster.snapshot()).versions}
+    cluster.server.put(VERSIONS.path().strip("/"), a_version("signals-2", 2))
+    names: list[str] = []
+
+    def counted(resource: Resource, raw: dict[str, Any]) -> object:
+        names.append(raw["metadata"]["name"])
+        return read(resource, raw)
+
+    monkeypatch.setattr("turnout.platform.kubernetes.feed.read", counted)
+    await cluster.platform.refresh()
+    assert names == ["signals-2"]
+    after = {version.name: version for version in (await cluster.snapshot()).versions}
+    assert after["signals-1"] is known["signals-1"]
+    assert after["signals-2"] is not known["signals-2"]
+
+
+def test_versions_hold_what_they_have_alike_only_once() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True", "reason": "Live"}]}
+    first, second = (read(VERSIONS, {**a_version(f"signals-{n}", n), "status": status}) for n in (1, 2))
+    assert isinstance(first, ModelVersion)
+    assert isinstance(second, ModelVersion)
+    assert first.status.conditions[0] is second.status.conditions[0]
+    third = read(VERSIONS, {**a_version(), "spec": {**a_version()["spec"], "scaling": {"minReplicas": 1}}})
+    fourth = read(VERSIONS, {**a_version(), "spec": {**a_version()["spec"], "scaling": {"minReplicas": 1}}})
+    assert isinstance(third, ModelVersion)
+    assert isinstance(fourth, ModelVersion)
+    assert third.spec.scaling is fourth.spec.scaling
+    assert third.spec.scaling.min_replicas == 1
+
+
+def test_a_block_that_cannot_be_read_is_no_worse_for_being_shared() -> None:
+    plan = {"hash": "h", "steps": "many"}
+    version = read(VERSIONS, {**a_version(), "status": {"state": "Live", "plan": plan}})
+    assert isinstance(version, ModelVersion)
+    assert version.status.plan is None

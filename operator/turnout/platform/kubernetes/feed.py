@@ -117,7 +117,7 @@ class Feed:
             page = await self._calls.list_all(resource, namespace)
             items = []
             for at, raw in enumerate(page.items):
-                if item := self._read(resource, raw):
+                if item := self._known(resource, raw) or self._read(resource, raw):
                     items.append(item)
                 if at % PARSED_AT_ONCE == 0:
                     await asyncio.sleep(0)
@@ -130,6 +130,13 @@ class Feed:
                 self._changed(resource, None, item)
             if changed and primed:
                 log.info("the list of %s differs from what was known in %d objects", resource, len(changed))
+
+    def _known(self, resource: Resource, raw: dict[str, Any]) -> AnyObject | None:
+        """What the cache has in this very state: reading it again is most of what a list costs."""
+        metadata = raw.get("metadata", {})
+        item = self.cache.store(resource).get(metadata.get("namespace", ""), metadata.get("name", ""))
+        same = item is not None and item.uid == metadata.get("uid")
+        return item if item and same and item.metadata.resource_version == metadata.get("resourceVersion") else None
 
     def _forget_unread(self, namespace: str, listed: tuple[dict[str, Any], ...]) -> None:
         present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed}

@@ -3,14 +3,22 @@
 `read` is the one place where a raw object becomes a model. Unknown fields and fields of other releases are ignored.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from turnout.api.base import Observed
+from turnout.api import status as api_status
+from turnout.api.analysis import Analysis
+from turnout.api.base import Block, Observed
+from turnout.api.control import Control
+from turnout.api.rollout import Rollout
 from turnout.api.scalars import Time
+from turnout.api.scaling import Scaling
+from turnout.api.status import PlanStatus
 from turnout.api.version import ModelVersion, OwnerReference
 from turnout.platform.kubernetes import resources
 from turnout.platform.kubernetes.resources import Resource
@@ -259,6 +267,53 @@ class Pod(Seen):
         return self.metadata.labels.get("serving.knative.dev/revision", "")
 
 
+_SPEC: Mapping[str, type[Block]] = {
+    "scaling": Scaling,
+    "rollout": Rollout,
+    "analysis": Analysis,
+    "control": Control,
+}
+_STATUS: Mapping[str, type[Block]] = {"plan": PlanStatus, "conditions": api_status.Condition}
+_UNREAD = frozenset({"annotations", "labels"})  # of a ModelVersion
+SHARED_BLOCKS = 4096
+
+
+@lru_cache(maxsize=SHARED_BLOCKS)
+def _block(model: type[Block], text: str) -> Block:
+    return model.model_validate(json.loads(text))
+
+
+def _shared(model: type[Block], raw: Any) -> Any:
+    """The block, read once and held once however many objects have it alike; as it came where it cannot be read."""
+    try:
+        return _block(model, json.dumps(raw))
+    except ValidationError:
+        return raw
+
+
+def _with_shared(raw: Any, models: Mapping[str, type[Block]]) -> Any:
+    """An object whose blocks of these names are shared; a list is shared item by item."""
+    if not isinstance(raw, dict):
+        return raw
+    known: dict[str, Any] = {}
+    for name, model in models.items():
+        found = raw.get(name)
+        if found:
+            known[name] = [_shared(model, item) for item in found] if isinstance(found, list) else _shared(model, found)
+    return {**raw, **known}
+
+
+def _thrifty(resource: Resource, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read of an object, less what nobody reads: a fleet has thousands, and they are alike."""
+    thin = {**raw, "metadata": _with_shared(raw.get("metadata"), {"ownerReferences": OwnerReference})}
+    if resource is resources.VERSIONS:
+        if isinstance(thin["metadata"], dict):
+            thin["metadata"] = {key: thin["metadata"][key] for key in thin["metadata"] if key not in _UNREAD}
+        thin["spec"] = _with_shared(raw.get("spec"), _SPEC)
+        thin["status"] = _with_shared(raw.get("status", {}), _STATUS)
+    return thin
+
+
 AnyObject: TypeAlias = Seen | ModelVersion
 
 _MODELS: Mapping[Resource, type[AnyObject]] = {
@@ -275,4 +330,5 @@ _MODELS: Mapping[Resource, type[AnyObject]] = {
 
 def read(resource: Resource, raw: Mapping[str, Any]) -> AnyObject:
     """The model of a raw object; items of a LIST lack kind and apiVersion, so those are filled in."""
-    return _MODELS[resource].model_validate({"apiVersion": resource.api_version, "kind": resource.kind, **raw})
+    thin = _thrifty(resource, raw)
+    return _MODELS[resource].model_validate({"apiVersion": resource.api_version, "kind": resource.kind, **thin})
