@@ -234,7 +234,7 @@ class Fleet:
     async def roll_out(self, count: int) -> None:
         """A sixth version of the first models, each in a rollout of its own for the next minutes."""
         weights = [
-            step for weight in range(5, 100, 5) for step in ({"setWeight": weight}, {"pause": {"duration": "10s"}})
+            step for weight in range(5, 100, 10) for step in ({"setWeight": weight}, {"pause": {"duration": "20s"}})
         ]
         for number in range(count):
             body = version(name_of(number), PER_MODEL + 1, rollout={"steps": weights})
