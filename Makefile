@@ -48,11 +48,7 @@ cluster-down: .venv/.dev ## stop the cluster and clean up behind it
 test-cluster: .venv/.dev ## build the images, install the chart, test end to end on the real cluster; needs root
 	TURNOUT_REQUIRE_CLUSTER=1 $(BIN)/pytest -q -m cluster tests/cluster
 
-<<<<<<< HEAD
-bench-%: .venv/.dev ## run a benchmark: bench-breakage, bench-operator, bench-serving (QUICK=1, JSON=FILE)
-=======
-bench-%: .venv/.dev ## run a benchmark: bench-breakage, bench-judge, bench-operator (QUICK=1, JSON=FILE)
->>>>>>> f3c1801 (Tell users what the judge promises, and show the measurements)
+bench-%: .venv/.dev ## run a benchmark: bench-breakage, -judge, -operator, -operator.fleet, -serving (QUICK=1, JSON=FILE)
 	$(BENCH) benchmarks.$*
 
 clean: ## remove what the other targets made here
