@@ -427,3 +427,13 @@ def test_a_frozen_version_carries_on_while_nothing_else_lives(icy: World) -> Non
     icy.heal("signals-1")
     icy.run(15)
     assert (icy.percent(NAME), icy.state(NAME)) == (10, State.Frozen)
+
+
+@pytest.mark.parametrize("policy", ["Queue", "Reject"])
+def test_a_newcomer_that_would_not_replace_a_rollout_waits_for_the_person_too(icy: World, policy: str) -> None:
+    icy.apply(version(3, rollout={**steps(20, pause="60s"), "onSupersede": policy}))
+    icy.run(20)
+    assert (icy.percent(NAME), icy.percent("signals-3"), icy.state(NAME)) == (10, 0, State.Frozen)
+    say(icy, abort=True)
+    icy.run(15)
+    assert (icy.percent(NAME), icy.percent("signals-3"), icy.state(NAME)) == (0, 20, State.Aborted)
