@@ -250,6 +250,16 @@ def test_a_promotion_while_paused_is_refused(served: World) -> None:
     assert served.percent(NAME) == 10, "that token is spent"
 
 
+def test_a_pause_that_is_lifted_together_with_a_promotion_goes_on_at_once(served: World) -> None:
+    roll_out(served, PERSON)
+    say(served, paused=True)
+    served.run(2)
+    say(served, paused=False, promote=(NEXT, "t1"))
+    served.run(5)
+    assert served.percent(NAME) == 50
+    assert "ControlAccepted" in answers(served)[-1]
+
+
 # -- retries
 
 

@@ -125,14 +125,17 @@ def _standing(member: Member) -> str:
     return f"it is {member.state}" if member.state else "nobody has looked at it yet"
 
 
-def acknowledged(version: ModelVersion, after: Status) -> Status:
-    """Note every wish that nothing came of, so that it is told once and never acts later."""
+def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status:
+    """Note every wish that can have no effect, so that it is told once and never acts later.
+
+    One that only had to give way in this pass, to a death or to the end of a pause, is looked at again in the next.
+    """
     wish, control = version.spec.control, after.control
     refused = set(control.refused) & {PROMOTE, RETRY}
     noted: dict[str, str] = {}
-    if _is_new_promotion(version, after):
+    if _is_new_promotion(version, after) and why_not_promoted(member, version):
         refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
-    if _is_new_retry(version, after):
+    if _is_new_retry(version, after) and why_not_retried(member, version):
         refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
     if wish.abort and (control.aborted_at is None or ABORT in control.refused):
         refused.add(ABORT)
@@ -152,8 +155,8 @@ def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event
     before, now, wish = member.status.control, after.control, version.spec.control
     if now.promote_token != before.promote_token:
         name = f"control.promote {wish.promote.mode} with token {now.promote_token}"
-        why = why_not_promoted(member, version) or f"it is {after.state} now"
-        yield _answer(version, name, why if PROMOTE in now.refused else "", f"{after.state}: {after.message}")
+        why = why_not_promoted(member, version) if PROMOTE in now.refused else ""
+        yield _answer(version, name, why, f"{after.state}: {after.message}")
     if now.retry_token != before.retry_token:
         why = why_not_retried(member, version) if RETRY in now.refused else ""
         yield _answer(version, f"control.retryToken {now.retry_token}", why, f"attempt {after.attempt + 1} may begin")

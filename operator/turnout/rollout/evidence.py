@@ -33,7 +33,7 @@ def examine(selection: Selection, judge: Judge) -> Look | None:
         return None
     question = _question(candidate, candidate.version, poll, selection)
     finding = judge.look(question)
-    return Look(finding, _of_a_dry_run(question) if question.analysis.dry_run else finding.outcome, poll)
+    return Look(finding, _counting(finding.outcome, question, candidate.status), poll)
 
 
 def _is_exposed(candidate: Member, selection: Selection) -> bool:
@@ -66,6 +66,17 @@ def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | N
         return step.analysis if proceeds else None
     runs = candidate.state is State.Progressing or candidate.held_for in UNPROVEN
     return step.analysis if runs else None
+
+
+def _counting(outcome: Outcome, question: Question, status: Status) -> Outcome:
+    """What is acted upon: a dry run decides nothing, and a metric pauses once until a person has moved it on."""
+    if question.analysis.dry_run:
+        return _of_a_dry_run(question)
+    said_before = status.analysis is not None and status.analysis.verdict == Outcome.PAUSE
+    if outcome is not Outcome.PAUSE or not said_before:
+        return outcome
+    over = question.step is not None and question.elapsed >= question.step.max_duration.delta
+    return Outcome.INCONCLUSIVE if over else Outcome.HOLD
 
 
 def _of_a_dry_run(question: Question) -> Outcome:

@@ -31,10 +31,9 @@ def condemned(member: Member, version: ModelVersion, selection: Selection) -> St
 
 
 def stopped(member: Member, selection: Selection) -> Status | None:
-    """A metric whose action is Pause has spoken: once, until a person moves it on."""
+    """A metric whose action is Pause has spoken."""
     finding, status = finding_of(member, selection, Outcome.PAUSE), member.status
-    spoke_before = status.analysis is not None and status.analysis.verdict == Outcome.PAUSE
-    if finding is None or spoke_before or status.state is State.Promoting:
+    if finding is None or status.state is State.Promoting:
         return None
     return stop(status, finding.reason, selection.snapshot.now, finding.message)
 

@@ -44,7 +44,7 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
     if _is_blind(member, selection):
         return member.status
     after = _advanced(member, version, selection)
-    return controls.acknowledged(version, evidence.taken_in(member, after, selection))
+    return controls.acknowledged(member, version, evidence.taken_in(member, after, selection))
 
 
 def _advanced(member: Member, version: ModelVersion, selection: Selection) -> Status:
