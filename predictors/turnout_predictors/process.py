@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import math
 import os
@@ -117,7 +118,11 @@ class Process:
             loop.add_signal_handler(number, drain)
         await listener.open(socket_)
         tasks.add(loop.create_task(self._start(lifecycle, ended)))
-        rpc = await self._open_rpc(lifecycle, limits)
+        try:
+            rpc = await self._open_rpc(lifecycle, limits)
+        except OSError as fault:
+            log.error("%s; choose another with --grpc_port", fault)
+            return 1
         await ended.wait()
         # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
         seconds = math.ceil(limits.timeout_seconds)
@@ -129,10 +134,11 @@ class Process:
         arguments = self._arguments
         if not arguments.grpc_port:
             return None
-        from .rpc.server import open_port
-
+        rpc = await asyncio.to_thread(importlib.import_module, "turnout_predictors.rpc.server")
         address = f"{arguments.http_host}:{arguments.grpc_port}"
-        return await open_port(address, arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
+        return await rpc.open_port(
+            address, arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits
+        )
 
     async def _start(self, lifecycle: Lifecycle, ended: asyncio.Event) -> None:
         """Loads and warms the model; a StartError ends the process with its reason left behind."""

@@ -319,3 +319,56 @@ def test_an_artifact_reaches_a_custom_predictor(tmp_path: Path) -> None:
     result = loaded(*TYPED, f"--artifact_uri={published.uri}", f"--artifact_digest={published.digest}")
     assert result.artifact is not None
     assert result.artifact.digest == published.digest
+
+
+WORDS = """
+from turnout_predictors import BOOL, INT64, Predictor, Settings, Tensors, Text, dims, post
+import numpy as np
+
+class Sizes(Predictor):
+    seen = []
+    class Inputs(Tensors):
+        text: Text = dims("N")
+    class Outputs(Tensors):
+        size: INT64 = dims("N")
+        long: BOOL = dims("N")
+    class Settings(Settings):
+        least: int = post(3)
+    def predict(self, batch, settings):
+        self.seen.append(batch.text.tolist())
+        return {"size": np.array([len(text) for text in batch.text])}
+    def lengths(self, batch):
+        return [len(text) for text in batch.text]
+    def finish(self, outputs, settings):
+        return {**outputs, "long": outputs["size"] >= settings.least}
+
+class Whole(Sizes):
+    whole = True
+    def predict(self, batch, settings):
+        return self.finish(super().predict(batch, settings), settings)
+    finish = staticmethod(lambda outputs, settings: {**outputs, "long": outputs["size"] >= settings.least})
+"""
+
+
+@pytest.mark.parametrize(("kind", "forwards"), [("Sizes", 1), ("Whole", 2)])
+async def test_a_predictors_own_words_reach_the_scheduler(tmp_path: Path, kind: str, forwards: int) -> None:
+    """Texts of two requests with different post settings: one forward, equal texts once; or two, if they stay whole."""
+    (tmp_path / "loading_words.py").write_text(WORDS)
+    try:
+        model: Any = loaded("--runtime=custom", f"--entrypoint=loading_words:{kind}").model
+        loop = asyncio.get_running_loop()
+        thread = ModelThread(loop)
+        engine = engine_for(model, thread, timeout_seconds=5, queue_limit=8)
+        texts = np.array(["aa", "bbbb"], dtype=object)
+        mine = Work({"text": texts}, ("size", "long"), loop.time() + 20, model.settings, {"N": 2})
+        theirs = Work(mine.inputs, mine.outputs, mine.deadline, type(model.settings)(least=2), mine.dims)
+        futures = [engine.submit(mine), engine.submit(theirs)]
+        thread.start()
+        answers = await asyncio.gather(*futures)
+        assert [answer["long"].tolist() for answer in answers] == [[False, True], [True, True]]
+        seen = sys.modules["loading_words"].Sizes.seen
+        assert len(seen) == forwards
+        assert all(len(batch) == 2 for batch in seen)
+        thread.stop()
+    finally:
+        sys.modules.pop("loading_words", None)
