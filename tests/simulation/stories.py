@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from tests.rollout import scenarios
+from tests.rollout.judges import always, analysed, then
 from tests.rollout.scenarios import canary, first_version
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World
 from tests.simulation.cluster import Cluster
-from turnout.api.control import Control
+from turnout.api.control import Control, Promote, PromoteMode
+from turnout.judge.protocol import Outcome
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, SERVICES
 from turnout.rollout.snapshot import Share
 
@@ -301,7 +303,40 @@ def frozen_route(cluster: Cluster) -> None:
     cluster.run(45)
 
 
+def rolled_back_and_retried(cluster: Cluster) -> None:
+    second(cluster, 30, pause="2s", seconds=4)
+    cluster.crash("signals-2", again=False)
+    cluster.run(8)
+    cluster.edit("signals-2", control=Control(retry_token="again"))
+    cluster.run(15)
+
+
+def _frozen(cluster: Cluster) -> None:
+    first(cluster)
+    cluster.judge = then(1, Outcome.HARM)
+    plan = analysed(10, shortest="5s", longest="15s")
+    plan["rollout"] |= {"onFailure": "Freeze"}
+    cluster.apply(version(2, **plan))
+    cluster.run(25)
+    cluster.judge = always(Outcome.PASS)
+
+
+def frozen_and_retried(cluster: Cluster) -> None:
+    _frozen(cluster)
+    cluster.edit("signals-2", control=Control(retry_token="again"))
+    cluster.run(40)
+
+
+def frozen_and_promoted(cluster: Cluster) -> None:
+    _frozen(cluster)
+    cluster.edit("signals-2", control=Control(promote=Promote(mode=PromoteMode.FULL, token="now")))
+    cluster.run(15)
+
+
 MORE = (
+    rolled_back_and_retried,
+    frozen_and_retried,
+    frozen_and_promoted,
     fast_way_back,
     never_ready,
     refused_by_the_cluster,
