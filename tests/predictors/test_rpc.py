@@ -302,6 +302,7 @@ KSERVE = """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # kserve is imported twice, which a shared machine may stretch
 def test_kserves_own_client_is_served_by_a_real_process_and_drained(start: Any, published: Any, tmp_path: Path) -> None:
     port = free_port()
     process = start(
