@@ -314,3 +314,26 @@ async def test_a_reference_of_another_kind_on_the_route_is_no_business_of_ours(c
     route = (await cluster.snapshot()).route
     assert route is not None
     assert route.owners == {"u7"}
+
+
+async def test_how_long_a_route_is_out_of_step_is_told_by_our_clock_whatever_the_clusters_says(
+    cluster: Cluster,
+) -> None:
+    async def since() -> object:
+        route = (await cluster.snapshot()).route
+        assert route is not None
+        return route.unsynced_since
+
+    cluster.clock.passes(3600)  # ours is an hour ahead
+    first = cluster.clock.now
+    frozen = {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T10:00:00Z"}]}
+    cluster.sees(ROUTES, a_route({"signals-7": 100}, **frozen))
+    assert await since() == first
+    cluster.clock.passes(7)
+    cluster.sees(ROUTES, a_route({"signals-7": 100}, **frozen))
+    assert await since() == first, "the same trouble, told again"
+    frozen["conditions"][0]["lastTransitionTime"] = "2026-11-21T10:00:07Z"
+    cluster.sees(ROUTES, a_route({"signals-7": 100}, **frozen))
+    assert await since() == cluster.clock.now
+    cluster.sees(ROUTES, a_route({"signals-7": 100}))
+    assert await since() is None

@@ -1,7 +1,8 @@
 """From the cache to a frozen Snapshot: what runs, who is ready, which split holds. Pure but for what it remembers.
 
 It remembers only what no object carries: when a revision was last seen ready, which ends of containers came before
-that, and when others changed a Route. All of it may be lost with the process; the pods' own facts stand in.
+that, when others changed a Route, and since when by our clock one is out of step. All of it may be lost with the
+process; the pods' own facts stand in, and a Route is waited for anew.
 """
 
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ class Memory:
         self._readiness = ReadinessMemory()
         self._survived: dict[str, frozenset[str]] = {}
         self._foreign: dict[str, tuple[datetime, ...]] = {}
+        self._unsynced: dict[str, tuple[datetime, datetime]] = {}  # since when by the cluster's clock, and by ours
 
     def look(self, revision: Revision, now: datetime) -> Readiness:
         """Take in how a revision stands now."""
@@ -48,6 +50,17 @@ class Memory:
         known = self._foreign.get(route.uid, ())
         if edit is not None and edit not in known:
             self._foreign[route.uid] = (*known, edit)
+
+    def unsynced_since(self, route: Route, now: datetime) -> datetime | None:
+        """When this process first saw the Route out of step as it is now: the cluster's clock may not be ours."""
+        told = route.unsynced_since
+        if told is None:
+            self._unsynced.pop(route.uid, None)
+            return None
+        known = self._unsynced.get(route.uid)
+        if known is None or known[0] != told:
+            known = self._unsynced[route.uid] = (told, now)
+        return known[1]
 
     def foreign_edits(self, route: Route, now: datetime) -> tuple[datetime, ...]:
         recent = tuple(edit for edit in self._foreign.get(route.uid, ()) if now - edit < FOREIGN_WINDOW)
@@ -90,6 +103,7 @@ class Memory:
         self._readiness.forget_all_but(revisions)
         self._survived = {uid: ids for uid, ids in self._survived.items() if uid in revisions}
         self._foreign = {uid: edits for uid, edits in self._foreign.items() if uid in routes}
+        self._unsynced = {uid: since for uid, since in self._unsynced.items() if uid in routes}
 
 
 def _endings(pods: tuple[Pod, ...]) -> tuple[Terminated, ...]:
@@ -174,7 +188,7 @@ def route(cache: Cache, memory: Memory, key: ModelKey, problem: Problem | None, 
         written=item.written,
         observed=item.observed,
         in_sync=item.in_sync,
-        unsynced_since=item.unsynced_since,
+        unsynced_since=memory.unsynced_since(item, now),
         owners=_owners(item),
         problem=problem,
         foreign_edits=memory.foreign_edits(item, now),
