@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,35 +14,57 @@ from tests.cluster.rollouts.stage import MODEL, OPERATOR, Stage, first_version, 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
+@dataclass(frozen=True)
+class Rest:
+    """A model at rest: since when, as a place in the audit log and in seconds since the epoch."""
+
+    stage: Stage
+    mark: int
+    since: float
+
+
 @pytest.fixture(scope="module", autouse=True)
-def resting(installed: Cluster) -> Iterator[tuple[Stage, int, float]]:
-    """A model at rest beside every test below, and since when: place in the audit log, seconds since the epoch."""
-    with installation.stage(installed) as stage:
+def resting(installed: Cluster) -> Iterator[Future[Rest]]:
+    """A model that comes to rest beside the tests below, and should stay so whatever they do to the operator."""
+    with installation.stage(installed) as stage, ThreadPoolExecutor(1) as beside:
         first_version(stage)
         stage.apply(mver(2, scaling={"minReplicas": 1}, rollout=steps(50, pause="1s", promotedScaleDownDelay="1s")))
         stage.wait_state(f"{MODEL}-2", "Live", 90)
-        stage.wait("the old version has no pod left", lambda: not stage.pods(f"{MODEL}-1"), 120)
-        time.sleep(10)  # for the last news of that pod's end
-        yield stage, installed.audit.mark(), time.time()
+        yield beside.submit(come_to_rest, stage)
 
 
-@pytest.mark.parametrize("state", ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "RollingBack"])
-def test_killed_in_the_middle_of_a_state_it_goes_on(stage: Stage, state: str) -> None:
+def come_to_rest(stage: Stage) -> Rest:
+    stage.wait("the old version has no pod left", lambda: not stage.pods(f"{MODEL}-1"), 240)
+    time.sleep(10)  # for the last news of that pod's end
+    return Rest(stage, stage.cluster.audit.mark(), time.time())
+
+
+def test_killed_in_every_state_of_a_rollout_it_goes_on(stage: Stage) -> None:
+    """Whoever leads is killed; the other replica takes over and is killed in the next state."""
     stage.renew_operator()
     first_version(stage)
     canary = mver(2, rollout=steps(20, pause="6s"))
     canary["spec"]["predictor"]["settings"]["load_seconds"] = 3
     with stage.stream(rate=20) as caller:
         stage.apply(canary)
-        if state == "RollingBack":
-            stage.wait_weight(f"{MODEL}-2", 20, 90)
-            stage.patch(f"{MODEL}-2", desired="Standby")
-            stage.kill_operator()
-            stage.wait_state(f"{MODEL}-2", "Standby", 120)
-        else:
+        for state in ORDER[:-1]:
             catch(stage, state)
-            stage.kill_operator()
-            stage.wait_state(f"{MODEL}-2", "Live", 120)
+            stage.kill_operator(wait=True)
+        stage.wait_state(f"{MODEL}-2", "Live", 120)
+        time.sleep(1)
+    assert stage.status(f"{MODEL}-2")["attempt"] == 1
+    assert not caller.failures, caller.explain()
+
+
+def test_killed_while_it_rolls_back_it_ends_the_rollback(stage: Stage) -> None:
+    stage.renew_operator()
+    first_version(stage)
+    with stage.stream(rate=20) as caller:
+        stage.apply(mver(2, rollout=steps(20, pause="10m")))
+        stage.wait_weight(f"{MODEL}-2", 20, 90)
+        stage.patch(f"{MODEL}-2", desired="Standby")
+        stage.kill_operator()
+        stage.wait_state(f"{MODEL}-2", "Standby", 120)
         time.sleep(1)
     assert not caller.failures, caller.explain()
 
@@ -67,10 +91,12 @@ def test_killed_while_a_version_is_held_it_keeps_it_held_and_goes_on(stage: Stag
     assert not [answer for answer in caller.since(dropped) if answer.failed], caller.explain()
 
 
+ORDER = ("Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live")
+
+
 def catch(stage: Stage, state: str) -> None:
     """Wait for a state, or for the next one where it is too short to be seen from outside."""
-    order = ["Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live"]
-    late = order[order.index(state) :]
+    late = ORDER[ORDER.index(state) :]
     stage.wait(f"{MODEL}-2 has come to {state}", lambda: stage.state(f"{MODEL}-2") in late, 90)
 
 
@@ -99,16 +125,9 @@ def test_what_is_not_served_yet_is_rejected_with_the_field(stage: Stage) -> None
     assert "spec.rollout.strategy" in stage.status(f"{MODEL}-1")["message"]
 
 
-def test_an_image_that_cannot_be_pulled_fails_with_its_reason(stage: Stage) -> None:
-    broken = mver(1, rollout=steps(10, progressDeadline="20s"))
-    broken["spec"]["predictor"]["image"] = "dev.local/nowhere:1"
-    stage.apply(broken)
-    stage.wait("it says why", lambda: stage.status(f"{MODEL}-1").get("reason") == "ImagePullFailed", 30)
-    stage.wait_state(f"{MODEL}-1", "Failed", 60)
-
-
-def test_at_rest_it_writes_nothing_for_two_minutes_nor_when_it_is_killed(resting: tuple[Stage, int, float]) -> None:
-    stage, began, since = resting
-    time.sleep(max(0.0, since + 120 - time.time()))
-    written = [event for event in stage.cluster.audit.writes(OPERATOR, began) if event.namespace == stage.namespace]
+def test_at_rest_it_writes_nothing_for_two_minutes_nor_when_it_is_killed(resting: Future[Rest]) -> None:
+    rest = resting.result()
+    time.sleep(max(0.0, rest.since + 120 - time.time()))
+    audit, namespace = rest.stage.cluster.audit, rest.stage.namespace
+    written = [event for event in audit.writes(OPERATOR, rest.mark) if event.namespace == namespace]
     assert not written, "\n".join(map(str, written))

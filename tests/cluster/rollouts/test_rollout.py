@@ -48,22 +48,6 @@ def test_a_canary_goes_10_50_100_and_no_caller_loses_a_request(stage: Stage) -> 
     assert stage.state(f"{MODEL}-1") == "Standby"
 
 
-def test_returning_to_an_older_version_is_one_edit_and_loses_nothing(stage: Stage) -> None:
-    first_version(stage)
-    for number in (2, 3):
-        stage.apply(mver(number, rollout=steps(50, pause="1s")))
-        stage.wait_state(f"{MODEL}-{number}", "Live", 90)
-    with stage.stream(rate=30) as caller:
-        stage.patch(f"{MODEL}-3", desired="Standby")
-        stage.patch(f"{MODEL}-2", desired="Standby")
-        stage.wait_state(f"{MODEL}-1", "Live", 90)
-        after = time.time()
-        time.sleep(2)
-    assert not caller.failures, caller.explain()
-    assert set(caller.shares(after)) == {"1"}
-    assert stage.state(f"{MODEL}-3") == "Standby"
-
-
 def test_an_idle_version_goes_to_zero_and_the_next_request_wakes_it(stage: Stage) -> None:
     name = first_version(stage, scaling={"minReplicas": 0, "scaleToZeroRetention": "1s"})
     stage.wait("no pod is left", lambda: not stage.pods(name), 150)
@@ -87,14 +71,6 @@ def test_deleting_the_serving_modelversion_cuts_nothing(stage: Stage) -> None:
     assert stage.call() == (200, "1")
 
 
-def test_with_the_last_modelversion_everything_of_the_model_goes(stage: Stage) -> None:
-    name = first_version(stage)
-    stage.kubectl("delete", "mver", name)
-    stage.wait(
-        "nothing is left", lambda: not stage.kubectl("get", "isvc,routes.serving.knative.dev", "-o", "name").strip(), 60
-    )
-
-
 def test_an_orphan_serves_on_when_its_modelversion_is_deleted(stage: Stage) -> None:
     name = first_version(stage, deletionPolicy="Orphan")
     stage.kubectl("delete", "mver", name)
@@ -115,18 +91,6 @@ def test_a_label_put_on_an_inferenceservice_by_hand_moves_no_traffic(stage: Stag
     assert not caller.failures, caller.explain()
     assert stage.split() == {name: 100}
     assert pinned()["reason"] == "UnplannedRevision"
-
-
-def test_a_newer_version_supersedes_a_running_rollout(stage: Stage) -> None:
-    first_version(stage)
-    with stage.stream(rate=20) as caller:
-        stage.apply(mver(2, rollout=steps(30, pause="10m")))
-        stage.wait_weight(f"{MODEL}-2", 30, 90)
-        stage.apply(mver(3, rollout=steps(50, pause="1s")))
-        stage.wait_state(f"{MODEL}-3", "Live", 120)
-        time.sleep(1)
-    assert stage.state(f"{MODEL}-2") == "Superseded"
-    assert not caller.failures, caller.explain()
 
 
 def test_a_persons_pause_keeps_the_weight_until_it_is_lifted(stage: Stage) -> None:
