@@ -357,3 +357,13 @@ def test_a_pass_is_foretold() -> None:
     assert found.outcome is Outcome.HOLD
     assert found.status.expected_at is not None
     assert START + timedelta(minutes=1) < found.status.expected_at < START + timedelta(minutes=3)
+
+
+def test_a_source_that_fails_while_no_step_waits_for_evidence_holds_nothing_up() -> None:
+    attempt = Attempt(step=None)
+    attempt.ask()
+    attempt.serve((50, 1), (450, 2))
+    found = attempt.ask(trouble="it timed out")
+    assert (found.outcome, found.reason) == (Outcome.HOLD, Reason.SourceError)
+    attempt.serve((50, 1), (450, 2))
+    assert attempt.ask().status.requests.canary == 100

@@ -18,6 +18,7 @@ from turnout.judge.verdict import Case, Verdict, reached, urgent
 LOST_MEMORY = "the judge's memory was lost and is begun anew: this attempt's false-alarm budget is {times} x alpha"
 SILENCE = 60_000
 """Milliseconds without a request on either side from which on nothing is known; at least four intervals."""
+TROUBLES = frozenset({Outcome.NO_DATA, Outcome.SOURCE_ERROR})
 SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
 
 
@@ -84,6 +85,8 @@ def _trouble(poll: Poll, stable_unhealthy: bool, memory: Memory) -> Verdict | No
 
 def _finding(case: Case, verdict: Verdict | None) -> Finding:
     verdict = verdict or reached(case)
+    if case.question.step is None and verdict.outcome in TROUBLES:
+        verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
