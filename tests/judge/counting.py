@@ -17,7 +17,8 @@ STEP = AnalysisStep()
 
 
 def analysis(**fields: object) -> Analysis:
-    return Analysis.model_validate(fields)
+    source = {"source": {"prometheus": "main"}} if "custom" in fields else {}
+    return Analysis.model_validate({**source, **fields})
 
 
 def only_errors(**fields: object) -> Analysis:

@@ -144,8 +144,7 @@ def _no_traffic(case: Case) -> Verdict | None:
     if case.poll is None:
         return None
     name = custom.silent(case.question.analysis.custom, case.poll.custom)
-    sentence = f"the query of {name} has no number (custom metrics need source.prometheus)"
-    return Verdict(Outcome.NO_DATA, Reason.NoData, sentence) if name else None
+    return Verdict(Outcome.NO_DATA, Reason.NoData, f"the query of {name} has no number") if name else None
 
 
 def _step(case: Case) -> Verdict:
