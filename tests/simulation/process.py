@@ -93,11 +93,10 @@ class Line:
             raise waiting.pop(0)
         self._server.writer = "operator"
         try:
-            done = act()
-        finally:
+            return act()
+        finally:  # also of a call that is refused
             self._server.writer = ""
-        await self._unless_dead("after" if weather.kill == (number, "after") else "")
-        return done
+            await self._unless_dead("after" if weather.kill == (number, "after") else "")
 
     async def _unless_dead(self, moment: str) -> None:
         if moment:
