@@ -348,3 +348,16 @@ async def test_told_to_end_it_finishes_what_is_under_way_and_begins_nothing_else
 async def test_who_does_nothing_has_nothing_to_finish() -> None:
     controller = Controller(Engine(), Queue(asyncio.get_running_loop().time), lambda _: Plan())
     assert await controller.drain(3)
+
+
+async def test_passes_with_nothing_to_do_let_others_run_in_between() -> None:
+    """The lease is renewed, and watches are read, while thousands of models are looked at after a start."""
+    models = tuple(ModelKey("support", f"model-{number}") for number in range(100))
+    engine = Engine(models)
+    working = asyncio.create_task(Controller(engine, Queue(), lambda _: Plan(), workers=4).run())
+    turns = 0
+    while len(engine.calls) < len(models):
+        await asyncio.sleep(0)
+        turns += 1
+    working.cancel()
+    assert turns > len(models) / 4

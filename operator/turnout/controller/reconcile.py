@@ -111,6 +111,9 @@ class Controller:
             finally:
                 self._under_way -= 1
                 self._calm.set()
+            await asyncio.sleep(
+                0
+            )  # a pass with nothing to write waits for nothing: thousands would keep the lease waiting
 
     async def turn(self, key: ModelKey) -> None:
         """One pass over one taken key, and its return to the queue, whatever happens in between."""
