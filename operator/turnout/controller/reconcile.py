@@ -111,9 +111,7 @@ class Controller:
             finally:
                 self._under_way -= 1
                 self._calm.set()
-            await asyncio.sleep(
-                0
-            )  # a pass with nothing to write waits for nothing: thousands would keep the lease waiting
+            await asyncio.sleep(0)  # a pass that writes nothing waits for nothing: thousands would starve the lease
 
     async def turn(self, key: ModelKey) -> None:
         """One pass over one taken key, and its return to the queue, whatever happens in between."""
