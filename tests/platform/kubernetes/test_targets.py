@@ -1,12 +1,16 @@
 """Where the judge's numbers are read: at every ready pod of the very revision, past the queue-proxy."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.platform.kubernetes.conftest import KEY, Cluster, Object, a_pod, a_revision, a_service, ended
+from turnout.api.analysis import Analysis
+from turnout.api.status import RevisionStatus
 from turnout.platform.kubernetes.observation import targets
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, PODS, REVISIONS
+from turnout.rollout.plan import PollRequest
 
 REVISION = "signals-7-predictor-00001"
 RUNNING: Object = {"state": {"running": {"startedAt": "2026-11-21T09:00:05Z"}}, "restartCount": 2}
@@ -57,3 +61,14 @@ async def test_any_other_pod_is_not_read(serving: Cluster, pod: Object) -> None:
 async def test_nothing_is_read_of_no_revision(serving: Cluster) -> None:
     serving.sees(PODS, running())
     assert targets(serving.platform.feed.cache, KEY, "") == ()
+
+
+async def test_asking_for_numbers_is_no_news_the_answer_is(serving: Cluster) -> None:
+    asked = RevisionStatus(name="gone", uid="r")
+    at = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    serving.dirty.clear()
+    await serving.platform.poll(KEY, PollRequest("signals-8", at, None, asked, asked, Analysis(), 10, None))
+    assert serving.dirty == [], "a pass that asks would be followed by the next at once, for as long as nobody answers"
+    while not serving.dirty:  # noqa: ASYNC110 -- the answer comes from the background
+        await asyncio.sleep(0.01)
+    assert (await serving.snapshot()).poll is not None

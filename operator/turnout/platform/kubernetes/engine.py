@@ -95,7 +95,6 @@ class KubernetesPlatform:
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
         self._polls.begin(key, request)
-        self._dirty(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         await self._writer.record(version, status)

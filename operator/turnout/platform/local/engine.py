@@ -237,7 +237,6 @@ class LocalEngine:
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
         self._polls.begin(key, request)
-        self._changed(key)
 
     async def record(self, key: ModelKey, version: ModelVersion, status: Status) -> None:
         self.versions.record_status(key, version.name, status)
