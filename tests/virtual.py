@@ -3,7 +3,6 @@
 import asyncio
 import selectors
 
-
 STANDSTILL = 500
 """Turns without a wait after which time moves by itself: a timer due within the clock's resolution fires early, and who
 then asks the clock for the rest of a nanosecond would ask for ever. Real clocks move on.
