@@ -141,7 +141,7 @@ def test_a_reader_that_goes_away_ends_it_in_order(tmp_path: Path) -> None:
     assert process.stdout
     next(line for line in lines(process) if "turnout up is running" in line)
     process.stdout.close()
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert err == ""
     assert process.returncode == 141
     assert processes_of(tmp_path) == []
