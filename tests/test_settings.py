@@ -36,6 +36,10 @@ def test_sources_go_by_name_and_may_have_a_token() -> None:
 WRONG = {
     "a source without an address": (["--prometheus", "cluster"], "'cluster' is no NAME=URL"),
     "a source that is no web address": (["--prometheus", "cluster=file:///etc"], "is no NAME=URL"),
+    "a source with its secret in the open": (
+        ["--prometheus", "cluster=http://user:pass@p:9090"],
+        "the address of cluster carries a secret",
+    ),
     "a token without a file": (["--prometheus-token", "cluster="], "'cluster=' is no NAME=FILE"),
     "a token for nobody": (["--prometheus-token", "cluster=/t"], "there is no --prometheus cluster=URL"),
     "an image without a runtime": (["--image", "a:1"], "'a:1' is no RUNTIME=IMAGE"),

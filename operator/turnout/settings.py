@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from turnout.evidence.prometheus import Entry
 
@@ -103,6 +104,8 @@ def _prometheus(text: str) -> tuple[str, str]:
     name, _, url = text.partition("=")
     if not name or not url.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=URL, such as cluster=http://prometheus.monitoring:9090")
+    if urlsplit(url).username is not None:  # the address is told in status, for everybody to read
+        raise argparse.ArgumentTypeError(f"the address of {name} carries a secret: give it by --prometheus-token")
     return name, url
 
 

@@ -109,7 +109,9 @@ CUSTOM = {
 async def test_custom_queries_answer_one_number(asking: Asking) -> None:
     now = await asking.world.scraped(asking.session)
     for name, (query, values, trouble) in CUSTOM.items():
-        poll = await asking.poll(request(now, custom=[{"name": "c", "query": query, "max": "1"}]))
+        poll = await asking.poll(
+            request(now, source={"prometheus": "cluster"}, custom=[{"name": "c", "query": query, "max": "1"}])
+        )
         assert dict(poll.custom) == values, name
         assert (trouble in poll.trouble) if trouble else poll.trouble == "", name
 
@@ -181,6 +183,7 @@ FAULTS: dict[str, tuple[Callable[[], web.Response], str]] = {
         "HTTP 302",
     ),
     "no number": (lambda: matrix(series("NaN")), "turnout_predictor_requests_total is NaN"),
+    "a word": (lambda: matrix(series("many")), "turnout_predictor_requests_total is 'many', no number"),
     "infinity": (lambda: matrix(series("+Inf")), "is +Inf"),
     "no pod": (lambda: matrix(series(pod="")), "carry no label pod"),
     "endless": (lambda: web.Response(body=b" " * (LARGEST + 1)), "more than 64 MiB"),

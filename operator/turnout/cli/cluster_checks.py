@@ -35,7 +35,6 @@ VERBS = (
     ("abort", "pause and abort, where an admission policy guards the control block"),
     ("create", "apply versions"),
 )
-TOOLS = ("argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
 INSTALL_CRD = "turnout crd | kubectl apply --server-side -f -"
 
 Check = Callable[[Cluster, str], Iterator[Finding]]

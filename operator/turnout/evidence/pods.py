@@ -21,7 +21,9 @@ LARGEST = 4 * 2**20  # bytes of one exposition; a predictor's has some 30 KiB
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One ready pod. `url`: where its metrics are; `started_at`: of its process, so that a restart is another one."""
+    """One ready pod. `url`: where its metrics are; `started_at`: of its process, so that a restart is another one;
+    `restarts`: see `PodCounters`.
+    """
 
     pod: str
     revision: str

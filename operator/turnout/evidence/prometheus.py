@@ -128,7 +128,7 @@ class Prometheus:
             ):
                 body = await _read_up_to(response, LARGEST)
                 return _series(response.status, body)
-        except (aiohttp.ClientError, OSError, TimeoutError) as fault:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:  # a token of two lines is no header
             raise SourceError(f"{url}: {str(fault) or 'no answer in time'}") from fault
 
     def _headers(self) -> dict[str, str]:
@@ -202,7 +202,10 @@ def _twice(one: Mapping[str, str], other: Mapping[str, str]) -> SourceError:
 
 
 def _value(sample: tuple[float, str], what: str) -> float:
-    number = float(sample[1])
+    try:
+        number = float(sample[1])
+    except ValueError as fault:
+        raise SourceError(f"{what} is {sample[1][:SHOWN]!r}, no number") from fault
     if not math.isfinite(number):
         raise SourceError(f"{what} is {sample[1]}")
     return number

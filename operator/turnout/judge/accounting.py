@@ -190,7 +190,7 @@ def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
 
 def _outputs(name: str, pods: Sequence[PodCounters]) -> Bins:
     """One side's answers by bin; empty where a pod has none, or other bins than the rest."""
-    found = [pod.outputs.get(name, ()) if name else next(iter(pod.outputs.values()), ()) for pod in pods]
+    found = [pod.outputs.get(name or min(pod.outputs, default=""), ()) for pod in pods]
     if not found or any(len(bins) != len(found[0]) for bins in found) or len(found[0]) > MOST_BINS:
         return ()
     return tuple(map(sum, zip(*found, strict=True)))

@@ -22,7 +22,8 @@ class PodCounters:
 
     `requests`, `errors`: ended requests that may be evidence (warm starts, first attempts), and those that count
     against the version. `latency`: successful requests by bucket, not cumulated, along `Poll.edges`; one bucket more
-    than edges. `outputs`: per output the counts of its bins.
+    than edges. `outputs`: per output the counts of its bins. `restarts`: 1 if this process replaced one of the same pod
+    that had ended, however many came before; so each end is counted once.
     """
 
     pod: str

@@ -140,7 +140,7 @@ def _moved(case: Case) -> str:
 
 
 def _no_traffic(case: Case) -> Verdict | None:
-    """Nobody asked either side, or a bound of one's own has no number: nothing is known, and no time runs."""
+    """A bound of one's own has no number: nothing is known, and no time runs."""
     if case.poll is None:
         return None
     name = custom.silent(case.question.analysis.custom, case.poll.custom)

@@ -4,6 +4,7 @@ It decides nothing and promises nothing: it says which way the version would go,
 times each step asks for. How long pods take to start, nobody can know beforehand: those times are not counted.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -190,15 +191,15 @@ def _analysis(
     what = f"analysis: {analysis.min_duration} to {analysis.max_duration}, {analysis.min_requests} requests at least"
     if rate is None or not percent:
         return Stage(label, what, percent, *pods, shortest, longest)
-    counted = timedelta(seconds=analysis.min_requests / (rate * percent / 100)) if rate > 0 else timedelta.max
-    if counted > longest:
+    counted = analysis.min_requests / (rate * percent / 100) if rate > 0 else math.inf  # seconds
+    if counted > longest.total_seconds():
         seen = int(rate * percent / 100 * longest.total_seconds())
         what += f"; at {rate:g}/s only {seen} come: TooFewRequests, onTooFewRequests is {policy.on_too_few_requests}"
         waits = policy.on_too_few_requests == "Hold"
         return Stage(label, what, percent, *pods, longest, None if waits else longest)
-    if counted > shortest:
-        what += f"; at {rate:g}/s they take {Duration.of(timedelta(seconds=round(counted.total_seconds())))}"
-    return Stage(label, what, percent, *pods, max(shortest, counted), longest)
+    if counted > shortest.total_seconds():
+        what += f"; at {rate:g}/s they take {Duration.of(timedelta(seconds=round(counted)))}"
+    return Stage(label, what, percent, *pods, max(shortest, timedelta(seconds=counted)), longest)
 
 
 def _after(version: ModelVersion, stable: ModelVersion | None) -> str:

@@ -97,7 +97,7 @@ def target(pod: Pod) -> Target | None:
         revision=pod.revision,
         url=f"http://{host}:{PORT}/metrics",
         started_at=running.started_at,
-        restarts=container.restart_count,
+        restarts=min(container.restart_count, 1),
     )
 
 
