@@ -40,7 +40,7 @@ SCALE = Scale(DEPLOYMENT, Autoscaling(1, 3, timedelta(seconds=30)))
 RECORD = {"signals-7": Status(attempt=1)}
 EVENT = Event("signals-7", EventReason.Held, "held")
 PROBE = ProbeRequest("signals-7", "signals-7-predictor-00001", "uid", "signals", 20, timedelta(minutes=5))
-COMPLAINT = Complaint(Unread("signals-9", "u9", 1, "spec.colour: unknown field", Status()), Status())
+COMPLAINT = Complaint(Unread("signals-9", "u9", 1, "spec.colour: unknown field"), "cannot be read", ())
 POLL = PollRequest(
     "signals-8",
     START,

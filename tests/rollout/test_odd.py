@@ -12,12 +12,12 @@ from tests.rollout.scenarios import SCENARIOS
 from tests.rollout.simulation import START, steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import Reason, State
-from turnout.api.status import StepStatus, Verdict
+from turnout.api.status import Condition, ConditionStatus, StepStatus, Verdict
 from turnout.judge.nobody import NoJudge
 from turnout.rollout.capacity import needed
 from turnout.rollout.decide import decide
 from turnout.rollout.selection import Member, Status
-from turnout.rollout.snapshot import Deployment, ModelKey, Problem, Share
+from turnout.rollout.snapshot import Deployment, ModelKey, Problem, Share, Snapshot, Unread
 
 
 def recorded(world: World, name: str, **facts: object) -> None:
@@ -191,3 +191,16 @@ def test_who_cannot_be_read_and_was_an_orphan_gets_no_references(served: World) 
     unread(served, "signals-1")
     served.run(20)
     assert served.running["signals-2"].owners == frozenset()
+
+
+def test_who_cannot_be_read_is_told_once_and_stays_ready_if_it_serves() -> None:
+    ready = Condition(type="Ready", status=ConditionStatus.TRUE, reason="OfAnotherRelease")
+    raw = Unread("signals-1", "u1", 1, "status.history: at most 5", (ready,))
+    snapshot = Snapshot(ModelKey("support", "signals"), START, unread=(raw,))
+    (complaint,) = decide(snapshot, NoJudge()).complaints
+    assert {each.type for each in complaint.conditions} == {"Accepted", "Stalled"}
+    told = replace(raw, conditions=(ready, *complaint.conditions))
+    later = replace(snapshot, now=START + timedelta(minutes=1), unread=(told,))
+    assert not decide(later, NoJudge()).complaints
+    (again,) = decide(replace(later, unread=(replace(told, why="spec.colour: unknown field"),)), NoJudge()).complaints
+    assert {each.last_transition_time for each in again.conditions} == {START}, "news, and no transition"

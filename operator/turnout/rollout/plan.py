@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from turnout.api.analysis import Analysis
-from turnout.api.reasons import EventReason
-from turnout.api.status import RevisionStatus, Status
+from turnout.api.reasons import EventReason, Reason, State
+from turnout.api.status import Condition, RevisionStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.snapshot import Autoscaling, Deployment, Split, Unread
 
@@ -108,7 +108,10 @@ class Complaint:
     """Tell a ModelVersion that cannot be read that it is not acted upon."""
 
     unread: Unread
-    status: Status
+    message: str
+    conditions: tuple[Condition, ...]  # each in the place of the one of its type
+    reason: Reason = Reason.Invalid
+    state: State = State.Rejected  # if it has none
 
 
 @dataclass(frozen=True, slots=True)

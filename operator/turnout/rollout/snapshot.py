@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from turnout.api.reasons import Reason
-from turnout.api.status import Status
+from turnout.api.status import Condition
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Poll
 
@@ -170,7 +170,7 @@ class Unread:
     uid: str
     generation: int
     why: str
-    status: Status
+    conditions: tuple[Condition, ...] = ()  # those that could be read
 
 
 @dataclass(frozen=True, slots=True)

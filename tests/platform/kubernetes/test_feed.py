@@ -250,6 +250,48 @@ async def test_a_version_that_cannot_be_read_is_told_so_once_and_keeps_what_it_h
     assert (await passes(cluster)).changes_nothing
 
 
+READY = {"type": "Ready", "status": "True", "reason": "Promoted", "lastTransitionTime": "2026-11-21T09:00:00Z"}
+RECORDED: dict[str, Any] = {
+    "state": "Live",
+    "attempt": 3,
+    "weight": {"desired": 100, "observed": 100, "ofAnotherRelease": 1},
+    "control": {"promoteToken": "t1", "retryToken": "again-1"},
+    "verdict": {"outcome": "StateOfAnotherRelease", "reason": "ReasonOfAnotherRelease"},
+    "conditions": [{"type": "OfAnotherRelease", "status": "Perhaps"}, READY],
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="words of another release"),
+        pytest.param(
+            {"history": [{"attempt": each, "outcome": "Aborted"} for each in range(6)]}, id="a longer history"
+        ),
+        pytest.param({"analysis": {"metrics": [{"name": f"m{each}"} for each in range(17)]}}, id="more metrics"),
+        pytest.param({"state": "StateOfAnotherRelease", "attempt": "3rd"}, id="a state of another release"),
+        pytest.param({"conditions": [{**READY, "reason": ""}], "attempt": -1}, id="it is Ready for no reason"),
+    ],
+)
+async def test_a_complaint_changes_nothing_else_of_a_status_and_is_told_once(
+    cluster: Cluster, more: dict[str, Any]
+) -> None:
+    before = RECORDED | more
+    cluster.sees(VERSIONS, {**broken(), "status": before})
+    await passes(cluster)
+    after = cluster.live(VERSIONS, "signals-7")["status"]
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert changed == {"reason", "message", "conditions"}
+    kept = len(before["conditions"])
+    assert after["conditions"][:kept] == before["conditions"]
+    assert [(each["type"], each["status"]) for each in after["conditions"][kept:]] == [
+        ("Accepted", "False"),
+        ("Stalled", "True"),
+    ]
+    cluster.clock.passes(60)
+    assert (await passes(cluster)).changes_nothing
+
+
 async def test_a_new_version_that_cannot_be_read_ends_the_wait_of_its_pipeline(cluster: Cluster) -> None:
     cluster.sees(VERSIONS, broken())
     assert KEY in cluster.dirty

@@ -1,17 +1,19 @@
 """ModelVersions that exist and cannot be read: the CRD and this operator are of different releases.
 
-Kept as raw as they came, so that what is written onto them loses nothing.
+Kept as raw as they came, so that what is written onto them loses nothing. Of a status its conditions alone are
+read, one by one: the rest of it may be of another release, and nothing is decided by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from turnout.api.base import JsonObject
 from turnout.api.problems import faults
-from turnout.api.status import Status
+from turnout.api.status import Condition
+from turnout.rollout.plan import Complaint
 from turnout.rollout.snapshot import ModelKey, Unread
 
 TOLD = 3
@@ -41,7 +43,7 @@ def unread_version(raw: Mapping[str, Any], fault: ValidationError) -> UnreadVers
         uid=str(metadata.get("uid", "")),
         generation=int(metadata.get("generation", 0)),
         why="; ".join(f"{each.field}: {each.sentence}" for each in faults(fault)[:TOLD]),
-        status=_readable(status),
+        conditions=tuple(_readable(status)),
     )
     version = str(metadata.get("resourceVersion", ""))
     return UnreadVersion(ModelKey(namespace, _model(raw) or name), seen, version, status)
@@ -54,8 +56,33 @@ def _model(raw: Mapping[str, Any]) -> str:
     return model if isinstance(model, str) else ""
 
 
-def _readable(status: JsonObject) -> Status:
-    try:
-        return Status.model_validate(status)
-    except ValidationError:
-        return Status()
+def told(status: JsonObject, complaint: Complaint) -> JsonObject:
+    """The raw status with the complaint in it; all else stays as it was written, and so does a state of any release."""
+    told = {each.type: each.body() for each in complaint.conditions}
+    conditions: list[JsonValue] = [
+        told.pop(str(each.get("type")), each) if isinstance(each, dict) else each for each in _conditions(status)
+    ]
+    return {
+        **status,
+        "state": status.get("state") or complaint.state.value,
+        "reason": complaint.reason.value,
+        "message": complaint.message,
+        "conditions": [*conditions, *told.values()],
+    }
+
+
+def _conditions(status: JsonObject) -> list[JsonValue]:
+    conditions = status.get("conditions")
+    return conditions if isinstance(conditions, list) else []
+
+
+def _readable(status: JsonObject) -> Iterator[Condition]:
+    """Whole where that can be read, else at least whether it is true: a version that serves stays Ready."""
+    for each in _conditions(status):
+        if isinstance(each, dict):
+            for form in (each, {name: each.get(name) for name in ("type", "status")}):
+                try:
+                    yield Condition.model_validate(form)
+                    break
+                except ValidationError:
+                    continue

@@ -16,7 +16,7 @@ from turnout.platform.kubernetes.calls import Calls, NotFound, Raw
 from turnout.platform.kubernetes.feed import Feed
 from turnout.platform.kubernetes.objects import InferenceService
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
-from turnout.platform.kubernetes.unread import UnreadVersion
+from turnout.platform.kubernetes.unread import UnreadVersion, told
 from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout import rendering
 from turnout.rollout.plan import Complaint, Deploy, Own, Retire, RouteChange, Scale
@@ -145,7 +145,7 @@ class Writer:
         await self._write_status(place, version.uid, version.metadata.resource_version, status.body())
 
     async def complain(self, key: ModelKey, complaint: Complaint) -> None:
-        """The same onto a status of another release: what cannot be read of it stays.
+        """The same onto a status of another release: all of it stays that is not of the complaint.
 
         A complaint that is refused for good is in the log alone: it must not hold up the versions that can be read.
         """
@@ -154,10 +154,9 @@ class Writer:
             raise Conflict(f"ModelVersion {name} was changed")
         if unread in self._silent:
             return
-        status = {**unread.status, **complaint.status.body()}
         try:
             place = _Place(VERSIONS, key.namespace, name)
-            await self._write_status(place, unread.uid, unread.resource_version, status)
+            await self._write_status(place, unread.uid, unread.resource_version, told(unread.status, complaint))
         except Refused as fault:
             self._silent.append(unread)
             log.error("ModelVersion %s/%s cannot be told that it cannot be read: %s", key.namespace, name, fault)
