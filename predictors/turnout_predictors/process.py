@@ -201,7 +201,7 @@ class Process:
         """Every reply now says `Connection: close`, so clients move away by themselves; then the port closes."""
         log.info("draining: accepting for %g s more", self._arguments.drain_delay)
         await asyncio.sleep(self._arguments.drain_delay)
-        listener.stop_listening()
+        await listener.stop_listening()
         await asyncio.sleep(LINGER_SECONDS)
         ended.set()
 

@@ -25,12 +25,14 @@ class Listener:
         self._read_seconds = read_seconds
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
 
     async def open(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
+        self._socket = listener
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     def _connection(self) -> Connection:
@@ -46,14 +48,28 @@ class Listener:
             connection.sweep(now, KEEP_ALIVE_SECONDS, self._read_seconds)
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
-    def stop_listening(self) -> None:
-        """New connections are refused; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
+    async def stop_listening(self) -> None:
+        """New connections are refused; those that are open go on.
+
+        Those that the kernel has accepted in our name are taken in first: with the port it would reset them.
+        """
+        server, listening = self._server, self._socket
+        if server is None or listening is None:
+            return
+        self._server = self._socket = None
+        waiting: list[socket.socket] = []
+        with contextlib.suppress(OSError):  # nobody waits any more
+            for _ in range(BACKLOG):
+                waiting.append(listening.accept()[0])
+        server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._connection, connection)
 
     async def close(self, seconds: float) -> None:
         """Ends idle connections at once and the others with their answers; after `seconds` whoever is left."""
-        self.stop_listening()
+        await self.stop_listening()
         for connection in tuple(self._connections):
             if connection.is_idle():
                 connection.close()
