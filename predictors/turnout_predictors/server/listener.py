@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from .connection import Connection
@@ -57,10 +59,7 @@ class Listener:
         if server is None or listening is None:
             return
         self._server = self._socket = None
-        waiting: list[socket.socket] = []
-        with contextlib.suppress(OSError):  # nobody waits any more
-            for _ in range(BACKLOG):
-                waiting.append(listening.accept()[0])
+        waiting = list(islice(_accepted(listening), BACKLOG))
         server.close()
         loop = asyncio.get_running_loop()
         for connection in waiting:
@@ -81,3 +80,9 @@ class Listener:
             connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+
+def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(OSError):  # nobody waits any more
+        while True:
+            yield listening.accept()[0]
