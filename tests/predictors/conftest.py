@@ -181,8 +181,9 @@ class Wire:
 
     def __init__(self) -> None:
         self.written = b""
-        self.is_closed = False
+        self.is_closed = self.is_aborted = False
         self.reading = True
+        self.unsent = 0
         self.said = asyncio.Event()
 
     def write(self, data: bytes) -> None:
@@ -196,7 +197,12 @@ class Wire:
         self.is_closed = True
         self.said.set()
 
-    abort = close
+    def abort(self) -> None:
+        self.is_aborted = True
+        self.close()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def pause_reading(self) -> None:
         self.reading = False

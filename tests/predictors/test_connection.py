@@ -13,6 +13,7 @@ import pytest
 
 from tests.predictors.conftest import request
 from tests.predictors.echo import INFER, Echo, ask
+from turnout_predictors.server.connection import MAX_PIPELINED
 from turnout_predictors.server.listener import KEEP_ALIVE_SECONDS
 
 LIVE = "/v2/health/live"
@@ -45,6 +46,18 @@ async def test_a_thousand_pipelined_requests_neither_recurse_nor_pile_up(in_proc
     assert wire.reading
 
 
+async def test_what_is_fed_whenever_reading_goes_on_does_not_pile_up(in_process: Any) -> None:
+    server = in_process(Echo())
+    connection, wire = server.connect()
+    many = sent(ask(1, 2)) * 100
+    connection.data_received(many)
+    for _ in range(300):
+        await taken(wire)
+        if wire.reading:
+            connection.data_received(many)
+        assert server.metrics.inflight <= 100 + MAX_PIPELINED
+
+
 async def test_any_cut_of_the_bytes_is_the_same_request(in_process: Any) -> None:
     connection, wire = in_process(Echo()).connect()
     raw = sent(ask(1, 2))
@@ -62,6 +75,9 @@ ENDS = {
         400,
     ),
     "a head that is too large": (sent(path=LIVE, method="GET", x="y" * 70_000), 400),
+    "a head that never ends": (b"GET /v2 HTTP/1.1\r\nx: " + b"y" * 300_000, 400),
+    "trailers that never end": (request("POST", INFER, b"{}", {}, chunks=1)[:-2] + b"x: " + b"y" * 300_000, 400),
+    "a connection for something else": (b"CONNECT example:443 HTTP/1.1\r\nhost: example:443\r\n\r\n", 400),
     "a body far beyond the limit": (request("POST", INFER, bytes(70 << 20), {}, chunks=70), 413),
 }
 
@@ -69,7 +85,8 @@ ENDS = {
 @pytest.mark.parametrize(("raw", "status"), ENDS.values(), ids=ENDS.keys())
 async def test_answers_once_and_closes_after(in_process: Any, raw: bytes, status: int) -> None:
     connection, wire = in_process(Echo()).connect()
-    connection.data_received(raw)
+    for at in range(0, len(raw), 1 << 16):
+        connection.data_received(raw[at : at + (1 << 16)])
     answer = await taken(wire)
     assert (answer.status, answer.headers["connection"]) == (status, "close")
     assert set(answer.json) == {"error", "code", "request_id"}
@@ -105,8 +122,36 @@ async def test_an_offer_to_speak_something_else_is_declined(in_process: Any, bod
 async def test_nothing_is_tunnelled(in_process: Any) -> None:
     connection, wire = in_process(Echo()).connect()
     connection.data_received(b"CONNECT example:443 HTTP/1.1\r\nhost: example:443\r\n\r\n\x16\x03")
-    assert [(await taken(wire)).status for _ in range(2)] == [404, 400]
+    assert (await taken(wire)).status == 400
     assert wire.is_closed
+    assert not wire.written
+
+
+async def test_trailers_change_no_header(in_process: Any) -> None:
+    server = in_process(Echo())
+    connection, wire = server.connect()
+    raw = request("POST", INFER, json.dumps(ask(1, 2)).encode(), {"X-Request-Id": "mine"}, chunks=2)
+    connection.data_received(raw[:-2] + b"x-request-id: theirs\r\nx-turnout-attempt: repeat\r\n\r\n")
+    assert (await taken(wire)).status == 200
+    assert 'attempt="repeat"' not in server.metrics.exposition().decode()
+
+
+async def test_nothing_is_written_after_the_last_answer(in_process: Any) -> None:
+    server = in_process(Echo())
+    connection, wire = server.connect()
+    live = sent(path=LIVE, method="GET", Connection="close")
+    connection.data_received(live + live + sent(ask(1, 2), Expect="100-continue"))
+    assert wire.take().headers["connection"] == "close"
+    connection.data_received(live)
+    connection.connection_lost(None)
+    assert (wire.is_closed, wire.written, server.metrics.inflight) == (True, b"", 0)
+
+
+async def test_a_client_that_asks_first_is_told_at_once_that_it_is_too_much(in_process: Any) -> None:
+    connection, wire = in_process(Echo()).connect()
+    connection.data_received(sent(b"", Expect="100-continue", Content_Length=str(9 << 20)))
+    answer = wire.take()
+    assert (answer.status, answer.headers["connection"], wire.is_closed) == (413, "close", True)
 
 
 async def test_a_client_that_asks_first_may_go_on(in_process: Any) -> None:
@@ -135,6 +180,19 @@ async def test_nothing_more_is_answered_to_a_client_that_does_not_read(in_proces
     assert wire.take() is None
     connection.resume_writing()
     assert wire.take().status == 200
+
+
+async def test_a_client_that_never_reads_is_ended_and_a_slow_one_is_not(in_process: Any) -> None:
+    connection, wire = in_process(Echo()).connect()
+    wire.unsent = 9
+    connection.pause_writing()
+    now = time.monotonic()
+    wire.unsent = 8
+    connection.sweep(now + 100, 65.0, 5.0)
+    connection.sweep(now + 160, 65.0, 5.0)
+    assert not wire.is_aborted
+    connection.sweep(now + 170, 65.0, 5.0)
+    assert wire.is_aborted
 
 
 SWEPT = {

@@ -228,6 +228,14 @@ async def test_health_is_watched_and_of_others_not_found(calling: Any) -> None:
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_watch_of_health_ends_with_the_drain(calling: Any) -> None:
+    caller = await calling(Echo())
+    watch = caller.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=9)
+    assert await watch.read() == b"\x08\x01"
+    caller.server.lifecycle.drain()
+    assert [status async for status in watch] == [b"\x08\x02"]
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Of what crosses a socket no event tells."""
     for _ in range(1000):

@@ -31,7 +31,7 @@ def choose(turns: Turns, budget: Budget, *, by_length: bool) -> list[Piece]:
         return [] if first is None else [first]
     chosen, aside, like = [first], [], []
     seen, rows, length = first.rows, first.rows, first.length
-    while seen < LOOK_AHEAD * budget.rows and rows < budget.rows and (piece := turns.pop()) is not None:
+    while seen < LOOK_AHEAD * budget.rows and rows < budget.rows and (piece := turns.pop(is_turn=False)) is not None:
         seen += piece.rows
         if piece.key != first.key:
             aside.append(piece)

@@ -46,6 +46,9 @@ def layout_of(signature: Signature | None, settings: Any, *, whole: bool, keeps_
     if firsts or not isinstance(name, str) or any(name in spec.shape[1:] for spec in specs):
         return None
     inner = [size for spec in signature.inputs for size in spec.shape[1:]]
+    bound = {size for spec in signature.inputs if not spec.optional for size in spec.shape[1:]}
+    if any(size not in bound for spec in signature.outputs for size in spec.shape[1:] if isinstance(size, str)):
+        return None  # the model chooses it, by the longest row perhaps: neighbours would show
     return Layout(
         name,
         any(spec.optional for spec in signature.inputs),
@@ -109,7 +112,8 @@ def part(outputs: Outputs, sizes: Sequence[int]) -> list[Outputs]:
 
 def rejoin(parts: Sequence[Outputs], order: Array | None) -> Outputs:
     """The outputs of a request that was split. `order`: the rows' places before they were sorted by length."""
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    names = dict.fromkeys(name for part in parts for name in part)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
     if order is None:
         return whole
     back = np.argsort(order)

@@ -90,6 +90,7 @@ class Scheduler:
         pieces = self._admit(work)
         job: _Job = pieces[0].job
         self._live.add(job)
+        job.future.add_done_callback(partial(self._forget_if_cancelled, job))
         for piece in pieces:
             self._turns.push(piece)
         if self._timer is None or work.deadline < self._timer.when():
@@ -113,31 +114,39 @@ class Scheduler:
 
     def _admit(self, work: Work) -> list[Piece]:
         """The request's pieces; Overloaded if it would wait behind too much."""
-        if len(self._live) >= self._queue_limit:
-            self._forget_cancelled()
-            if len(self._live) >= self._queue_limit:
-                raise self._full(f"{len(self._live)} requests are waiting, the limit; try again", 1)
+        if work.deadline <= self._loop.time():
+            self._drop("deadline")
+            raise DeadlineExceeded("the request's deadline had passed when it came")
         pieces = self._pieces(work)
-        rows, cost = sum(piece.rows for piece in pieces), sum(piece.cost for piece in pieces)
-        if self._turns.rows and self._turns.rows + rows > self._rows_for(work.tenant):
-            raise self._full(f"{self._turns.rows} rows are waiting; try again", 1)
-        if self._turns.rows:
-            count = (self._turns.rows + rows) / self._budget.rows if self._layout else len(self._turns) + 1
-            seconds = self._fit.seconds(self._turns.cost + cost, max(1.0, count))
-            if self._loop.time() + seconds > work.deadline:
-                message = f"what waits takes about {seconds:.1f} s more, which is beyond the request's deadline"
-                raise self._full(message, math.ceil(seconds))
+        if self._too_much(work, pieces) is not None:
+            self._forget_cancelled()  # what they asked for is in nobody's way
+            refusal = self._too_much(work, pieces)
+            if refusal is not None:
+                self._drop("full")
+                raise refusal
         return pieces
+
+    def _too_much(self, work: Work, pieces: list[Piece]) -> Overloaded | None:
+        if len(self._live) >= self._queue_limit:
+            return Overloaded(f"{len(self._live)} requests are waiting, the limit; try again", 1)
+        waiting = self._turns.rows
+        if not waiting:
+            return None
+        rows, cost = sum(piece.rows for piece in pieces), sum(piece.cost for piece in pieces)
+        if waiting + rows > self._rows_for(work.tenant):
+            return Overloaded(f"{waiting} rows are waiting; try again", 1)
+        count = (waiting + rows) / self._budget.rows if self._layout else len(self._turns) + 1
+        seconds = self._fit.seconds(self._turns.cost + cost, max(1.0, count))
+        if self._loop.time() + seconds <= work.deadline:
+            return None
+        message = f"what waits takes about {seconds:.1f} s more, which is beyond the request's deadline"
+        return Overloaded(message, math.ceil(seconds))
 
     def _rows_for(self, tenant: str) -> int:
         """A tenant may fill three quarters of the queue; the last is for those who have little in it."""
         if not tenant or self._turns.rows_of(tenant) * 4 <= self._queue_rows:
             return self._queue_rows
         return self._queue_rows * 3 // 4
-
-    def _full(self, message: str, retry_after: int) -> Overloaded:
-        self._drop("full")
-        return Overloaded(message, retry_after)
 
     def _pieces(self, work: Work) -> list[Piece]:
         """The request whole, or in pieces that the budget takes, rows of like length together."""
@@ -208,7 +217,11 @@ class Scheduler:
             job.left -= 1
             if job.left:
                 return
-            outputs = rejoin([part for part in job.parts if part is not None], job.order)
+            try:
+                outputs = rejoin([part for part in job.parts if part is not None], job.order)
+            except (KeyError, TypeError, ValueError) as fault:
+                self._fail(job, ModelError(f"the outputs for parts of one request do not fit together: {fault!r}"))
+                return
         self._live.discard(job)
         job.future.set_result(outputs)
 
@@ -254,9 +267,14 @@ class Scheduler:
 
     def _forget_cancelled(self) -> None:
         for job in [job for job in self._live if job.future.done()]:
+            self._forget_if_cancelled(job, job.future)
+        self._turns.purge()
+
+    def _forget_if_cancelled(self, job: _Job, future: asyncio.Future[Outputs]) -> None:
+        """As soon as its client is gone: a job keeps its request's tensors."""
+        if future.cancelled() and job in self._live:
             self._live.discard(job)
             self._drop("cancelled")
-        self._turns.purge()
 
     def _drop(self, reason: str) -> None:
         if self._observer is not None:

@@ -48,6 +48,7 @@ class Turns:
     def __init__(self) -> None:
         self._tenants: dict[str, _Tenant] = {}
         self._reached = 0.0  # what the tenant served last had had
+        self._emptied: dict[str, float] = {}  # what tenants had had whose last pieces this turn took
         self.rows = 0
         self.cost = 0.0
 
@@ -73,14 +74,20 @@ class Turns:
     def put_back(self, pieces: list[Piece]) -> None:
         """What was popped last goes back to where it was, as if it had had no turn."""
         for piece in reversed(pieces):
-            tenant = self._tenants.setdefault(piece.tenant, _Tenant(self._reached + piece.cost))
+            had = self._emptied.get(piece.tenant, self._reached + piece.cost)
+            tenant = self._tenants.setdefault(piece.tenant, _Tenant(had))
             tenant.pieces.appendleft(piece)
             tenant.had -= piece.cost
             self.rows += piece.rows
             self.cost += piece.cost
 
-    def pop(self) -> Piece | None:
-        """The oldest piece that is still wanted, of the tenant that has had least."""
+    def pop(self, *, is_turn: bool = True) -> Piece | None:
+        """The oldest piece that is still wanted, of the tenant that has had least.
+
+        Without `is_turn` it is looked at to go along, and who comes anew starts no later for it.
+        """
+        if is_turn:
+            self._emptied.clear()
         while self._tenants:
             name = min(self._tenants, key=self._had) if len(self._tenants) > 1 else next(iter(self._tenants))
             tenant = self._tenants[name]
@@ -90,8 +97,11 @@ class Turns:
             if not tenant.pieces:
                 del self._tenants[name]
             if piece.is_wanted:
-                self._reached = tenant.had
+                if is_turn:
+                    self._reached = tenant.had
                 tenant.had += piece.cost
+                if not tenant.pieces:
+                    self._emptied[name] = tenant.had
                 return piece
         return None
 

@@ -130,6 +130,8 @@ class Service:
             now = _SERVING if self._lifecycle.unready() is None else _NOT_SERVING
             if now != last:
                 yield now
+            if self._lifecycle.is_draining:
+                return  # or the drain would wait for who only watches
             last = now
             await asyncio.sleep(WATCH_SECONDS)
 

@@ -40,12 +40,17 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._parts: list[bytes] = []
         self._size = 0
+        self._unread = 0  # bytes since the parser last told anything whole: what it may be holding
         self._is_reading = False  # a request has begun to arrive
         self._reading: Exchange | None = None  # its head is read
         self._exchange: Exchange | None = None  # it is being answered
         self._waiting: deque[tuple[Exchange, bool]] = deque()  # pipelined behind it
         self._keep_alive = True  # after the exchange that is being answered
         self._is_paused = False
+        self._unsent = 0  # bytes, when `sweep` last looked at a client that does not read
+        self._stuck_since = 0.0
+        self._is_full = False  # too much is waiting to read on
+        self._is_ended = False  # nothing more is read; the last answer waits or is sent
         self._is_advancing = False
         self.since = time.monotonic()
 
@@ -56,6 +61,11 @@ class Connection(asyncio.Protocol):
         self._peers.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_ended:
+            return
+        if self._unread > MAX_HEAD:
+            return self._break(f"its head or trailers are larger than {MAX_HEAD} bytes")
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -78,16 +88,16 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self._peers.discard(self)
-        for exchange in (self._reading, self._exchange, *(waiting for waiting, _ in self._waiting)):
-            if exchange is not None:
-                exchange.is_lost = True
-                self._app.lost(exchange)
-        self._waiting.clear()
-        self._reading = self._exchange = None
+        self._drop_waiting()
+        if self._exchange is not None:
+            self._exchange.is_lost = True
+            self._app.lost(self._exchange)
+            self._exchange = None
         self._left()
 
     def pause_writing(self) -> None:
         self._is_paused = True
+        self._unsent, self._stuck_since = self._transport.get_write_buffer_size(), time.monotonic()
 
     def resume_writing(self) -> None:
         self._is_paused = False
@@ -106,7 +116,8 @@ class Connection(asyncio.Protocol):
         self._grow(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if self._reading is None:  # a trailer comes too late to say who asks and how
+            self._headers[name.lower()] = value
         self._grow(len(name) + len(value))
 
     def _grow(self, size: int) -> None:
@@ -115,23 +126,28 @@ class Connection(asyncio.Protocol):
             raise ValueError(f"the head is larger than {MAX_HEAD} bytes")
 
     def on_headers_complete(self) -> None:
+        self._unread = 0
+        if self._is_ended or self._parser.should_upgrade():
+            return  # `_decline` comes next, or `_break`
         headers = self._headers
-        if b"upgrade" in headers and self._parser.should_upgrade():
-            return  # `_decline` comes next
         method = self._parser.get_method().decode("ascii")
         self._reading = exchange = Exchange(method, self._target, headers, time.perf_counter(), self._send)
         self._app.opened(exchange)
         if int(headers.get(b"content-length") or 0) > self._body_limit:
             self._refuse_body(exchange)
+            if b"expect" in headers:  # it waits to be told, and sends no body then
+                self._end(exchange)
         elif b"expect" in headers and self._exchange is None:
             self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        if self._reading is None:
+            return  # it was answered without
         self._size += len(body)
         if self._size <= self._body_limit:
             self._parts.append(body)
             return
-        assert self._reading is not None  # its head was read
         self._refuse_body(self._reading)
         if self._size > 8 * self._body_limit:
             raise ValueError(f"the body is larger than {self._body_limit} bytes")
@@ -144,13 +160,15 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         exchange, self._reading = self._reading, None
         self._is_reading = False
+        self._unread = 0
         if exchange is None:
             return
         parts = self._parts
         # Joined into a bytearray, of which binary tensors are writable views.
         exchange.body = parts[0] if len(parts) == 1 else bytearray().join(parts)
         self._waiting.append((exchange, self._parser.should_keep_alive()))
-        if len(self._waiting) > MAX_PIPELINED:
+        if len(self._waiting) > MAX_PIPELINED and not self._is_full:
+            self._is_full = True
             self._transport.pause_reading()
         self._advance()
 
@@ -163,9 +181,10 @@ class Connection(asyncio.Protocol):
         self._is_advancing = True
         try:
             while self._waiting and self._exchange is None and not self._is_paused:
-                if len(self._waiting) > MAX_PIPELINED:
-                    self._transport.resume_reading()
                 self._exchange, self._keep_alive = self._waiting.popleft()
+                if self._is_full and len(self._waiting) < MAX_PIPELINED and not self._is_ended:
+                    self._is_full = False
+                    self._transport.resume_reading()
                 self._app.read(self._exchange)
         finally:
             self._is_advancing = False
@@ -189,7 +208,7 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if closes:
             self._drop_waiting()
-            self._transport.close()
+            self.close()
         else:
             self._advance()
 
@@ -198,21 +217,30 @@ class Connection(asyncio.Protocol):
 
     def _break(self, why: str) -> None:
         """The framing is lost: one last answer, after those that are under way, and the end."""
+        if self._is_ended:
+            return
         exchange = self._reading or Exchange("GET", b"", self._headers, time.perf_counter(), self._send)
         if self._reading is None:
             self._app.opened(exchange)
-        self._reading, self._is_reading = None, False
         exchange.refusal = exchange.refusal or ("invalid_input", f"the request cannot be read: {why}")
+        self._end(exchange)
+
+    def _end(self, exchange: Exchange) -> None:
+        """It is the last one, and what follows it is not read."""
+        self._reading, self._is_reading = None, False
+        self._is_ended = True
         self._transport.pause_reading()
         self._waiting.append((exchange, False))
         self._advance()
 
     def _drop_waiting(self) -> None:
         """Pipelined requests behind a last answer are the client's to send again."""
-        for exchange, _ in self._waiting:
-            exchange.is_lost = True
-            self._app.lost(exchange)
+        for exchange in (self._reading, *(waiting for waiting, _ in self._waiting)):
+            if exchange is not None:
+                exchange.is_lost = True
+                self._app.lost(exchange)
         self._waiting.clear()
+        self._reading = None
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -221,6 +249,7 @@ class Connection(asyncio.Protocol):
         return self._reading is None and self._exchange is None and not self._waiting
 
     def close(self) -> None:
+        self._is_ended = True
         self._transport.close()
 
     def abort(self) -> None:
@@ -228,13 +257,23 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float, idle_seconds: float, read_seconds: float) -> None:
         """Ends what has been idle for too long, and who does not finish sending a request."""
-        if self._exchange is not None or self._waiting:
+        if self._is_paused:
+            self._abort_if_stuck(now, idle_seconds)
+        if self._exchange is not None or self._waiting or self._is_ended:
             return
         if not self._is_reading:
             if now - self.since > idle_seconds:
-                self._transport.close()
+                self.close()
         elif now - self.since > read_seconds:
             self._break(f"it did not arrive within {read_seconds:g} s")
+
+    def _abort_if_stuck(self, now: float, idle_seconds: float) -> None:
+        """A client that reads none of its answer would hold it for ever; one that reads slowly is let be."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent, self._stuck_since = unsent, now
+        elif now - self._stuck_since > idle_seconds:
+            self.abort()
 
 
 def _size(part: bytes | memoryview) -> int:

@@ -111,12 +111,12 @@ class Inference:
         try:
             outputs = done.result()
             reply = self._write(exchange, request, serving.contract, outputs)
-            if serving.count is not None and not exchange.is_repeat:
-                serving.count(outputs)
         except Exception as fault:  # as in begin
             self._fail(exchange, fault)
         else:
             self._finish(exchange, reply)
+            if serving.count is not None and not exchange.is_repeat:
+                serving.count(outputs)
 
     def _fail(self, exchange: Exchange, fault: Exception) -> None:
         if not isinstance(fault, RequestError):

@@ -23,7 +23,7 @@ class Serving:
     engine: Engine
     metadata: bytes
     examples: bytes
-    count: Callable[[Outputs], None] | None = None  # takes in what was answered, for drift
+    count: Callable[[Outputs], None] | None = None  # takes in what was answered, for drift; raises nothing
 
 
 class Lifecycle:

@@ -6,6 +6,7 @@ requests are in no bin, and counted many at a time: one by one it would cost mor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from turnout_predictors.artifacts.reference import Array, Reference
 
+log = logging.getLogger(__name__)
 KEPT = 256  # answers
 KEPT_ELEMENTS = 1 << 18
 _LABELS = ("model", "version", "revision", "output", "bin")
@@ -28,6 +30,7 @@ class Drift(Collector):
         self._counts = {name: np.zeros(each.bins, np.int64) for name, each in self._references.items()}
         self._kept: dict[str, list[Array]] = {name: [] for name in self._references}
         self._elements = 0
+        self._has_failed = False
 
     def count(self, outputs: Mapping[str, Array]) -> None:
         """Take in one answer."""
@@ -47,7 +50,12 @@ class Drift(Collector):
         for rows in kept:
             forms.setdefault(rows.shape[1:], []).append(rows)
         for alike in forms.values():
-            self._counts[name] += self._references[name].count(np.concatenate(alike))
+            try:
+                self._counts[name] += self._references[name].count(np.concatenate(alike))
+            except Exception:  # answers matter more than their statistics, which are told of once
+                if not self._has_failed:
+                    log.exception("output %r fits no bins; drift misses what cannot be counted", name)
+                self._has_failed = True
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         answered = CounterMetricFamily(
