@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from turnout_predictors.batching import ModelThread, Scheduler, Work
 from turnout_predictors.batching.budget import Budget, choose
 from turnout_predictors.batching.merging import layout_of
 from turnout_predictors.batching.turns import Piece, Turns
+from turnout_predictors.errors import ModelError
 from turnout_predictors.signature import Signature, TensorSpec
 
 
@@ -43,3 +47,32 @@ def test_looking_ahead_costs_nobody_a_turn(by_length: bool) -> None:
     forwards = [choose(turns, budget, by_length=by_length) for _ in range(3)]
     loop.close()
     assert any(quiet in chosen for chosen in forwards)
+
+
+class Odd:
+    """Its optional output comes with some rows only."""
+
+    signature = Signature(
+        (TensorSpec("x", "FP64", ("N",)),),
+        (TensorSpec("y", "FP64", ("N",)), TensorSpec("why", "FP64", ("N",), optional=True)),
+    )
+    platform = "test"
+    settings = None
+
+    def forward(self, given: Work) -> Any:
+        x = given.inputs["x"]
+        return {"y": x, "why": x} if 1 in x else {"y": x}
+
+
+@pytest.mark.parametrize("x", [[1, 2, 3], [3, 2, 1]])
+async def test_pieces_that_do_not_fit_together_fail_their_request_only(x: list[float]) -> None:
+    thread = ModelThread(asyncio.get_running_loop())
+    thread.start()
+    engine = Scheduler(Odd(), thread, timeout_seconds=20, budget=Budget(rows=2))
+    later = asyncio.get_running_loop().time() + 9
+    split = engine.submit(Work({"x": np.array(x)}, ("y", "why"), later, None, {"N": 3}))
+    neighbour = engine.submit(Work({"x": np.array([5.0])}, ("y", "why"), later, None, {"N": 1}))
+    with pytest.raises(ModelError, match="do not fit together"):
+        await split
+    assert (await neighbour)["y"].tolist() == [5]
+    thread.stop()

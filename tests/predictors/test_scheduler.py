@@ -370,32 +370,6 @@ async def test_who_left_is_forgotten_at_once(scheduler: Make) -> None:
     assert (len(engine._live), said.drops) == (0, ["cancelled"])
 
 
-class Odd:
-    """Its optional output comes with some rows only."""
-
-    signature = Signature(
-        (TensorSpec("x", "FP64", ("N",)),),
-        (TensorSpec("y", "FP64", ("N",)), TensorSpec("why", "FP64", ("N",), optional=True)),
-    )
-    platform = "test"
-    settings = None
-
-    def forward(self, given: Work) -> Any:
-        x = given.inputs["x"]
-        return {"y": x, "why": x} if 1 in x else {"y": x}
-
-
-@pytest.mark.parametrize("x", [[1, 2, 3], [3, 2, 1]])
-async def test_pieces_that_do_not_fit_together_fail_their_request_only(scheduler: Make, x: list[float]) -> None:
-    engine = scheduler(Odd(), budget=Budget(rows=2))
-    later = asyncio.get_running_loop().time() + 9
-    split = engine.submit(Work({"x": np.array(x)}, ("y", "why"), later, None, {"N": 3}))
-    neighbour = engine.submit(Work({"x": np.array([5.0])}, ("y", "why"), later, None, {"N": 1}))
-    with pytest.raises(ModelError, match="do not fit together"):
-        await split
-    assert (await neighbour)["y"].tolist() == [5]
-
-
 ASKED = st.fixed_dictionaries(
     {
         "x": st.lists(st.sampled_from([0.0, 1.0, 2.5, 7.0, 13.0, 14.0, -13.0, 40.0]), max_size=6),
