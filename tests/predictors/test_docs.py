@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from turnout_predictors.artifacts.reference import references_of
 from turnout_predictors.errors import START_REASONS, STATUS_OF_CODE
+from turnout_predictors.telemetry.drift import Drift
 from turnout_predictors.telemetry.metrics import Metrics
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "predictors.md").read_text()
@@ -46,6 +48,7 @@ def test_the_table_of_metrics_is_whole() -> None:
     metrics.phase("load", 1)
     metrics.threads("numeric", 1)
     metrics.info(digest="", space="", runtime="", backend="", package="")
+    metrics.registry.register(Drift(metrics.identity, references_of({"score": np.arange(100.0)})))
     section = TEXT.split("## Metrics")[1]
     told = {
         name: set(re.findall(r"`(\w+)`", labels)) | {"model", "version", "revision"}
