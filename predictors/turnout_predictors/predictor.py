@@ -8,8 +8,7 @@
         def load(self) -> bool: ...                        # self.artifact is verified and local
         def predict(self, batch, settings): ...            # on the model thread; `async def` for I/O
 
-Importing this module imports kserve (0.9 s), so the server never does; the loader does. Being hosted by
-kserve's own ModelServer comes with the full server.
+Importing this module imports kserve (0.9 s), so the server never does; the loader does.
 """
 
 from __future__ import annotations

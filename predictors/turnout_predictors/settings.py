@@ -1,7 +1,7 @@
 """Settings of a predictor: a frozen pydantic model whose fields say when they may change.
 
 `compute` settings change the forward and so part batches, `post` settings are applied per row afterwards, and
-`load` settings bind once: no request may touch them. Flags of tenants come with the full server.
+`load` settings bind once: no request may touch them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from turnout_predictors.artifacts.reference import (
 )
 from turnout_predictors.errors import StartError
 from turnout_predictors.publishing import publish
-from turnout_predictors.telemetry.drift import Drift
+from turnout_predictors.telemetry.drift import KEPT, Drift
 
 RNG = np.random.default_rng(7)
 IDENTITY = ("signals", "7", "signals-7-predictor-00001")
@@ -128,6 +128,17 @@ def test_what_is_counted_is_what_the_judge_reads() -> None:
     text = generate_latest(registry).decode()
     assert read(text, IDENTITY[2]).outputs == {"score": (1, 0, 0, 0, 0, 1, 0, 0, 0, 1)}
     assert 'turnout_predictor_reference{bin="3",model="signals",output="score"' in text
+
+
+def test_an_answer_that_cannot_be_counted_is_told_of_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    drift = Drift(IDENTITY, references_of({"score": np.arange(100.0)}))
+    for _ in range(2 * KEPT):
+        drift.count({"score": np.array(["no number"], object)})
+    drift.count({"score": np.array([50.0])})
+    registry = CollectorRegistry()
+    registry.register(drift)
+    assert sum(read(generate_latest(registry).decode(), IDENTITY[2]).outputs["score"]) == 1
+    assert [record.message.split(";")[0] for record in caplog.records] == ["output 'score' fits no bins"]
 
 
 def test_publishing_with_usual_rows_fixes_the_bins(digits: tuple[Any, Array], tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ class Predictor(Authored):
     )
     protocol: Protocol = Field(
         default=Protocol.HTTP,
-        description="protocol is the one that Knative exposes; the pod itself always speaks both.",
+        description="protocol is the one that Knative exposes.",
         examples=["http"],
     )
     node_selector: Annotated[

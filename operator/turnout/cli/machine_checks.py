@@ -14,7 +14,7 @@ from turnout.cli.findings import Finding, Level
 
 PYTHON = (3, 11), (3, 14)
 ENGINE = ("aiohttp", "envoy", "prometheus_client", "rich")
-PREDICTORS = ("kserve", "uvicorn", "numpy")
+PREDICTORS = ("kserve", "httptools", "uvloop", "orjson", "numpy")
 RUNTIMES = {"sklearn": "sklearn", "sentence_transformers": "sentence-transformers"}
 LITTLE_ROOM = 1 << 30  # bytes
 

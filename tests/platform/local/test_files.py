@@ -178,7 +178,7 @@ def version(number: int, **changes: Any) -> ModelVersion:
 def test_fields_that_mean_nothing_on_one_machine_are_told_by_name_and_others_are_not() -> None:
     predictor = {
         "runtime": "sklearn",
-        "artifact": {"uri": "file:///a", "authRef": "secret"},
+        "artifact": {"uri": "file:///a"},
         "image": "example.com/predictor:1",
         "resources": {"requests": {"cpu": "1"}},
         "serviceAccountName": "robot",
@@ -186,12 +186,11 @@ def test_fields_that_mean_nothing_on_one_machine_are_told_by_name_and_others_are
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
         "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "token"}}}],
-        "protocol": "grpc",
     }
     scaling = {"maxReplicas": 9, "target": {"metric": "rps", "value": 50}, "containerConcurrency": 4}
     lines = without_meaning(version(1, predictor=predictor, scaling=scaling))
-    assert len(lines) == 12
-    assert [line.split()[1] for line in lines[9:]] == [f"spec.scaling.{field}" for field in scaling]
+    assert len(lines) == 10
+    assert [line.split()[1] for line in lines[7:]] == [f"spec.scaling.{field}" for field in scaling]
     assert without_meaning(version(1, scaling={"minReplicas": 5, "maxReplicas": 5})) == ()
     assert lines[0] == ("tiny-1: spec.predictor.image has no effect here: processes run from this Python environment")
     assert without_meaning(version(1)) == ()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from turnout.api.predictor import Protocol
 from turnout.api.scaling import Scaling
 from turnout.api.version import ModelVersion, Spec
 
@@ -29,19 +28,9 @@ IDLE = (
     Idle("predictor.nodeSelector", lambda spec: spec.predictor.node_selector, "there is one node"),
     Idle("predictor.tolerations", lambda spec: spec.predictor.tolerations, "there is one node"),
     Idle(
-        "predictor.artifact.authRef",
-        lambda spec: spec.predictor.artifact and spec.predictor.artifact.auth_ref,
-        "your own environment holds the credentials",
-    ),
-    Idle(
         "predictor.env[].valueFrom",
         lambda spec: any(variable.value_from for variable in spec.predictor.env),
         "the variable of that name in your environment is taken",
-    ),
-    Idle(
-        "predictor.protocol",
-        lambda spec: spec.predictor.protocol is not Protocol.HTTP,
-        "the gateway of this machine speaks HTTP only",
     ),
     Idle(
         "scaling.maxReplicas",
