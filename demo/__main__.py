@@ -7,9 +7,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from demo.callers import PATIENCE_WITH_SLEEPERS, Callers, Tally
 from demo.engine import Engine, EngineError, free_port
@@ -43,7 +44,8 @@ def main() -> int:
     try:
         folder = clear(args.folder)
         print("Training two models on scikit-learn's handwritten digits ...", flush=True)
-        trained = train(folder / "models")
+        with heard(signal.SIGINT):
+            trained = train(folder / "models")
         return asyncio.run(until_told_to_stop(play_on(folder, trained, args)))
     except KeyboardInterrupt:
         print("Stopped; every process has ended.", file=sys.stderr)
@@ -54,6 +56,24 @@ def main() -> int:
     except (EngineError, StoryError) as fault:
         print(f"demo: {fault}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def heard(sign: signal.Signals) -> Iterator[None]:
+    """KeyboardInterrupt at the latest when the block ends: libraries swallow one that meets them in a callback."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(sign, note)
+    try:
+        yield
+    finally:
+        signal.signal(sign, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def clear(folder: Path) -> Path:
