@@ -9,7 +9,7 @@ Runs where models are trained, never in a serving process. Pickle is not written
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .artifacts import Example, write_artifact
-from .artifacts.reference import Reference, references_of
+from .artifacts.reference import Reference, read_references, references_of
 from .artifacts.write import copy_into
 from .batching.engine import Outputs, Work
 from .datatypes import datatype_of
@@ -51,6 +51,7 @@ def publish(
     examples: Sequence[Example] = (),
     labels: Mapping[str, Sequence[str]] | None = None,
     reference: Any = None,
+    like: str | Path | None = None,
 ) -> Published:
     """Writes the artifact into the folder `to` and returns its digest.
 
@@ -59,19 +60,32 @@ def publish(
     [rows, features] for an estimator, sentences for an encoder. outputs: methods of the estimator; default
     predict and, where it has it, predict_proba. signature, examples: given by hand for a custom predictor's
     folder. reference: many rows as callers send them (at least 50); how the outputs for them are distributed fixes
-    the bins by which drift is seen. Without it an analysis has no drift to look at.
+    the bins by which drift is seen. Without it an analysis has no drift to look at. For a custom predictor's folder:
+    many answers, by output. like: the folder of the version before; its bins are taken over, so that answers can be
+    compared with its. Only numbers outside 0 to 1, lengths and vectors need it.
     """
     target = Path(to).absolute()
+    former = _bins_of(like)
     if not isinstance(model, (str, Path)):
-        return _publish_estimator(model, target, example, outputs, labels or {}, reference)
+        return _publish_estimator(model, target, example, outputs, labels or {}, reference, former)
     source = Path(model)
     if (source / "modules.json").is_file() and signature is None:
-        return _publish_encoder(source, target, example, reference)
+        return _publish_encoder(source, target, example, reference, former)
     if signature is None:
         raise ValueError(f"{source} is no SentenceTransformer; say what it takes and gives with signature=")
-    if reference is not None:
-        raise ValueError("a custom predictor's outputs are not known at publish; leave reference= out")
-    return Published(target, write_artifact(target, copy_into(source), signature, examples))
+    if reference is not None and not isinstance(reference, Mapping):
+        raise ValueError("a custom predictor is not asked at publish; give reference= its answers, by output")
+    usual = references_of(reference or {}, former)
+    return Published(target, write_artifact(target, copy_into(source), signature, examples, usual))
+
+
+def _bins_of(like: str | Path | None) -> tuple[Reference, ...]:
+    if like is None:
+        return ()
+    found = read_references(Path(like))
+    if not found:
+        raise ValueError(f"like={like} was published without reference=: it has no bins to take over")
+    return found
 
 
 def _publish_estimator(
@@ -81,6 +95,7 @@ def _publish_estimator(
     outputs: Sequence[str],
     labels: Mapping[str, Sequence[str]],
     reference: Any,
+    former: Iterable[Reference],
 ) -> Published:
     from .runtimes.sklearn import SklearnModel, SklearnSettings
 
@@ -96,7 +111,7 @@ def _publish_estimator(
     )
     served = SklearnModel(model, signature, SklearnSettings())
     recorded = _record(served, _request("features", rows), signature, "rows")
-    usual = _references(served, "features", reference, signature)
+    usual = _references(served, "features", reference, signature, former)
     return Published(target, write_artifact(target, partial(_dump, model), signature, [recorded], usual))
 
 
@@ -108,7 +123,9 @@ def _dump(model: Any, folder: Path) -> None:
     dump(model, folder / SKOPS)
 
 
-def _publish_encoder(source: Path, target: Path, example: Any, reference: Any) -> Published:
+def _publish_encoder(
+    source: Path, target: Path, example: Any, reference: Any, former: Iterable[Reference]
+) -> Published:
     from .runtimes.sentence_transformers import EncoderModel, EncoderSettings, open_encoder, signature_of
 
     sentences = np.array(list(example or ("The parcel arrived damaged.", "Thank you!")), dtype=object)
@@ -116,7 +133,7 @@ def _publish_encoder(source: Path, target: Path, example: Any, reference: Any) -
     signature = signature_of(encoder)
     served = EncoderModel(encoder, signature, EncoderSettings())
     recorded = _record(served, _request("text", sentences), signature, "sentences", tolerance=1e-4)
-    usual = _references(served, "text", reference, signature)
+    usual = _references(served, "text", reference, signature, former)
     return Published(target, write_artifact(target, copy_into(source), signature, [recorded], usual))
 
 
@@ -144,12 +161,14 @@ def _record(served: Any, request: dict[str, Any], signature: Signature, name: st
     return Example(name, request, {"outputs": json.loads(body)["outputs"]}, tolerance)
 
 
-def _references(served: Any, name: str, rows: Any, signature: Signature) -> tuple[Reference, ...]:
+def _references(
+    served: Any, name: str, rows: Any, signature: Signature, former: Iterable[Reference]
+) -> tuple[Reference, ...]:
     if rows is None:
         return ()
     kind = object if signature.inputs[0].text else None
     request = _request(name, np.ascontiguousarray(rows, kind))
-    return references_of(_ask(served, request, Contract.of(signature, served.settings)))
+    return references_of(_ask(served, request, Contract.of(signature, served.settings)), former)
 
 
 def _ask(served: Any, request: dict[str, Any], contract: Contract) -> Outputs:

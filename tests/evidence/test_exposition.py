@@ -53,6 +53,7 @@ def test_outputs_are_counted_by_bin() -> None:
         for at, n in ((0, 5), (2, 7))
     )
     assert read(text, REVISION).outputs == {"score": (5, 0, 7)}
+    assert read(text, REVISION).bins == {"score": ""}, "a predictor of an earlier release names none"
 
 
 LABELS = f'model="m",version="7",revision="{REVISION}",start="warm",attempt="first"'

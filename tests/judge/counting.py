@@ -36,6 +36,8 @@ class Pod:
     restarts: int = 0
     latency: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
     outputs: dict[str, list[int]] = field(default_factory=dict)
+    reference: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    bins: dict[str, str] = field(default_factory=dict)
 
     def serve(self, requests: int, errors: int, seconds: Sequence[float] = ()) -> None:
         """`seconds`: of the successes, in turn; 0.05 where none are given."""
@@ -53,6 +55,8 @@ class Pod:
             tuple(self.latency),
             {name: tuple(bins) for name, bins in self.outputs.items()},
             self.restarts,
+            dict(self.reference),
+            dict(self.bins),
         )
 
 

@@ -106,3 +106,23 @@ def test_outputs_that_cannot_be_compared_are_left_alone() -> None:
     attempt.stable[0].outputs["score"] = [0] * 50
     attempt.canary[0].outputs["score"] = [0] * 50
     assert attempt.ask().outcome is Outcome.HOLD
+
+
+def test_counts_over_other_bins_are_not_compared() -> None:
+    """Each artifact has bins of its own: a tenth of the answers in each of its own deciles says nothing."""
+
+    def evidence(ours: str, theirs: str) -> str:
+        attempt = Attempt(analysis(drift={"enabled": True}, latency={"enabled": False}), step=None)
+        sides = ((attempt.canary[0], [30, 0], ours), (attempt.stable[0], [0, 270], theirs))
+        for pod, _, bins in sides:
+            pod.outputs["score"], pod.bins["score"] = [0, 0], bins
+        attempt.ask()
+        for _ in range(4):
+            for pod, answered, _ in sides:
+                pod.serve(sum(answered), 0)
+                pod.outputs["score"] = [a + b for a, b in zip(pod.outputs["score"], answered, strict=True)]
+            found = attempt.ask()
+        return found.status.metrics[-1].harm
+
+    assert evidence("a1", "b2") == "1"
+    assert float(evidence("a1", "a1")) > 100

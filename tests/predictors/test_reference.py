@@ -23,6 +23,7 @@ from turnout_predictors.artifacts.reference import (
 )
 from turnout_predictors.errors import StartError
 from turnout_predictors.publishing import publish
+from turnout_predictors.signature import Signature, TensorSpec
 from turnout_predictors.telemetry.drift import KEPT, Drift
 
 RNG = np.random.default_rng(7)
@@ -47,6 +48,7 @@ def known(output: str, rows: Array) -> Reference:
         pytest.param(np.array(["x" * n for n in range(1, 101)], object), "length", 10, id="free texts"),
         pytest.param(RNG.normal(size=(100, 64)).astype(np.float32), "distance", 10, id="vectors"),
         pytest.param(np.zeros(100), "value", 2, id="a constant: it, and what is greater"),
+        pytest.param(RNG.beta(1, 20, 200).astype(np.float32), "value", 20, id="risks: fixed bins"),
     ],
 )
 def test_every_kind_of_output_has_bins_and_the_published_rows_are_counted_in_them(
@@ -126,8 +128,10 @@ def test_what_is_counted_is_what_the_judge_reads() -> None:
     registry = CollectorRegistry()
     registry.register(drift)
     text = generate_latest(registry).decode()
-    assert read(text, IDENTITY[2]).outputs == {"score": (1, 0, 0, 0, 0, 1, 0, 0, 0, 1)}
-    assert 'turnout_predictor_reference{bin="3",model="signals",output="score"' in text
+    counts = read(text, IDENTITY[2])
+    assert counts.outputs == {"score": (1, 0, 0, 0, 0, 1, 0, 0, 0, 1)}
+    assert counts.reference == {"score": (10,) * 10}
+    assert counts.bins == {"score": known("score", np.arange(100.0)).name}
 
 
 def test_an_answer_that_cannot_be_counted_is_told_of_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,3 +151,38 @@ def test_publishing_with_usual_rows_fixes_the_bins(digits: tuple[Any, Array], tm
     opened = open_artifact(published.uri, published.digest)
     kinds = {each.output: (each.kind, sum(each.counts)) for each in opened.references}
     assert kinds == {"predict": ("class", 300), "predict_proba": ("argmax", 300)}
+
+
+def test_versions_whose_numbers_lie_elsewhere_have_the_same_bins_only_if_those_are_fixed_or_taken_over() -> None:
+    """Each version's own deciles would hold a tenth of its own answers each: a shift could not be seen."""
+    risks, higher = RNG.beta(2, 8, 200), RNG.beta(8, 2, 200)
+    assert known("risk", risks).name == known("risk", higher).name
+    assert known("risk", risks).counts != known("risk", higher).counts
+    prices, dearer = RNG.normal(50, 5, 200), RNG.normal(80, 5, 200)
+    assert known("price", prices).name != known("price", dearer).name
+    (taken,) = references_of({"price": dearer}, references_of({"price": prices}))
+    assert taken.name == known("price", prices).name
+    assert taken.counts[-1] > 190
+
+
+def test_bins_that_do_not_fit_are_not_taken_over() -> None:
+    (former,) = references_of({"scores": RNG.random((100, 4))})
+    with pytest.raises(ValueError, match="another form than in the former version"):
+        references_of({"scores": RNG.random((100, 5))}, [former])
+    with pytest.raises(ValueError, match="at least 50 rows"):
+        references_of({"scores": RNG.random((3, 4))}, [former])
+
+
+def test_a_custom_predictor_is_published_with_its_answers_and_the_bins_of_the_version_before(tmp_path: Path) -> None:
+    signature = Signature((TensorSpec("x", "FP64", ("N",)),), (TensorSpec("price", "FP64", ("N",)),))
+    (tmp_path / "code").mkdir()
+    for name, at, like in (("1", 50, None), ("2", 80, tmp_path / "1")):
+        answers = {"price": RNG.normal(at, 5, 100)}
+        publish(tmp_path / "code", tmp_path / name, signature=signature, reference=answers, like=like)
+    (one,), (two,) = (read_references(tmp_path / name) for name in ("1", "2"))
+    assert one.name == two.name
+    with pytest.raises(ValueError, match="by output"):
+        publish(tmp_path / "code", tmp_path / "3", signature=signature, reference=[1.0] * 100)
+    publish(tmp_path / "code", tmp_path / "4", signature=signature)
+    with pytest.raises(ValueError, match="published without reference="):
+        publish(tmp_path / "code", tmp_path / "5", signature=signature, like=tmp_path / "4")

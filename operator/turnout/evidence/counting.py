@@ -15,6 +15,7 @@ from turnout.judge.protocol import PodCounters
 REQUESTS = "turnout_predictor_requests_total"
 SECONDS = "turnout_predictor_request_seconds_bucket"
 OUTPUTS = "turnout_predictor_output_total"
+REFERENCE = "turnout_predictor_reference"
 WARM, FIRST, OK = "warm", "first", "ok"
 """The labels `start`, `attempt` and `outcome` (of SECONDS) of what is evidence."""
 INFINITY = "+Inf"
@@ -26,7 +27,8 @@ class Counts:
     """One process's counters since it began.
 
     `latency`: requests answered well by bucket, not cumulated, one bucket more than `edges` (upper bounds in
-    seconds). `outputs`: per output the count of each bin.
+    seconds). `outputs`: per output the count of each bin; `reference`: the same of the rows at publish; `bins`: the
+    name of its bins.
     """
 
     requests: int = 0
@@ -34,11 +36,15 @@ class Counts:
     edges: tuple[float, ...] = ()
     latency: tuple[int, ...] = ()
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    reference: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    bins: Mapping[str, str] = field(default_factory=dict)
 
     def of_pod(self, pod: str, started_at: datetime, edges: tuple[float, ...], restarts: int = 0) -> PodCounters:
         """As the judge takes them; a pod that has answered nothing counts zeros along the others' edges."""
         latency = self.latency or (0,) * (len(edges) + 1 if edges else 0)
-        return PodCounters(pod, started_at, self.requests, self.errors, latency, self.outputs, restarts)
+        return PodCounters(
+            pod, started_at, self.requests, self.errors, latency, self.outputs, restarts, self.reference, self.bins
+        )
 
 
 class Tally:
@@ -47,12 +53,14 @@ class Tally:
     def __init__(self) -> None:
         self._answers: dict[int, int] = {}
         self._buckets: dict[str, int] = {}
-        self._bins: dict[str, dict[int, int]] = {}
+        self._binned: dict[str, dict[str, dict[int, int]]] = {OUTPUTS: {}, REFERENCE: {}}
+        self._bins: dict[str, str] = {}
 
     def take(self, name: str, labels: Mapping[str, str], value: float) -> None:
         """One series; one that is no evidence is passed over."""
-        if name == OUTPUTS:
-            self._take_output(labels["output"], int(labels["bin"]), int(value))
+        if name in self._binned:
+            self._take_output(self._binned[name], labels["output"], int(labels["bin"]), int(value))
+            self._bins[labels["output"]] = labels.get("bins", "")
         elif labels.get("start") != WARM or labels.get("attempt") != FIRST:
             return
         elif name == REQUESTS:
@@ -61,17 +69,21 @@ class Tally:
         elif name == SECONDS and labels.get("outcome") == OK:
             self._buckets[labels["le"]] = self._buckets.get(labels["le"], 0) + int(value)
 
-    def _take_output(self, output: str, at: int, value: int) -> None:
+    @staticmethod
+    def _take_output(known: dict[str, dict[int, int]], output: str, at: int, value: int) -> None:
         if not 0 <= at < MAX_BINS:
             raise ValueError(f"bin {at} of output {output}: at most {MAX_BINS} are read")
-        bins = self._bins.setdefault(output, {})
+        bins = known.setdefault(output, {})
         bins[at] = bins.get(at, 0) + value
 
     def counts(self) -> Counts:
         edges, latency = self._histogram()
         errors = self._of_class(500, 600)
-        outputs = {output: tuple(bins.get(at, 0) for at in range(max(bins) + 1)) for output, bins in self._bins.items()}
-        return Counts(self._of_class(100, 400) + errors, errors, edges, latency, outputs)
+        outputs, reference = (
+            {output: tuple(bins.get(at, 0) for at in range(max(bins) + 1)) for output, bins in known.items()}
+            for known in self._binned.values()
+        )
+        return Counts(self._of_class(100, 400) + errors, errors, edges, latency, outputs, reference, self._bins)
 
     def _of_class(self, least: int, below: int) -> int:
         return sum(count for code, count in self._answers.items() if least <= code < below)

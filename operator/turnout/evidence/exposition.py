@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from turnout.evidence.counting import FIRST, OK, OUTPUTS, REQUESTS, SECONDS, WARM, Counts, Tally
+from turnout.evidence.counting import FIRST, OK, OUTPUTS, REFERENCE, REQUESTS, SECONDS, WARM, Counts, Tally
 
 
 class UnreadableError(ValueError):
@@ -36,7 +36,9 @@ def _samples(text: str, revision: str) -> Iterator[Sample]:
 def _may_be_evidence(line: str) -> bool:
     if line.startswith(SECONDS + "{"):
         return f'outcome="{OK}"' in line and _is_first_and_warm(line)
-    return line.startswith(OUTPUTS + "{") or (line.startswith(REQUESTS + "{") and _is_first_and_warm(line))
+    if line.startswith(REQUESTS + "{"):
+        return _is_first_and_warm(line)
+    return line.startswith((OUTPUTS + "{", REFERENCE + "{"))
 
 
 def _is_first_and_warm(line: str) -> bool:

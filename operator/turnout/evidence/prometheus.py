@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from turnout.evidence.counting import FIRST, OK, OUTPUTS, REQUESTS, SECONDS, WARM, Counts, Tally
+from turnout.evidence.counting import FIRST, OK, OUTPUTS, REFERENCE, REQUESTS, SECONDS, WARM, Counts, Tally
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
 
@@ -104,7 +104,7 @@ class Prometheus:
     ) -> list[Series]:
         key = (namespace, at, interval)
         if key not in self._shared:
-            names = "|".join((REQUESTS, SECONDS, OUTPUTS))
+            names = "|".join((REQUESTS, SECONDS, OUTPUTS, REFERENCE))
             span = 2 * interval.total_seconds()  # what is older is no answer for this moment
             query = SELECTOR.format(names=names, namespace=namespace, seconds=span, warm=WARM, first=FIRST, ok=OK)
             task = self._shared[key] = asyncio.create_task(self._ask(session, query, at))

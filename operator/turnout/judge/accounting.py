@@ -178,7 +178,7 @@ def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
         return {}
     canary, stable = (_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
     fresh = [_rise(now, before) for now, before in zip((canary, stable), memory.outputs, strict=True)]
-    if not fresh[0] or len(fresh[0]) != len(fresh[1]):
+    if not fresh[0] or len(fresh[0]) != len(fresh[1]) or not _has_same_bins(terms.drift_output, poll):
         return {}
     nothing = (0,) * len(fresh[0])
     past = [known if len(known) == len(nothing) else nothing for known in memory.answers]
@@ -188,9 +188,18 @@ def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
     return {"drift": (evidence, looks + 1), "answers": answers}
 
 
+def _has_same_bins(name: str, poll: Poll) -> bool:
+    """Both sides count over bins that mean the same; each version's artifact has its own."""
+    return len({pod.bins.get(_output(name, pod), "") for pod in (*poll.canary, *poll.stable)}) == 1
+
+
+def _output(name: str, pod: PodCounters) -> str:
+    return name or min(pod.outputs, default="")
+
+
 def _outputs(name: str, pods: Sequence[PodCounters]) -> Bins:
     """One side's answers by bin; empty where a pod has none, or other bins than the rest."""
-    found = [pod.outputs.get(name or min(pod.outputs, default=""), ()) for pod in pods]
+    found = [pod.outputs.get(_output(name, pod), ()) for pod in pods]
     if not found or any(len(bins) != len(found[0]) for bins in found) or len(found[0]) > MOST_BINS:
         return ()
     return tuple(map(sum, zip(*found, strict=True)))

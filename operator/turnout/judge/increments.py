@@ -132,4 +132,6 @@ def _group(pods: Sequence[PodCounters]) -> PodCounters:
         if same
         else {},
         restarts=sum(pod.restarts for pod in pods),
+        reference=pods[0].reference,
+        bins={name: known for name, known in pods[0].bins.items() if all(pod.bins.get(name) == known for pod in pods)},
     )

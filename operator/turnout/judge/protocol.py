@@ -23,7 +23,8 @@ class PodCounters:
     `requests`, `errors`: ended requests that may be evidence (warm starts, first attempts), and those that count
     against the version. `latency`: successful requests by bucket, not cumulated, along `Poll.edges`; one bucket more
     than edges. `outputs`: per output the counts of its bins. `restarts`: 1 if this process replaced one of the same pod
-    that had ended, however many came before; so each end is counted once.
+    that had ended, however many came before; so each end is counted once. `reference`: per output the rows of
+    publishing in the same bins. `bins`: per output the name of its bins; counts can be compared where it is equal.
     """
 
     pod: str
@@ -33,6 +34,8 @@ class PodCounters:
     latency: tuple[int, ...] = ()
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     restarts: int = 0
+    reference: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    bins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """reference/outputs.json: how a model's outputs were distributed when it was published, over bins fixed there.
 
 Drift is a difference of counts, so both sides must count over the same bins: they travel with the artifact and never
-move. At most twenty bins an output; what an output is counted by follows from its type and shape:
+move. Two versions can be compared only where their bins are the same, which `Reference.name` tells: numbers within
+0 to 1 have fixed ones, others those of the version before if publishing is told of it (`like`). At most twenty
+bins an output; what an output is counted by follows from its type and shape:
 
     class     BOOL, integers and texts of few values: the value; the last bin is every other value
     argmax    scores [N, K] of few columns: the column of the greatest
-    value     other numbers [N]: between the deciles of the published rows
+    value     other numbers [N]: within 0 to 1 between fixed edges, else between the deciles of the published rows
     length    other texts [N]: their length in characters, between its deciles
     distance  vectors [N, D]: their distance to the centroid of the published rows, between its deciles
 
@@ -16,9 +18,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,10 @@ FILE: Final = "reference/outputs.json"
 MAX_BINS: Final = 20
 LEAST_ROWS: Final = 50  # deciles of fewer rows are noise
 _DECILES: Final = np.arange(0.1, 1.0, 0.1)
+# scores and risks: fine at both ends, where calibrated ones of rare events lie
+_SHARES: Final = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995),
+)
 
 Array = NDArray[Any]
 Kind = Literal["class", "argmax", "value", "length", "distance"]
@@ -51,6 +58,12 @@ class Reference:
     @property
     def bins(self) -> int:
         return len(self.counts)
+
+    @property
+    def name(self) -> str:
+        """Of the bins: equal where the same rows would fall into the same bins."""
+        meaning = (self.kind, self.bins, self.edges, self.classes, self.centroid)
+        return f"{crc32(json.dumps(meaning).encode()):08x}"
 
     def count(self, rows: Array) -> NDArray[np.int64]:
         """How many of the rows fall into each bin. Rows of another shape than the published count nowhere."""
@@ -102,17 +115,22 @@ def reference_of(output: str, rows: Array) -> Reference | None:
     if kind is None:
         return None
     centroid = np.nanmean(rows, axis=0) if kind == "distance" else np.empty(0)
-    measured = _measure(kind, rows, centroid)
-    edges = np.unique(np.nanquantile(measured, _DECILES)) if not np.isnan(measured).all() else np.empty(0)
-    shape = Reference(
-        output, kind, (0,) * (len(edges) + 1), tuple(edges.tolist()), centroid=tuple(np.atleast_1d(centroid).tolist())
-    )
+    edges = _edges(kind, _measure(kind, rows, centroid))
+    shape = Reference(output, kind, (0,) * (len(edges) + 1), edges, centroid=tuple(np.atleast_1d(centroid).tolist()))
     return _counted(shape, rows)
 
 
 def _counted(shape: Reference, rows: Array) -> Reference:
-    counts = tuple(shape.count(rows).tolist())
-    return Reference(shape.output, shape.kind, counts, shape.edges, shape.classes, shape.centroid)
+    return replace(shape, counts=tuple(shape.count(rows).tolist()))
+
+
+def _edges(kind: Kind, measured: Array) -> tuple[float, ...]:
+    known = measured[~np.isnan(measured)]
+    if not known.size:
+        return ()
+    if kind == "value" and known.dtype.kind == "f" and known.min() >= 0 and 0 < known.max() <= 1:
+        return _SHARES
+    return tuple(np.unique(np.quantile(known, _DECILES)).tolist())
 
 
 def _measured_kind(rows: Array) -> Kind | None:
@@ -131,10 +149,24 @@ def _measure(kind: Kind, rows: Array, centroid: Array) -> Array:
     return rows.astype(np.float64) if rows.ndim == 1 else np.empty(0)
 
 
-def references_of(outputs: Mapping[str, Array]) -> tuple[Reference, ...]:
-    """The references of every output that has one."""
-    found = (reference_of(name, np.asarray(rows)) for name, rows in outputs.items())
+def references_of(outputs: Mapping[str, Array], like: Iterable[Reference] = ()) -> tuple[Reference, ...]:
+    """The references of every output that has one; over the bins of `like`, where that knows the output."""
+    former = {reference.output: reference for reference in like}
+    found = (_reference_like(former.get(name), name, np.asarray(rows)) for name, rows in outputs.items())
     return tuple(reference for reference in found if reference is not None)
+
+
+def _reference_like(former: Reference | None, output: str, rows: Array) -> Reference | None:
+    if former is None:
+        return reference_of(output, rows)
+    if len(rows) < LEAST_ROWS:
+        raise ValueError(f"a reference needs at least {LEAST_ROWS} rows, output {output} has {len(rows)}")
+    reference = _counted(former, rows)
+    if not sum(reference.counts):
+        raise ValueError(
+            f"output {output} has another form than in the former version: its bins do not fit; leave like= out"
+        )
+    return reference
 
 
 def document_of(references: Iterable[Reference]) -> dict[str, object]:

@@ -18,7 +18,8 @@ from turnout_predictors.artifacts.reference import Array, Reference
 log = logging.getLogger(__name__)
 KEPT = 256  # answers
 KEPT_ELEMENTS = 1 << 18
-_LABELS = ("model", "version", "revision", "output", "bin")
+_LABELS = ("model", "version", "revision", "output", "bins", "bin")
+"""`bins`: the name of all of them; counts of two versions can be compared where it is equal."""
 
 
 class Drift(Collector):
@@ -65,7 +66,7 @@ class Drift(Collector):
         for name, reference in self._references.items():
             self._settle(name)
             for at in range(reference.bins):
-                labels = (*self._identity, name, str(at))
+                labels = (*self._identity, name, reference.name, str(at))
                 answered.add_metric(labels, float(self._counts[name][at]))
                 published.add_metric(labels, float(reference.counts[at]))
         yield answered
