@@ -1,4 +1,4 @@
-"""`status.analysis`: what the judge says and must remember."""
+"""`status.analysis`: what the judge says and must remember, and how it came to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from turnout.api.base import Observed
-from turnout.api.recorded import Count64, ReasonText, ShortText
+from turnout.api.recorded import Count64, Readable, ReasonText, ShortText
 from turnout.api.scalars import Time
 
 
@@ -34,6 +34,53 @@ class MetricStatus(Observed):
     )
     canary: ShortText = Field(default="", description="canary is the candidate's value.", examples=["0.0024"])
     stable: ShortText = Field(default="", description="stable is the value of stable.", examples=["0.0031"])
+    edge: ShortText = Field(
+        default="",
+        description="edge is the seconds beyond which an answer counts as slow; empty where it is not latency.",
+        examples=["0.047"],
+    )
+
+
+Course = Annotated[str, Field(max_length=512)]
+"""Whole numbers, one for each moment of a trail, with spaces between them: a line for a person, not a page."""
+
+
+class MetricTrail(Observed):
+    """How the evidence of one metric came about."""
+
+    name: ShortText = Field(description="name is the metric's name.", examples=["errors"])
+    harm: Course = Field(
+        default="",
+        description="harm is the logarithm of the evidence of harm at each moment, in hundredths.",
+        examples=["0 -12 85"],
+    )
+    pass_: Course = Field(
+        default="",
+        alias="pass",
+        description="pass is the logarithm of the evidence for a pass at each moment, in hundredths.",
+        examples=["0 40 93"],
+    )
+
+
+class Trail(Observed):
+    """How the evidence of the attempt came about, thinned to a few dozen moments; nothing is decided by it."""
+
+    began: Time = Field(description="began is the moment of the first poll.", examples=["2026-11-21T10:41:15Z"])
+    seconds: Course = Field(description="seconds is each moment, in seconds since began.", examples=["0 15 30"])
+    weight: Course = Field(
+        default="", description="weight is the candidate's share at each moment, in percent.", examples=["10 10 10"]
+    )
+    harm: Course = Field(
+        default="",
+        description="harm is the logarithm of the evidence of harm of all metrics at each moment, in hundredths.",
+        examples=["0 -6 50"],
+    )
+    metrics: tuple[MetricTrail, ...] = Field(
+        default=(),
+        max_length=16,
+        description="metrics is the course of each metric.",
+        examples=[[{"name": "errors", "harm": "0 -12 85"}]],
+    )
 
 
 class AnalysisStatus(Observed):
@@ -55,11 +102,21 @@ class AnalysisStatus(Observed):
         description="requests is how many requests both sides answered in the step.",
         examples=[{"canary": 412, "stable": 3710}],
     )
+    harm: ShortText = Field(
+        default="",
+        description="harm is the evidence of harm of all metrics together; at one over alpha it is proven.",
+        examples=["0.8"],
+    )
     metrics: tuple[MetricStatus, ...] = Field(
         default=(),
         max_length=16,
         description="metrics is what each metric says.",
         examples=[[{"name": "errors", "harm": "0.8"}]],
+    )
+    trail: Annotated[Trail | None, Readable] = Field(
+        default=None,
+        description="trail is how the evidence came about, for people; turnout analyze draws it.",
+        examples=[{"began": "2026-11-21T10:41:15Z", "seconds": "0 15 30", "harm": "0 -6 50"}],
     )
     memory: Annotated[str, Field(max_length=2048)] = Field(
         default="",

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from math import log
 
 from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
-from turnout.judge import words
+from turnout.judge import budget, words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, write
 from turnout.judge.protocol import Outcome
-from turnout.judge.terms import DRIFT, ERRORS
+from turnout.judge.terms import DRIFT, ERRORS, LATENCY
 from turnout.judge.verdict import Case, Verdict
 
 MOST_SHOWN = 16
@@ -22,6 +22,7 @@ def status(case: Case, verdict: Verdict) -> AnalysisStatus:
         verdict=verdict.outcome.value,
         expected_at=expected_at(case) if verdict.outcome is Outcome.HOLD else None,
         requests=RequestCounts(canary=canary, stable=stable),
+        harm=words.evidence(budget.combined(case.terms, case.evidence, case.drift)),
         metrics=(*_streams(case), *_drift(case), *_custom(case))[:MOST_SHOWN],
         memory=write(case.memory),
     )
@@ -34,6 +35,7 @@ def _streams(case: Case) -> list[MetricStatus]:
         n_c, x_c, n_s, x_s = case.memory.totals[index]
         gates = stream.metric == ERRORS or index == case.terms.pass_stream
         proof = case.proofs.get(stream.metric) if gates else None
+        edge = case.edge_of(stream) if stream.metric == LATENCY else None
         shown.append(
             _shown(
                 stream.name,
@@ -41,6 +43,7 @@ def _streams(case: Case) -> list[MetricStatus]:
                 words.evidence(proof * needed) if proof is not None else "",
                 words.decimal(words.rate(n_c, x_c)),
                 words.decimal(words.rate(n_s, x_s)),
+                words.decimal(edge) if edge else "",
             )
         )
     return shown
@@ -58,8 +61,9 @@ def _custom(case: Case) -> list[MetricStatus]:
     return [_shown(name, "", "", f"{values[name]:g}", "") for name in names]
 
 
-def _shown(name: str, harm: str, passed: str, canary: str, stable: str) -> MetricStatus:
-    return MetricStatus.model_validate({"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable})
+def _shown(name: str, harm: str, passed: str, canary: str, stable: str, edge: str = "") -> MetricStatus:
+    shown = {"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable, "edge": edge}
+    return MetricStatus.model_validate(shown)
 
 
 def expected_at(case: Case) -> datetime | None:

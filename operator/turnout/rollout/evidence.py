@@ -17,6 +17,7 @@ from turnout.rollout.look import Look
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
 from turnout.rollout.steps import current_step, elapsed
+from turnout.rollout.trail import extended
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNPROVEN = frozenset({Reason.NoData, Reason.SourceError, Reason.Inconclusive, Reason.TooFewRequests})
@@ -89,8 +90,11 @@ def taken_in(member: Member, status: Status, selection: Selection) -> Status:
     look = selection.look
     if member is not selection.candidate or look is None or look.poll is None or not look.is_taken_in:
         return status
-    said = {"verdict": look.finding.outcome.value, "polled_at": look.poll.at}
-    return status.model_copy(update={"analysis": look.finding.status.model_copy(update=said)})
+    found, poll, before = look.finding.status, look.poll, status.analysis
+    interval = member.version.spec.analysis.interval.delta if member.version else timedelta()
+    trail = extended(before.trail if before else None, found, poll.at, poll.weight, interval)
+    said = {"verdict": look.finding.outcome.value, "polled_at": poll.at, "trail": trail}
+    return status.model_copy(update={"analysis": found.model_copy(update=said)})
 
 
 def forgotten(now: datetime) -> AnalysisStatus:
