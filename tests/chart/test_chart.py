@@ -70,6 +70,13 @@ def test_uninstalling_can_cut_nothing(value_set: str) -> None:
         assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
 
 
+def test_a_confined_operator_reaches_the_prometheus_servers_it_is_told_of() -> None:
+    named = "prometheus[0].name=a,prometheus[0].url=https://a.example,prometheus[1].name=b,prometheus[1].url=http://b:9091/x"
+    policies = of_kind(render("--set", "networkPolicy.enabled=true", "--set", named), "NetworkPolicy")
+    ports = [port["port"] for rule in at(policies[0], "spec", "egress") for port in rule["ports"]]
+    assert ports == [53, 53, 443, 6443, 80, 8080, 8081, 9091]
+
+
 def test_the_crd_goes_with_the_release_only_if_asked_to() -> None:
     (crd,) = of_kind(render("--set", "crds.keep=false"), "CustomResourceDefinition")
     assert at(crd, "metadata", "annotations", "helm.sh/resource-policy") is None

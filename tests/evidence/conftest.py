@@ -1,15 +1,9 @@
-"""A real Prometheus, and a predictor's own metrics for it to scrape.
-
-The binary is the machine's own, or comes out of Debian's package, which is unpacked into the cache and never installed.
-"""
+"""A real Prometheus, and a predictor's own metrics for it to scrape."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,40 +11,17 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
 from aiohttp import web
 
+from tests.evidence.server import Serving, binary
 from turnout_predictors.telemetry.metrics import Metrics
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turnout" / "prometheus"
 JOBS = 5  # what each world has scraped: three pods, and one of them twice more under another namespace
 
 
 @pytest.fixture(scope="session")
 def prometheus_binary() -> Path:
-    known = shutil.which("prometheus") or shutil.which(str(CACHE / "usr/bin/prometheus"))
-    if known is None:
-        known = _unpacked()
-    if known is None:
-        sentence = "needs a prometheus on the PATH, or apt-get to fetch Debian's package"
-        if os.environ.get("TURNOUT_REQUIRE_ALL") == "1":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    return Path(known)
-
-
-def _unpacked() -> str | None:
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        return None
-    CACHE.mkdir(parents=True, exist_ok=True)
-    fetched = subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=CACHE, capture_output=True)
-    if fetched.returncode and os.geteuid() == 0:  # it may know of no archive yet
-        subprocess.run(["apt-get", "update", "-q"], capture_output=True)
-        subprocess.run(["apt-get", "download", "-q", "prometheus"], cwd=CACHE, capture_output=True)
-    for package in sorted(CACHE.glob("*.deb")):
-        subprocess.run(["dpkg", "-x", str(package), str(CACHE)], check=True, capture_output=True)
-        package.unlink()
-    return shutil.which(str(CACHE / "usr/bin/prometheus"))
+    return binary()
 
 
 @dataclass
@@ -110,10 +81,10 @@ async def world(prometheus_binary: Path, tmp_path: Path, unused_tcp_port: int) -
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     target = f"127.0.0.1:{runner.addresses[0][1]}"
-    jobs = [job(f"{name}", target, f"/{name}", name) for name in pods]
+    jobs: list[Mapping[str, object]] = [job(f"{name}", target, f"/{name}", name) for name in pods]
     jobs.append(job("a-second-look", target, "/old-2", "old-2", namespace="twice"))
     jobs.append(job("a-first-look", target, "/old-2", "old-2", namespace="twice"))
-    with serving(prometheus_binary, tmp_path, unused_tcp_port, jobs):
+    with Serving(prometheus_binary, tmp_path, f"127.0.0.1:{unused_tcp_port}", jobs):
         yield made
     await runner.cleanup()
 
@@ -121,29 +92,6 @@ async def world(prometheus_binary: Path, tmp_path: Path, unused_tcp_port: int) -
 def job(name: str, target: str, path: str, pod: str, namespace: str = "support") -> dict[str, object]:
     labels = {"namespace": namespace, "pod": pod}
     return {"job_name": name, "metrics_path": path, "static_configs": [{"targets": [target], "labels": labels}]}
-
-
-class serving:  # noqa: N801 – reads as a verb
-    """A Prometheus that scrapes each second, until the block ends."""
-
-    def __init__(self, binary: Path, folder: Path, port: int, jobs: list[dict[str, object]]) -> None:
-        every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-        (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": every, "scrape_configs": jobs}))
-        self._command = [
-            str(binary),
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        self._log = folder / "prometheus.log"
-
-    def __enter__(self) -> None:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 @pytest.fixture

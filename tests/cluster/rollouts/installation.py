@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import Cluster, Recipe
+from harness.layout import NODE_ADDRESS
 from tests.cluster.rollouts.stage import OPERATOR_NAMESPACE, Stage
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "turnout"
+PROMETHEUS = f"{NODE_ADDRESS}:19090"
+"""Where the operator's source `cluster` would be: a test that wants one starts it there."""
 
 
 def operator_image(cluster: Cluster) -> str:
@@ -35,6 +38,7 @@ def install(cluster: Cluster) -> None:
         "--set", f"images.predictors.sklearn={predictor}",
         "--set", f"images.predictors.custom={predictor}",
         "--set", "security.seccomp=false",
+        "--set", f"prometheus[0].name=cluster,prometheus[0].url=http://{PROMETHEUS}",
     )  # fmt: skip
     cluster.kubectl(  # helm is content while pods of the release before are still there, one of them leading
         "-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/turnout", "--timeout=60s"

@@ -83,6 +83,11 @@ class Stage:
         found: dict[str, Any] = self.object("mver", name).get("status", {})
         return found
 
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """The status of every ModelVersion, by its name."""
+        found = json.loads(self.kubectl("get", "mver", "-o", "json"))["items"]
+        return {item["metadata"]["name"]: item.get("status", {}) for item in found}
+
     def state(self, name: str) -> str:
         return str(self.status(name).get("state", ""))
 

@@ -1,0 +1,40 @@
+"""Versions of the predictor that is a little unwell, and the analysis that is to find it out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.rollouts.stage import mver
+
+SICKEN = 668.0  # see tests/cluster/models/unwell.py
+SCORES = Path(__file__).parents[1] / "models" / "scores"
+"""Its baked artifact, which says into which bins scores are counted."""
+HEALTHY: Mapping[str, float] = {"milliseconds": 20}
+
+
+def unwell(model: str, number: int, settings: Mapping[str, float] = HEALTHY, **spec: Any) -> dict[str, Any]:
+    """A ModelVersion that always has a pod, so that both sides are there to be counted."""
+    digest = hashlib.sha256((SCORES / "manifest.json").read_bytes()).hexdigest()
+    predictor = {
+        "runtime": "custom",
+        "entrypoint": "unwell:Unwell",
+        "artifact": {"uri": "file:///models/scores", "digest": f"sha256:{digest}"},
+        "settings": dict(settings),
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+        "timeoutSeconds": 10,
+    }
+    return mver(number, model=model, runtime=predictor, scaling={"minReplicas": 1}, **spec)
+
+
+def judged(weight: int, *, interval: str = "5s", **analysis: Any) -> dict[str, Any]:
+    """`rollout` and `analysis`: one step at `weight`, which nothing but a proof ends."""
+    step = {"minDuration": "15s", "maxDuration": "20m", "minRequests": 30}
+    steps = [{"warmup": {"requests": 5}}, {"setWeight": weight}, {"analysis": step}]
+    passes = {"errors": {"passBelow": "0.05"}, "latency": {"passRatio": "4"}}
+    return {
+        "rollout": {"steps": steps, "promotedScaleDownDelay": "20s", "abortScaleDownDelay": "5s"},
+        "analysis": {"interval": interval, **passes, **analysis},
+    }
