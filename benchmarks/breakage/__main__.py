@@ -1,10 +1,12 @@
-"""Break a canary at 30 % in four ways, under Turnout and under `canaryTrafficPercent`.
+"""Break a canary at 30 % in four ways, under Turnout and under `canaryTrafficPercent`; then let canaries fail a little.
 
 KServe's side gets all the help there is: a script sets the percent to 0 after exactly as long as Turnout took to act
-on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone.
+on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone. Rounds
+run side by side, except where the fault is the whole cluster's.
 
 Counted from the break: requests that failed or were given up by their caller, and the seconds until the last such
-request was sent. Needs root and what `make cluster` needs. Arguments: names of faults, if not all of them.
+request was sent. `judged` has the canaries that only fail more often. Needs root and what `make cluster` needs.
+Arguments: names of faults, or `errors`, if not all of them.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.breakage import judged
 from benchmarks.cluster import Cluster, cluster_for
-from benchmarks.report import median, publish, quick
+from benchmarks.report import Row, median, publish, quick, table
 from benchmarks.stream import Stream
 from tests.cluster.rollouts.installation import install, predictor_image, stage
 from tests.cluster.rollouts.stage import CRASH, HANG, MODEL, Stage, body, first_version, moment, mver, steps
@@ -33,11 +37,14 @@ WATCH = 60.0
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to break the pods of one revision, alike on both sides. `bound`: what probes allow at best."""
+    """A way to break the pods of one revision, alike on both sides. `bound`: what probes allow at best; `alone`:
+    it hits others too.
+    """
 
     name: str
     bound: str
     strike: Callable[[Stage, str], object]
+    alone: bool = False
 
 
 def _poison(feature: float) -> Callable[[Stage, str], object]:
@@ -65,7 +72,7 @@ def _crash_and_restart_knative(ours: Stage, revision: str) -> None:
 
 FAULTS = (
     Fault("crash loop", "the crash itself", _poison(CRASH)),
-    Fault("crash loop, Knative's controller restarts", "the crash itself", _crash_and_restart_knative),
+    Fault("crash loop, Knative's controller restarts", "the crash itself", _crash_and_restart_knative, alone=True),
     Fault("stopped process", "readiness probe", _stop),
     Fault("forward never returns", "timeoutSeconds (10 s), then the probe", _poison(HANG)),
 )
@@ -166,7 +173,7 @@ def compare(cluster: Cluster, fault: Fault, image: str) -> dict[str, Loss]:
     return losses
 
 
-def row(fault: Fault, side: str, losses: Sequence[Loss]) -> dict[str, str | float | int]:
+def row(fault: Fault, side: str, losses: Sequence[Loss]) -> Row:
     return {
         "fault": fault.name,
         "seen by": fault.bound,
@@ -178,16 +185,41 @@ def row(fault: Fault, side: str, losses: Sequence[Loss]) -> dict[str, str | floa
     }
 
 
+def broken(cluster: Cluster, rounds: int, faults: Sequence[Fault]) -> list[Row]:
+    """Every round of every fault, as many as may be at once."""
+    image, seen = predictor_image(cluster), dict[str, list[dict[str, Loss]]]()
+    together = [fault for fault in faults if not fault.alone]
+    with ThreadPoolExecutor(max(1, len(together))) as pool:
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+            losses = pool.map(lambda fault: compare(cluster, fault, image), together)
+            alone = (compare(cluster, fault, image) for fault in faults if fault.alone)
+            ordered = [*together, *(fault for fault in faults if fault.alone)]
+            for fault, loss in zip(ordered, (*losses, *alone), strict=True):
+                seen.setdefault(fault.name, []).append(loss)
+    return [
+        row(fault, side, [each[side] for each in seen[fault.name]]) for fault in faults for side in seen[fault.name][0]
+    ]
+
+
+def failing(cluster: Cluster, rounds: int) -> dict[str, Any]:
+    """The judged canaries: their table, and for machines all that it was made of."""
+    measured = [judged.measure(cluster) for _ in range(rounds)]
+    found = [each for those, _ in measured for each in those]
+    rows = judged.rows(found)
+    print(table(rows), flush=True)
+    return {"judged": rows, "verdicts": [asdict(each) for each in found], "counters": [kept for _, kept in measured]}
+
+
 def main() -> None:
-    rounds = 1 if quick() else 3
+    rounds = 1 if quick() else 2
+    asked = sys.argv[1:]
     with cluster_for("benchmark breakage") as cluster:
         install(cluster)
-        image, rows = predictor_image(cluster), []
-        for fault in [fault for fault in FAULTS if not sys.argv[1:] or fault.name in sys.argv[1:]]:
-            print(f"{fault.name}: {rounds} rounds of every side", file=sys.stderr, flush=True)
-            seen = [compare(cluster, fault, image) for _ in range(rounds)]
-            rows += [row(fault, side, [losses[side] for losses in seen]) for side in seen[0]]
-        publish("breakage", rows, rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds)
+        facts = failing(cluster, rounds) if not asked or "errors" in asked else {}
+        faults = [fault for fault in FAULTS if not asked or fault.name in asked]
+        rows = broken(cluster, rounds, faults) if faults else []
+        publish("breakage", rows, rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds, **facts)
 
 
 if __name__ == "__main__":

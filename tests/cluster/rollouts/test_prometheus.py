@@ -74,7 +74,7 @@ def prometheus(discovery: str, tmp_path: Path) -> Iterator[Serving]:
 def analysed(stage: Stage, prometheus: Serving) -> Iterator[Stage]:
     """Two candidates that nobody has found anything wrong with yet, each beside its stable version, and callers."""
     plan = judged(WEIGHT, source={"prometheus": "cluster"})
-    plan["rollout"]["steps"][ANALYSIS]["analysis"]["minDuration"] = "2m"
+    plan["rollout"]["steps"][ANALYSIS]["analysis"]["minDuration"] = "90s"  # for the kill to come first
     stage.apply(*(unwell(model, 1) for model in MODELS))
     for model in MODELS:
         stage.wait_state(f"{model}-1", "Live", 180)
