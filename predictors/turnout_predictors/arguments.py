@@ -59,6 +59,7 @@ class Arguments:
     drain_delay: float
     queue_limit: int
     trust_tenant: bool
+    trust_attempt: bool
     revision: str
     ignored: tuple[str, ...] = ()
 
@@ -91,7 +92,9 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--enable_grpc", type=_yes, default=True, help="false: no gRPC, whatever the port")
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
-    add("--trust_tenant", action="store_true", help="the header X-Tenant comes from a gateway that checked it")
+    for name, what in (("tenant", "the header X-Tenant comes"), ("attempt", "the header X-Turnout-Attempt comes")):
+        trusted = f"{what} from a gateway that takes away what callers write there; else it is ignored"
+        add(f"--trust_{name}", type=_yes, nargs="?", const=True, default=False, help=trusted)
     for name in _OF_KSERVE:
         add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     return ours
@@ -136,6 +139,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         drain_delay=given.drain_delay,
         queue_limit=given.queue_limit,
         trust_tenant=given.trust_tenant,
+        trust_attempt=given.trust_attempt,
         revision=environment.get("K_REVISION", "local"),
         ignored=tuple(name for name in _OF_KSERVE if getattr(given, f"kserve_{name}") is not None),
     )

@@ -29,6 +29,7 @@ from .artifacts import Artifact, open_artifact
 from .artifacts.reference import Reference
 from .batching import AsyncModel, Model, ModelThread, Outputs, engine_for
 from .errors import EX_CONFIG, LOAD_FAILED, StartError
+from .server import aside
 from .server.app import App, Limits
 from .server.contract import Contract, metadata
 from .server.lifecycle import Lifecycle, Serving
@@ -103,7 +104,9 @@ class Process:
         loop = asyncio.get_running_loop()
         arguments = self._arguments
         lifecycle = Lifecycle(arguments.queue_limit)
-        limits = Limits(arguments.timeout_seconds, trust_tenant=arguments.trust_tenant)
+        limits = Limits(
+            arguments.timeout_seconds, trust_tenant=arguments.trust_tenant, trust_attempt=arguments.trust_attempt
+        )
         app = App(arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
         listener = Listener(app, limits.body_bytes, limits.timeout_seconds)
         ended = asyncio.Event()
@@ -193,7 +196,7 @@ class Process:
         """Counts answers in the artifact's bins, if it has any."""
         if not references:
             return None
-        drift = Drift(self._metrics.identity, references)
+        drift = Drift(self._metrics.identity, references, aside.run)
         self._metrics.registry.register(drift)
         return drift.count
 

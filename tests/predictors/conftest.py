@@ -282,10 +282,10 @@ async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
 
     threads: list[ModelThread] = []
 
-    def make(model: Any = None, *, timeout_seconds: float = 5.0, queue_limit: int = 8) -> InProcess:
+    def make(model: Any = None, *, timeout_seconds: float = 5.0, queue_limit: int = 8, **trusts: bool) -> InProcess:
         lifecycle = Lifecycle(queue_limit)
         metrics = Metrics("m", "7", "rev-1")
-        app = App("m", "7", lifecycle, metrics, Limits(timeout_seconds))
+        app = App("m", "7", lifecycle, metrics, Limits(timeout_seconds, **trusts))
         if model is not None:
             thread = ModelThread(asyncio.get_running_loop())
             thread.start()

@@ -271,8 +271,16 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_gets_nothing(in_pr
     assert (wire.written, server.metrics.inflight) == (b"", 0)
 
 
-async def test_counts_by_code_attempt_and_outcome(in_process: Any) -> None:
+async def test_a_caller_cannot_call_its_request_a_repeat(in_process: Any) -> None:
     server = in_process(Echo())
+    await server.ask("POST", INFER, ask(1, 2), {"X-Turnout-Attempt": "repeat"})
+    text = (await server.ask("GET", "/metrics")).body.decode()
+    assert 'requests_total{attempt="first"' in text
+    assert "repeat" not in text
+
+
+async def test_counts_by_code_attempt_and_outcome(in_process: Any) -> None:
+    server = in_process(Echo(), trust_attempt=True)
     await server.ask("POST", INFER, ask(1, 2))
     await server.ask("POST", INFER, ask(1, 2), {"X-Turnout-Attempt": "repeat"})
     await server.ask("POST", INFER, b"{")

@@ -26,6 +26,7 @@ def test_defaults() -> None:
         drain_delay=0.0,
         queue_limit=1024,
         trust_tenant=False,
+        trust_attempt=False,
         revision="local",
     )
 

@@ -66,6 +66,24 @@ async def test_any_cut_of_the_bytes_is_the_same_request(in_process: Any) -> None
     assert (await taken(wire)).status == 200
 
 
+async def test_a_body_that_drips_takes_no_more_memory_than_it_has_bytes(in_process: Any) -> None:
+    connection, wire = in_process(Echo()).connect()
+    body = json.dumps(ask(1, 2, id="x" * 20_000)).encode()
+    connection.data_received(request("POST", INFER, body, {}, chunks=len(body))[: -len("0\r\n\r\n")])
+    assert len(connection._parts) <= 2
+    connection.data_received(b"0\r\n\r\n")
+    assert (await taken(wire)).json["id"] == "x" * 20_000
+
+
+async def test_large_bodies_do_not_pile_up_behind_one_another(in_process: Any) -> None:
+    connection, wire = in_process(Echo()).connect()
+    large = sent(b" " * (5 << 20))
+    connection.data_received(sent(ask(1, 2)) + large + large)
+    assert not wire.reading
+    assert [(await taken(wire)).status for _ in range(3)] == [200, 400, 400]
+    assert wire.reading
+
+
 ENDS = {
     "no HTTP": (b"\x16\x03\x01\x02\x00garbage\r\n\r\n", 400),
     "a length that overflows": (sent(b"x", Content_Length="9" * 40), 400),

@@ -188,6 +188,17 @@ async def test_refuses(calling: Any, message: Any, status: str, code: str) -> No
     assert dict(refused.value.trailing_metadata())["code"] == code
 
 
+async def test_a_field_beyond_ascii_is_percent_encoded_and_no_fault_of_the_server(calling: Any) -> None:
+    message = infer(1, 2)
+    message.parameters["größe\n%"].string_param = ""
+    message.parameters["größe\n%"].ClearField("string_param")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await (await calling(Echo())).call("ModelInfer", message)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert dict(refused.value.trailing_metadata())["field"] == "parameters.gr%C3%B6%C3%9Fe%0A%25"
+    assert "größe" in (refused.value.details() or "")
+
+
 async def test_models_come_and_go_with_their_process(calling: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await (await calling(Echo())).call("RepositoryModelLoad", PB.RepositoryModelLoadRequest(model_name="m"))

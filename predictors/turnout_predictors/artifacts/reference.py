@@ -80,9 +80,10 @@ class Reference:
     def _by_class(self, rows: Array) -> NDArray[np.int64]:
         places = {value: at for at, value in enumerate(self.classes)}
         others = len(self.classes)
-        values, times = np.unique(rows.astype(str), return_counts=True)
+        rows = rows if rows.dtype.kind in "biu" else rows.astype(str)
+        values, times = np.unique(rows, return_counts=True)
         counts = np.zeros(self.bins, np.int64)
-        for value, number in zip(values.tolist(), times.tolist(), strict=True):
+        for value, number in zip(values.astype(str).tolist(), times.tolist(), strict=True):
             counts[places.get(value, others)] += number
         return counts
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from turnout_predictors.errors import DeadlineExceeded, ModelError, Overloaded, RequestError
 
+from .door import Door
 from .engine import AsyncModel, Outputs, Work
 from .outputs import checked
 from .thread import ModelThread
@@ -25,31 +26,32 @@ class Coroutines:
         self._model = model
         self._thread = thread
         self._timeout_seconds = timeout_seconds
-        self._queue_limit = queue_limit
-        self._pending = 0
+        self._door = Door(queue_limit)
 
     def submit(self, work: Work) -> asyncio.Future[Outputs]:
-        if self._pending >= self._queue_limit:
-            raise Overloaded(f"{self._pending} requests are waiting, the limit; try again")
-        self._pending += 1
+        if why := self._door.refusal(work.tenant):
+            raise Overloaded(why)
+        self._door.enter(work.tenant)
         future: asyncio.Future[Outputs] = self._loop.create_future()
         task = self._loop.create_task(self._infer(work))
         task.add_done_callback(partial(_copy, future))
         timer = self._loop.call_at(work.deadline, _expire, future)
-        future.add_done_callback(partial(self._ended, task, timer))
+        future.add_done_callback(partial(self._ended, work.tenant, task, timer))
         return future
 
     def is_hung(self) -> bool:
         return self._thread.busy_seconds() > self._timeout_seconds
 
     def pending(self) -> int:
-        return self._pending
+        return len(self._door)
 
     def queued(self) -> int:
         return 0
 
-    def _ended(self, task: asyncio.Task[Outputs], timer: asyncio.TimerHandle, _: asyncio.Future[Outputs]) -> None:
-        self._pending -= 1
+    def _ended(
+        self, tenant: str, task: asyncio.Task[Outputs], timer: asyncio.TimerHandle, _: asyncio.Future[Outputs]
+    ) -> None:
+        self._door.leave(tenant)
         timer.cancel()
         task.cancel()
 

@@ -12,7 +12,6 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,9 +21,12 @@ from turnout_predictors.errors import DeadlineExceeded, ModelError, Overloaded, 
 from turnout_predictors.signature import Signature
 
 from .budget import Budget, Fit, choose
+from .door import Door, has_room
 from .engine import Array, Model, Outputs, Work, as_array
-from .merging import Layout, join, layout_of, part, rejoin, rows_of, taken, unique
+from .measuring import Unmeasured
+from .merging import Layout, join, layout_of, part, rejoin, rows_of, unique
 from .outputs import checked
+from .splitting import Job, split
 from .thread import ModelThread
 from .turns import Piece, Turns
 
@@ -38,17 +40,6 @@ class Observer(Protocol):
 
     def dropped(self, reason: str) -> None:
         """A request got no forward: full, deadline or cancelled."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """A request; `parts` where it was split."""
-
-    work: Work
-    future: asyncio.Future[Outputs]
-    parts: list[Outputs | None]
-    order: Array | None = None
-    left: int = 1
 
 
 class Scheduler:
@@ -72,27 +63,30 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._thread = thread
         self._timeout_seconds = timeout_seconds
-        self._queue_limit = queue_limit
+        self._door = Door(queue_limit)
         self._queue_rows = queue_rows
         self._observer = observer
         self._forward = _Forward(model)
         self._layout = self._forward.layout
-        self._lengths = getattr(model, "lengths", None) if self._layout else None
+        lengths = getattr(model, "lengths", None) if self._layout else None
+        self._unmeasured = Unmeasured(lengths) if lengths is not None else None
         self._budget = budget or Budget(padded=getattr(model, "budget_padded", math.inf))
         self._turns = Turns()
         self._fit = Fit()
-        self._live: set[_Job] = set()
+        self._live: set[Job] = set()
         self._is_running = False
         self._is_woken = False
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, work: Work) -> asyncio.Future[Outputs]:
-        pieces = self._admit(work)
-        job: _Job = pieces[0].job
+        job = self._admit(work)
         self._live.add(job)
+        self._door.enter(work.tenant)
         job.future.add_done_callback(partial(self._forget_if_cancelled, job))
-        for piece in pieces:
-            self._turns.push(piece)
+        if self._unmeasured is not None:
+            self._unmeasured.add(job)
+        else:
+            self._queue(job, None)
         if self._timer is None or work.deadline < self._timer.when():
             self._watch(work.deadline)
         if not self._is_running and not self._is_woken:
@@ -108,73 +102,55 @@ class Scheduler:
         return sum(not job.future.done() for job in self._live)
 
     def queued(self) -> int:
-        return self._turns.rows
+        return self._turns.rows + (self._unmeasured.rows if self._unmeasured is not None else 0)
 
     # -- the door --------------------------------------------------------------------------------------------
 
-    def _admit(self, work: Work) -> list[Piece]:
-        """The request's pieces; Overloaded if it would wait behind too much."""
+    def _admit(self, work: Work) -> Job:
+        """Overloaded if it would wait behind too much."""
         if work.deadline <= self._loop.time():
             self._drop("deadline")
             raise DeadlineExceeded("the request's deadline had passed when it came")
-        pieces = self._pieces(work)
-        if self._too_much(work, pieces) is not None:
+        job = Job(work, self._loop.create_future(), time.perf_counter(), rows_of(work) if self._layout else 1)
+        if self._too_much(job) is not None:
             self._forget_cancelled()  # what they asked for is in nobody's way
-            refusal = self._too_much(work, pieces)
+            refusal = self._too_much(job)
             if refusal is not None:
                 self._drop("full")
                 raise refusal
-        return pieces
+        return job
 
-    def _too_much(self, work: Work, pieces: list[Piece]) -> Overloaded | None:
-        if len(self._live) >= self._queue_limit:
-            return Overloaded(f"{len(self._live)} requests are waiting, the limit; try again", 1)
-        waiting = self._turns.rows
+    def _too_much(self, job: Job) -> Overloaded | None:
+        tenant, rows, waiting = job.work.tenant, job.rows, self.queued()
+        if why := self._door.refusal(tenant):
+            return Overloaded(why, 1)
         if not waiting:
             return None
-        rows, cost = sum(piece.rows for piece in pieces), sum(piece.cost for piece in pieces)
-        if waiting + rows > self._rows_for(work.tenant):
+        if not has_room(self._queue_rows, waiting, self._rows_of(tenant) if tenant else 0, rows):
             return Overloaded(f"{waiting} rows are waiting; try again", 1)
-        count = (waiting + rows) / self._budget.rows if self._layout else len(self._turns) + 1
-        seconds = self._fit.seconds(self._turns.cost + cost, max(1.0, count))
-        if self._loop.time() + seconds <= work.deadline:
+        cost, count = self._turns.cost + rows, len(self._turns) + 1.0
+        if self._unmeasured is not None:
+            cost = self._turns.cost + (self._unmeasured.rows + rows) * self._unmeasured.typical
+        if self._layout is not None:
+            count = max(1.0, (waiting + rows) / self._budget.rows)
+        seconds = self._fit.seconds(cost, count)
+        if self._loop.time() + seconds <= job.work.deadline:
             return None
         message = f"what waits takes about {seconds:.1f} s more, which is beyond the request's deadline"
         return Overloaded(message, math.ceil(seconds))
 
-    def _rows_for(self, tenant: str) -> int:
-        """A tenant may fill three quarters of the queue; the last is for those who have little in it."""
-        if not tenant or self._turns.rows_of(tenant) * 4 <= self._queue_rows:
-            return self._queue_rows
-        return self._queue_rows * 3 // 4
+    def _rows_of(self, tenant: str) -> int:
+        measured = self._turns.rows_of(tenant)
+        return measured + self._unmeasured.rows_of(tenant) if self._unmeasured is not None else measured
 
-    def _pieces(self, work: Work) -> list[Piece]:
-        """The request whole, or in pieces that the budget takes, rows of like length together."""
-        job = _Job(work, self._loop.create_future(), [None])
-        now = time.perf_counter()
-        layout = self._layout
-        if layout is None:
-            return [Piece(job, work, None, work.tenant, 1, 1.0, now)]
-        rows, key = rows_of(work), layout.key(work)
-        lengths = np.asarray(self._lengths(work), np.float64) if self._lengths and rows else None
-        longest = 1.0 if lengths is None else float(lengths.max())
-        if self._budget.has_room(rows, longest) or rows <= 1:
-            return [Piece(job, work, key, work.tenant, rows, longest, now)]
-        if lengths is not None:
-            job.order = order = np.argsort(-lengths, kind="stable")
-            work, lengths = taken(work, layout, order), lengths[order]
-        pieces: list[Piece] = []
-        at = 0
-        while at < rows:
-            length = 1.0 if lengths is None else float(lengths[at])
-            size = max(1, int(min(self._budget.rows, self._budget.padded / length, rows - at)))
-            piece = taken(work, layout, slice(at, at + size))
-            pieces.append(Piece(job, piece, key, work.tenant, size, length, now))
-            at += size
-        job.parts, job.left = [None] * len(pieces), len(pieces)
-        for place, piece_ in enumerate(pieces):
-            piece_.place = place
-        return pieces
+    def _queue(self, job: Job, lengths: Array | None) -> None:
+        """Into the turns, in pieces that the budget takes."""
+        if self._layout is None:
+            pieces = [Piece(job, job.work, None, job.work.tenant, 1, 1.0, job.since)]
+        else:
+            pieces = split(job, self._layout, self._budget, lengths)
+        for piece in pieces:
+            self._turns.push(piece)
 
     # -- forwards --------------------------------------------------------------------------------------------
 
@@ -183,23 +159,37 @@ class Scheduler:
         self._is_woken = False
         if self._is_running:
             return
-        pieces = choose(self._turns, self._budget, by_length=self._lengths is not None)
+        unmeasured = self._unmeasured
+        pieces = choose(self._turns, self._budget, by_length=unmeasured is not None)
         if pieces:
             self._is_running = True
-            self._thread.run(partial(self._forward, [piece.work for piece in pieces]), partial(self._ended, pieces))
+            forward = partial(self._forward, [piece.work for piece in pieces], unmeasured)
+            self._thread.run(forward, partial(self._ended, pieces))
+        elif unmeasured is not None and len(unmeasured):
+            self._is_running = True
+            self._thread.run(unmeasured.measure, partial(self._ended, []))
+
+    def _take_measured(self) -> None:
+        for job, lengths in self._unmeasured.take() if self._unmeasured is not None else ():
+            if isinstance(lengths, BaseException):
+                self._fail(job, lengths)
+            else:
+                self._queue(job, lengths)
 
     def _ended(self, pieces: list[Piece], result: Any, fault: BaseException | None) -> None:
         self._is_running = False
+        self._take_measured()
         if fault is not None and len(pieces) > 1:
             self._again(pieces)
         self._dispatch()
-        if fault is None:
+        if fault is not None:
+            if len(pieces) == 1:
+                self._fail(pieces[0].job, fault)
+        elif pieces:
             outputs, began, seconds = result
             self._report(pieces, began, seconds)
             for piece, answer in zip(pieces, outputs, strict=True):
                 self._answer(piece, answer)
-        elif len(pieces) == 1:
-            self._fail(pieces[0].job, fault)
 
     def _again(self, pieces: list[Piece]) -> None:
         """Somebody's rows broke the forward: each goes alone now, and only the culprit fails."""
@@ -208,9 +198,9 @@ class Scheduler:
         self._turns.put_back([piece for piece in pieces if piece.is_wanted])
 
     def _answer(self, piece: Piece, outputs: Outputs) -> None:
-        job: _Job = piece.job
+        job: Job = piece.job
         if job.future.done():
-            self._live.discard(job)
+            self._leave(job)
             return
         if len(job.parts) > 1:
             job.parts[piece.place] = outputs
@@ -222,11 +212,11 @@ class Scheduler:
             except (KeyError, TypeError, ValueError) as fault:
                 self._fail(job, ModelError(f"the outputs for parts of one request do not fit together: {fault!r}"))
                 return
-        self._live.discard(job)
+        self._leave(job)
         job.future.set_result(outputs)
 
-    def _fail(self, job: _Job, fault: BaseException) -> None:
-        self._live.discard(job)
+    def _fail(self, job: Job, fault: BaseException) -> None:
+        self._leave(job)
         if isinstance(fault, RequestError):
             if isinstance(fault, ModelError):
                 log.error("the model broke its declaration: %s", fault.message)
@@ -245,6 +235,11 @@ class Scheduler:
             waited = [began - piece.since for piece in pieces]
             self._observer.forwarded(rows=rows, padding=padding, seconds=seconds, waited=waited)
 
+    def _leave(self, job: Job) -> None:
+        if job in self._live:
+            self._live.discard(job)
+            self._door.leave(job.work.tenant)
+
     # -- deadlines and those who leave ------------------------------------------------------------------------
 
     def _watch(self, deadline: float) -> None:
@@ -258,22 +253,29 @@ class Scheduler:
         self._forget_cancelled()
         now = self._loop.time()
         for job in [job for job in self._live if job.work.deadline <= now]:
-            self._live.discard(job)
+            self._leave(job)
             self._drop("deadline")
             job.future.set_exception(DeadlineExceeded("the request's deadline passed before the model answered"))
-        self._turns.purge()
+        self._purge()
         if self._live:
             self._watch(min(job.work.deadline for job in self._live))
 
     def _forget_cancelled(self) -> None:
         for job in [job for job in self._live if job.future.done()]:
             self._forget_if_cancelled(job, job.future)
-        self._turns.purge()
+        self._purge()
 
-    def _forget_if_cancelled(self, job: _Job, future: asyncio.Future[Outputs]) -> None:
+    def _purge(self) -> None:
+        self._turns.purge()
+        if self._unmeasured is not None:
+            self._unmeasured.purge()
+
+    def _forget_if_cancelled(self, job: Job, future: asyncio.Future[Outputs]) -> None:
         """As soon as its client is gone: a job keeps its request's tensors."""
         if future.cancelled() and job in self._live:
-            self._live.discard(job)
+            self._leave(job)
+            if self._unmeasured is not None:
+                self._unmeasured.forget(job)
             self._drop("cancelled")
 
     def _drop(self, reason: str) -> None:
@@ -294,13 +296,17 @@ class _Forward:
             model.signature, model.settings, whole=whole, keeps_post=self._finish is None
         )
 
-    def __call__(self, works: list[Work]) -> tuple[list[Outputs], float, float]:
-        """Outputs, when the forward began, and the seconds it took."""
+    def __call__(self, works: list[Work], unmeasured: Unmeasured | None) -> tuple[list[Outputs], float, float]:
+        """Outputs, when the forward began, and the seconds it took. Then what has come meanwhile is measured."""
         began = time.perf_counter()
-        parts = self._merged(works, self.layout) if self.layout is not None else [self._one(works[0])]
-        if self._finish is not None and self.layout is not None:
-            parts = [self._finished(work, outputs) for work, outputs in zip(works, parts, strict=True)]
-        return parts, began, time.perf_counter() - began
+        try:
+            parts = self._merged(works, self.layout) if self.layout is not None else [self._one(works[0])]
+            if self._finish is not None and self.layout is not None:
+                parts = [self._finished(work, outputs) for work, outputs in zip(works, parts, strict=True)]
+            return parts, began, time.perf_counter() - began
+        finally:
+            if unmeasured is not None:
+                unmeasured.measure()
 
     def _one(self, work: Work) -> Outputs:
         outputs = self._model.forward(work)

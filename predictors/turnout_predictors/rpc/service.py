@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 import grpc
 import orjson
@@ -41,6 +42,7 @@ _STATUS: Final = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse: its one field is the status
+_PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 WATCH_SECONDS: Final = 1.0
 
 
@@ -159,7 +161,7 @@ class Service:
         begun = time.perf_counter()
         given = dict(context.invocation_metadata() or ())
         start = "cold" if self._lifecycle.serving is None else "warm"
-        is_repeat = given.get("x-turnout-attempt") == "repeat"
+        is_repeat = self._limits.trust_attempt and given.get("x-turnout-attempt") == "repeat"
         self._metrics.inflight += 1
         fault: RequestError | None = None
         try:
@@ -184,14 +186,14 @@ class Service:
         left = context.time_remaining()
         seconds = self._limits.request_seconds if left is None else min(left, self._limits.request_seconds)
         deadline = self._loop.time() + seconds
-        serving = self._lifecycle.serving or await self._lifecycle.await_serving(seconds)
+        tenant = str(given.get("x-tenant", "")) if self._limits.trust_tenant else ""
+        serving = self._lifecycle.serving or await self._lifecycle.await_serving(seconds, tenant)
         contract = serving.contract
         request, raw = read(message, contract)
         settings = contract.settings
         if request.parameters:
             deadline = min(deadline, self._loop.time() + timeout_of(request))
             settings = settings_of(request, settings)
-        tenant = str(given.get("x-tenant", "")) if self._limits.trust_tenant else ""
         headers = NOTHING if contract.signature else {str(name): str(value) for name, value in given.items()}
         outputs = await serving.engine.submit(
             Work(
@@ -221,11 +223,16 @@ class Service:
 
 
 async def _abort(context: Context, fault: RequestError, request_id: str = "") -> NoReturn:
-    trailing = [("code", fault.code), ("request-id", request_id or uuid.uuid4().hex)]
+    trailing = [("code", fault.code), ("request-id", _printable(request_id) or uuid.uuid4().hex)]
     if fault.field is not None:
-        trailing.append(("field", fault.field))
+        trailing.append(("field", _printable(fault.field)))
     if fault.retry_after is not None:
         trailing.append(("retry-after", str(fault.retry_after)))
     message = f"{fault.field}: {fault.message}" if fault.field else fault.message
     await context.abort(_STATUS[fault.status], message, tuple(trailing))
     raise AssertionError("abort returned")
+
+
+def _printable(text: str) -> str:
+    """As metadata may carry it: what is no printable ASCII is percent-encoded, as in the message itself."""
+    return quote(text, safe=_PRINTABLE)

@@ -6,9 +6,11 @@ Every reply is JSON, errors too, and the connection survives them. One model per
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import orjson
@@ -16,6 +18,7 @@ import orjson
 from turnout_predictors.errors import RequestError, Unavailable
 from turnout_predictors.telemetry.metrics import CONTENT_TYPE, Metrics
 
+from . import aside
 from .compression import WORTH_BYTES, accepted, compress
 from .exchange import Exchange, Header, Reply
 from .inference import Inference, Limits
@@ -27,6 +30,7 @@ __all__ = ["App", "Limits"]
 
 SERVER: Final = "turnout-predictor"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository", "turnout_examples")
+ATTEMPT: Final = b"x-turnout-attempt"  # `repeat`: a gateway sent it before, to another version
 HTML: Final = b"text/html; charset=utf-8"
 
 
@@ -42,8 +46,8 @@ class App:
         self._metrics = metrics
         self._routes = Routes.of(model, version)
         self._headers: tuple[Header, ...] = ((b"x-model-version", version.encode("latin-1", "replace")),)
-        limits = limits or Limits()
-        self._inference = Inference(model, version, lifecycle, limits, self._headers, self._finish)
+        self._limits = limits or Limits()
+        self._inference = Inference(model, version, lifecycle, self._limits, self._headers, self._finish)
         self._answers: dict[str, Callable[[], Reply]] = {
             "server": self._server,
             "models": lambda: document({"models": [self._model]}),
@@ -71,6 +75,7 @@ class App:
         except RequestError:
             return  # `read` says so
         if exchange.route in INFER:
+            exchange.is_repeat = self._limits.trust_attempt and exchange.headers.get(ATTEMPT) == b"repeat"
             exchange.start = "cold" if self._lifecycle.serving is None else "warm"
             self._metrics.inflight += 1
 
@@ -97,8 +102,22 @@ class App:
         if exchange.is_lost:
             return
         encoding = exchange.headers.get(b"accept-encoding")
-        if encoding is not None:
-            reply = _compressed(reply, accepted(encoding))
+        chosen = b"" if encoding is None else accepted(encoding)
+        size = sum(len(part) for part in reply.parts) if chosen else 0
+        if size < WORTH_BYTES:
+            self._send(exchange, reply)
+        elif size < aside.REPLY_BYTES:
+            self._send(exchange, _compressed(reply, chosen))
+        else:
+            packing = asyncio.get_running_loop().run_in_executor(aside.EXECUTOR, _compressed, reply, chosen)
+            exchange.pending = packing
+            packing.add_done_callback(partial(self._packed, exchange))
+
+    def _packed(self, exchange: Exchange, done: asyncio.Future[Reply]) -> None:
+        if not exchange.is_lost and not done.cancelled():
+            self._send(exchange, done.result())
+
+    def _send(self, exchange: Exchange, reply: Reply) -> None:
         exchange.send(exchange, reply)
         if exchange.route in INFER:
             attempt = "repeat" if exchange.is_repeat else "first"
@@ -157,9 +176,6 @@ class App:
 
 
 def _compressed(reply: Reply, encoding: bytes) -> Reply:
-    size = sum(len(part) for part in reply.parts)
-    if not encoding or size < WORTH_BYTES:
-        return reply
     headers = (*reply.headers, (b"content-encoding", encoding), (b"vary", b"accept-encoding"))
     return reply._replace(parts=(compress(reply.parts, encoding),), headers=headers)
 

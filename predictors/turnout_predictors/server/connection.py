@@ -21,6 +21,7 @@ from .exchange import Application, Exchange, Headers, Reply
 MAX_HEAD: Final = 64 << 10
 MAX_PIPELINED: Final = 16
 JOIN_BELOW: Final = 32 << 10  # copying this many bytes costs less than a second write
+SMALL: Final = 4 << 10  # bytes of a body's part
 _STATUS_LINE: Final = {int(s): b"HTTP/1.1 %d %s\r\ncontent-type: " % (s, s.phrase.encode()) for s in HTTPStatus}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -38,7 +39,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = {}
         self._target = b""
         self._head_size = 0
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._size = 0
         self._unread = 0  # bytes since the parser last told anything whole: what it may be holding
         self._is_reading = False  # a request has begun to arrive
@@ -146,11 +147,20 @@ class Connection(asyncio.Protocol):
             return  # it was answered without
         self._size += len(body)
         if self._size <= self._body_limit:
-            self._parts.append(body)
+            self._keep(body)
             return
         self._refuse_body(self._reading)
         if self._size > 8 * self._body_limit:
             raise ValueError(f"the body is larger than {self._body_limit} bytes")
+
+    def _keep(self, body: bytes) -> None:
+        """Small parts grow together: an object for each would be many times what a dripping client sent."""
+        if len(body) >= SMALL or not self._parts:
+            self._parts.append(body)
+        elif type(last := self._parts[-1]) is bytearray:
+            last += body
+        else:
+            self._parts.append(bytearray(body))
 
     def _refuse_body(self, exchange: Exchange) -> None:
         """The rest is read and thrown away, so that the connection survives."""
@@ -167,7 +177,8 @@ class Connection(asyncio.Protocol):
         # Joined into a bytearray, of which binary tensors are writable views.
         exchange.body = parts[0] if len(parts) == 1 else bytearray().join(parts)
         self._waiting.append((exchange, self._parser.should_keep_alive()))
-        if len(self._waiting) > MAX_PIPELINED and not self._is_full:
+        kept = sum(len(waiting.body) for waiting, _ in self._waiting)
+        if (len(self._waiting) > MAX_PIPELINED or kept > self._body_limit) and not self._is_full:
             self._is_full = True
             self._transport.pause_reading()
         self._advance()

@@ -24,7 +24,8 @@ class Exchange:
     """Made when the head is read; `body` comes later. Header names are in lower case.
 
     `send` is called once, now or later; once `is_lost` it does nothing. `pending` is what to cancel when the
-    client goes away. `refusal`: status and sentence for a body that breaks a limit of the connection.
+    client goes away. `refusal`: status and sentence for a body that breaks a limit of the connection. `is_repeat`: a
+    gateway that is trusted sent it before, to another version.
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class Exchange:
         "body",
         "headers",
         "is_lost",
+        "is_repeat",
         "method",
         "pending",
         "refusal",
@@ -55,11 +57,7 @@ class Exchange:
         self.start = ""
         self.pending: asyncio.Future[Any] | None = None
         self.is_lost = False
-
-    @property
-    def is_repeat(self) -> bool:
-        """The gateway sent it before, to another version."""
-        return self.headers.get(b"x-turnout-attempt") == b"repeat"
+        self.is_repeat = False
 
 
 class Application(Protocol):

@@ -17,7 +17,7 @@ from typing import Any
 from turnout_predictors.batching.engine import NOTHING, Outputs, Work
 from turnout_predictors.errors import InvalidInput, RequestError
 
-from . import v1
+from . import aside, v1
 from .compression import decompress
 from .contract import Contract
 from .exchange import Exchange, Header, Reply
@@ -32,12 +32,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`timeout_seconds` is the longest a request may take; it is answered a little earlier than it counts
-    as hung. `trust_tenant`: the header X-Tenant comes from a gateway that checked it.
+    as hung. `trust_tenant`, `trust_attempt`: the headers X-Tenant, X-Turnout-Attempt come from a gateway that takes
+    away what callers write there.
     """
 
     timeout_seconds: float = 60.0
     body_bytes: int = 8 << 20
     trust_tenant: bool = False
+    trust_attempt: bool = False
 
     @property
     def request_seconds(self) -> float:
@@ -68,16 +70,24 @@ class Inference:
         try:
             deadline = self._deadline(exchange)
             serving = self._lifecycle.serving
-            if serving is None:
-                exchange.pending = self._loop.create_task(self._when_loaded(exchange, deadline))
+            if serving is None or _is_worth_leaving(exchange):
+                exchange.pending = self._loop.create_task(self._in_time(exchange, deadline))
             else:
                 self._submit(exchange, serving, deadline)
         except Exception as fault:  # the caller gets JSON and keeps the connection, whatever it is
             self._fail(exchange, fault)
 
-    async def _when_loaded(self, exchange: Exchange, deadline: float) -> None:
+    async def _in_time(self, exchange: Exchange, deadline: float) -> None:
+        """For what has to wait: a body to be unpacked aside, a model that is loading."""
         try:
-            serving = await self._lifecycle.await_serving(deadline - self._loop.time())
+            if _is_worth_leaving(exchange):
+                unpack = partial(self._unpacked, exchange)
+                exchange.body = await self._loop.run_in_executor(aside.EXECUTOR, unpack)
+                del exchange.headers[b"content-encoding"]
+            serving = self._lifecycle.serving
+            if serving is None:
+                left = deadline - self._loop.time()
+                serving = await self._lifecycle.await_serving(left, self._tenant(exchange))
             self._submit(exchange, serving, deadline)
         except Exception as fault:  # as in begin
             self._fail(exchange, fault)
@@ -131,10 +141,7 @@ class Inference:
         headers = exchange.headers
         if exchange.refusal is not None:
             raise RequestError(*exchange.refusal)
-        body = exchange.body
-        encoding = headers.get(b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
-            body = decompress(bytes(body), encoding.lower(), self._limits.body_bytes)
+        body = self._unpacked(exchange)
         if exchange.route == "v1_predict":
             return v1.read(body, contract)
         framed = headers.get(b"inference-header-content-length")
@@ -143,6 +150,12 @@ class Inference:
         if not framed.isdigit() or len(framed) > 12:
             raise InvalidInput("must be the number of bytes of JSON before the tensors", FRAME)
         return parse(body, contract, int(framed))
+
+    def _unpacked(self, exchange: Exchange) -> bytes | bytearray:
+        encoding = exchange.headers.get(b"content-encoding")
+        if encoding is None or encoding.lower() == b"identity":
+            return exchange.body
+        return decompress(bytes(exchange.body), encoding.lower(), self._limits.body_bytes)
 
     def _deadline(self, exchange: Exchange) -> float:
         """On the loop's clock: the server's limit from the request's head on, or less if the caller says so."""
@@ -166,6 +179,12 @@ class Inference:
         if request.parameters.get("labels") is True and contract.signature is not None:
             parameters = labels(contract.signature.labels, outputs)
         return write(self._head, request, outputs, contract.output_types, self._headers, parameters)
+
+
+def _is_worth_leaving(exchange: Exchange) -> bool:
+    """A packed body that may take long to unpack, which is then done beside the loop."""
+    packed = b"content-encoding" in exchange.headers and exchange.refusal is None
+    return packed and len(exchange.body) > aside.PACKED_BYTES
 
 
 def timeout_of(request: InferRequest) -> float:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from turnout_predictors.batching.door import Door
 from turnout_predictors.batching.engine import Engine, Outputs
 from turnout_predictors.errors import Unavailable
 
@@ -33,8 +34,7 @@ class Lifecycle:
         self.serving: Serving | None = None
         self.is_draining = False
         self._loaded = asyncio.Event()
-        self._waiting = 0
-        self._waiting_limit = waiting_limit
+        self._door = Door(waiting_limit)
 
     def serve(self, serving: Serving) -> None:
         self.serving = serving
@@ -55,18 +55,18 @@ class Lifecycle:
             return "a forward has outlived its deadline"
         return None
 
-    async def await_serving(self, seconds: float) -> Serving:
+    async def await_serving(self, seconds: float, tenant: str = "") -> Serving:
         """Waits for a cold model within the request's deadline; Unavailable after that."""
-        if self._waiting >= self._waiting_limit:
-            raise Unavailable("the model is loading and many requests already wait for it; try again")
-        self._waiting += 1
+        if why := self._door.refusal(tenant):
+            raise Unavailable(f"the model is loading, and {why}")
+        self._door.enter(tenant)
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._loaded.wait()
         except TimeoutError:
             raise Unavailable("the model is still loading; try again") from None
         finally:
-            self._waiting -= 1
+            self._door.leave(tenant)
         if self.serving is None:
             raise Unavailable("the process ends before its model was loaded; try again", "draining")
         return self.serving

@@ -181,6 +181,7 @@ def test_the_command_line_is_the_container_s() -> None:
         "--timeout_seconds=5",
         "--http_port=9000",
         "--http_host=127.0.0.1",
+        "--trust_attempt=true",
     )
 
 
