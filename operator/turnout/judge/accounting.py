@@ -17,13 +17,13 @@ from turnout.judge.dispersion import Split, Spread
 from turnout.judge.drift import MOST_BINS, Bins, log_factor
 from turnout.judge.harm import Tally, bettors, log_factors, summed
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
-from turnout.judge.latency import cuts, first_window, histogram_of, is_beyond_ratios, next_window
+from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
 from turnout.judge.memory import MILLI, Logs, Memory, Total, added
-from turnout.judge.passing import SLOW_PART, under_limit, under_ratio
+from turnout.judge.passing import SLOW_PART, under_limit, under_stable
 from turnout.judge.protocol import PodCounters, Poll
 from turnout.judge.terms import LATENCY, Terms
 
-ERROR_PASS, RATIO_PASS, LIMIT_PASS = range(3)
+ERROR_PASS, LATENCY_PASS, LIMIT_PASS = range(3)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -154,23 +154,21 @@ def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
 
 
 def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
-    errors, ratio, limit = memory.passes
+    errors, latency, limit = memory.passes
     spreads, split = memory.spreads, memory.split
     if terms.error_limit is not None:
         canary, stable = interval.sums(-1)
         errors = added(errors, under_limit(terms.error_limit, *canary))
         spreads = (spreads[0].plus(*canary), spreads[1].plus(*stable))
     if terms.latency_ratio is not None and memory.cuts:
-        edge = len(terms.streams) - (terms.error_limit is not None)
-        canary, stable = interval.sums(edge)
-        if is_beyond_ratios(memory.window, memory.cuts[edge]) and terms.latency_limit is None:
-            limit = added(limit, under_limit(SLOW_PART, *canary))
-        ratio = added(ratio, under_ratio(terms.latency_ratio, canary, stable))
+        canary, stable = interval.sums(terms.pass_edge)
+        usual = slower_than(memory.window, memory.cuts[terms.pass_edge])
+        latency = added(latency, under_stable(terms.latency_ratio, terms.slow_part, usual, canary, stable))
         split = split.plus(canary, stable)
     if terms.latency_limit is not None and memory.cuts:
         canary = interval.sums(len(memory.cuts) - 1)[0]
         limit = added(limit, under_limit(SLOW_PART, *canary))
-    return {"passes": (errors, ratio, limit), "spreads": spreads, "split": split}
+    return {"passes": (errors, latency, limit), "spreads": spreads, "split": split}
 
 
 def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:

@@ -11,7 +11,7 @@ from zlib import crc32
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.increments import Reading
 
-FORMAT = "1"
+FORMAT = "2"
 LONGEST = 2048
 MILLI = 1000
 """Logs of wealth are kept in thousandths, rounded down: never in favour of a verdict."""

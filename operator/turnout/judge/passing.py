@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import log
 
 from turnout.judge.harm import log_mean, share
+from turnout.judge.latency import NEAR
 
 BETTER_PARTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
 """Error rates bet on, as parts of the one that must be undercut."""
@@ -32,6 +33,23 @@ def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) 
         canary[1] * log(better / forbidden) + stable[1] * log((1 - better) / (1 - forbidden))
         for better in (share(part, canary[0], stable[0]) for part in BETTER_RATIOS if part < ratio)
     )
+
+
+def under_stable(
+    ratio: float, part: float, usual: float, canary: tuple[int, int], stable: tuple[int, int]
+) -> tuple[float, ...]:
+    """Logs of factors against "the slow part is at least `ratio` times stable's, or times `part`, whichever is more".
+
+    `part`: what stable's quantile says; `usual`: what stable had beyond the edge before the interval. Where that is far
+    less, as when all of stable lies in one bucket, no ratio to it means anything, and the bet is on the second half of
+    the statement. Where `ratio` times `part` is nearly all, the bet is on half of what stable answers in time.
+    """
+    if usual > NEAR * part:
+        return ()  # beyond the last edge: not even stable's quantile is known
+    most = (1 + part) / 2
+    if usual >= part / 2 and ratio * part <= most:
+        return under_ratio(ratio, canary, stable)
+    return under_limit(min(ratio * part, most), *canary)
 
 
 def evidence(logs: Sequence[float], dispersion: float) -> float:

@@ -51,6 +51,11 @@ class Terms:
         return self.pass_edge + (self.error_limit is not None) if self.pass_edge >= 0 else -1
 
     @property
+    def slow_part(self) -> float:
+        """The part of stable's requests beyond the quantile that must pass."""
+        return 1 - self.streams[self.pass_stream].quantile
+
+    @property
     def robust(self) -> bool:
         """Errors are taken to come in clusters."""
         return self.assume is not Assumption.INDEPENDENT_REQUESTS

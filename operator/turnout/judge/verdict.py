@@ -65,14 +65,14 @@ class Case:
         """Per metric that must pass, how much of the proof is there: 1 is all of it."""
         terms, memory = self.terms, self.memory
         needed, found = log(1 / terms.beta), dict[str, float]()
-        errors, ratio, limit = map(natural, memory.passes)
+        errors, latency, limit = map(natural, memory.passes)
         if terms.error_limit is not None:
             spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0
             found[ERRORS] = passing.evidence(errors, spread) / needed
         if terms.latency_ratio is not None:
-            ratios = passing.evidence(ratio, memory.split.factor if terms.robust else 1.0)
+            relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
             absolute = passing.evidence(limit, 1.0)
-            found[LATENCY] = (absolute if self.question.stable_unhealthy else max(ratios, absolute)) / needed
+            found[LATENCY] = (absolute if self.question.stable_unhealthy else relative) / needed
         return found
 
     def edge_of(self, stream: Stream) -> float | None:
