@@ -56,6 +56,9 @@ class Arguments:
     http_host: str
     http_port: int
     grpc_port: int
+    grpc_tls_cert: str
+    grpc_tls_key: str
+    grpc_tls_client_ca: str
     drain_delay: float
     queue_limit: int
     trust_tenant: bool
@@ -90,6 +93,15 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--http_port", type=int, default=_port(environment), help="default $PORT, else 8080")
     add("--grpc_port", type=int, default=0, help="serve gRPC there too; default 0, no gRPC")
     add("--enable_grpc", type=_yes, default=True, help="false: no gRPC, whatever the port")
+    add(
+        "--grpc_tls_cert",
+        default="",
+        help="a certificate's PEM file: gRPC speaks TLS, and reads it anew when it changes",
+    )
+    add("--grpc_tls_key", default="", help="its key's PEM file")
+    add(
+        "--grpc_tls_client_ca", default="", help="callers must show a certificate that this PEM file's authority signed"
+    )
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
     for name, what in (("tenant", "the header X-Tenant comes"), ("attempt", "the header X-Turnout-Attempt comes")):
@@ -124,6 +136,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         raise StartError(SETTINGS_INVALID, f"--timeout_seconds {given.timeout_seconds:g} must be in (0, 600]")
     if given.queue_limit < 1 or given.drain_delay < 0:
         raise StartError(SETTINGS_INVALID, "--queue_limit must be at least 1 and --drain_delay at least 0")
+    if bool(given.grpc_tls_cert) != bool(given.grpc_tls_key) or (given.grpc_tls_client_ca and not given.grpc_tls_cert):
+        raise StartError(SETTINGS_INVALID, "TLS of gRPC needs --grpc_tls_cert and --grpc_tls_key, both")
     return Arguments(
         model_name=given.model_name,
         model_version=given.model_version,
@@ -136,6 +150,9 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         http_host=given.http_host,
         http_port=given.http_port,
         grpc_port=given.grpc_port if given.enable_grpc else 0,
+        grpc_tls_cert=given.grpc_tls_cert,
+        grpc_tls_key=given.grpc_tls_key,
+        grpc_tls_client_ca=given.grpc_tls_client_ca,
         drain_delay=given.drain_delay,
         queue_limit=given.queue_limit,
         trust_tenant=given.trust_tenant,

@@ -126,6 +126,9 @@ class Process:
         except OSError as fault:
             log.error("%s; choose another with --grpc_port", fault)
             return 1
+        except StartError as fault:
+            termination.leave(fault)
+            return EX_CONFIG
         await ended.wait()
         # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
         seconds = math.ceil(limits.timeout_seconds)
@@ -139,8 +142,11 @@ class Process:
             return None
         rpc = await asyncio.to_thread(importlib.import_module, "turnout_predictors.rpc.server")
         address = f"{arguments.http_host}:{arguments.grpc_port}"
+        tls = None
+        if arguments.grpc_tls_cert:
+            tls = rpc.Tls(arguments.grpc_tls_cert, arguments.grpc_tls_key, arguments.grpc_tls_client_ca)
         return await rpc.open_port(
-            address, arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits
+            address, arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits, tls
         )
 
     async def _start(self, lifecycle: Lifecycle, ended: asyncio.Event) -> None:

@@ -49,7 +49,8 @@ class Caller:
 
     def __init__(self, port: int, server: Any) -> None:
         self.server = server
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.address = f"127.0.0.1:{port}"
+        self.channel = grpc.aio.insecure_channel(self.address)
 
     async def call(self, name: str, message: Any, **more: Any) -> Any:
         method = self.channel.unary_unary(
@@ -65,11 +66,12 @@ async def calling(in_process: Any) -> AsyncIterator[Any]:
     open_servers: list[Any] = []
     callers: list[Caller] = []
 
-    async def make(model: Any = None) -> Caller:
+    async def make(model: Any = None, tls: Any = None) -> Caller:
         server = in_process(model)
         port = free_port()
         limits = Limits(5.0)
-        open_servers.append(await open_port(f"127.0.0.1:{port}", "m", "7", server.lifecycle, server.metrics, limits))
+        told = (server.lifecycle, server.metrics, limits, tls)
+        open_servers.append(await open_port(f"127.0.0.1:{port}", "m", "7", *told))
         callers.append(Caller(port, server))
         return callers[-1]
 

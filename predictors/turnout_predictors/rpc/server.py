@@ -10,13 +10,25 @@ from turnout_predictors.server.inference import Limits
 from turnout_predictors.server.lifecycle import Lifecycle
 from turnout_predictors.telemetry.metrics import Metrics
 
+from .reflection import Reflection
 from .service import Service
+from .stubs import messages
+from .tls import Certificates, Tls
+
+__all__ = ["Tls", "open_port"]
 
 
 async def open_port(
-    address: str, model: str, version: str, lifecycle: Lifecycle, metrics: Metrics, limits: Limits
+    address: str,
+    model: str,
+    version: str,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    limits: Limits,
+    tls: Tls | None = None,
 ) -> Any:
-    """A started grpc.aio server. OSError if the port is taken."""
+    """A started grpc.aio server. OSError if the port is taken, StartError if the certificates cannot be used."""
+    credentials = Certificates(tls).credentials() if tls is not None else None
     # Some bytes more than a body of HTTP: the message has no way to say what is too large but a status of grpc's own.
     largest = limits.body_bytes + (64 << 10)
     server = grpc.aio.server(
@@ -27,8 +39,13 @@ async def open_port(
         )
     )
     server.add_generic_rpc_handlers(Service(model, version, lifecycle, metrics, limits).handlers())
+    reflection = Reflection(messages().DESCRIPTOR.serialized_pb, lambda: lifecycle.is_draining)
+    server.add_generic_rpc_handlers(reflection.handlers())
     try:
-        server.add_insecure_port(address)
+        if credentials is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, credentials)
     except RuntimeError as fault:
         raise OSError(f"gRPC port {address} cannot be opened") from fault
     await server.start()
