@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from turnout.api.analysis import Analysis
+from turnout.api.reasons import Reason
 from turnout.api.rollout import AnalysisStep
-from turnout.judge.protocol import Finding, Outcome, PodCounters, Poll, Question
+from turnout.judge.protocol import Finding, Lifted, Outcome, PodCounters, Poll, Question
 from turnout.judge.sequential import SequentialJudge
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -74,6 +75,7 @@ class Attempt:
     memory: str = ""
     finding: Finding | None = None
     stable_unhealthy: bool = False
+    lifted: dict[tuple[Reason, str], Lifted] = field(default_factory=dict)
 
     def poll(self) -> Poll:
         return Poll(
@@ -86,7 +88,8 @@ class Attempt:
 
     def question(self, poll: Poll | None) -> Question:
         elapsed = self.at - START
-        return Question(self.analysis, self.memory, poll, self.step, self.step_index, elapsed, self.stable_unhealthy)
+        asked = self.step, self.step_index, elapsed, self.stable_unhealthy
+        return Question(self.analysis, self.memory, poll, *asked, lifted=self.lifted)
 
     def ask(self, **changes: object) -> Finding:
         """Reads both sides now, with some fields of the poll otherwise, and lets 15 s pass."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.judge.counting import Attempt, analysis
 from turnout.api.reasons import Reason
-from turnout.judge.protocol import Finding, Outcome
+from turnout.judge.protocol import Finding, Lifted, Outcome
 
 
 def bounded(judge: str = "Sequential", **metric: object) -> Attempt:
@@ -76,3 +76,29 @@ def test_threshold_does_not_pass_out_of_bounds() -> None:
     found = see(attempt, *[11.0] * 12)
     assert found.outcome is Outcome.HOLD
     assert "depth within its bounds" in found.message
+
+
+def test_a_bound_that_a_person_has_let_pass_stops_nothing_until_it_was_kept_once() -> None:
+    attempt = bounded(action="Pause")
+    found = see(attempt, 11)
+    assert (found.outcome, found.metric, found.level) == (Outcome.PAUSE, "depth", "11")
+    attempt.lifted = {(Reason.CustomMetric, "depth"): Lifted(attempt.at, 11.0)}
+    assert see(attempt, 11, 14).outcome is Outcome.HOLD
+    assert see(attempt, 9).outcome is Outcome.HOLD
+    assert see(attempt, 11).outcome is Outcome.PAUSE
+
+
+def test_one_that_was_let_pass_hides_no_other() -> None:
+    metrics = [{"name": name, "query": name, "max": "1", "action": "Pause"} for name in ("depth", "cost")]
+    attempt = Attempt(analysis(custom=metrics))
+    attempt.ask(custom={"depth": 5.0, "cost": 0.0})
+    attempt.lifted = {(Reason.CustomMetric, "depth"): Lifted(attempt.at, 5.0)}
+    found = attempt.ask(custom={"depth": 5.0, "cost": 2.0})
+    assert (found.outcome, found.metric, found.level) == (Outcome.PAUSE, "cost", "2")
+
+
+def test_threshold_passes_with_a_bound_that_a_person_has_let_pass() -> None:
+    attempt = bounded("Threshold", action="Pause")
+    see(attempt, 11)
+    attempt.lifted = {(Reason.CustomMetric, "depth"): Lifted(attempt.at, 11.0)}
+    assert see(attempt, *[11.0] * 12).outcome is Outcome.PASS

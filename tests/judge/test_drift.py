@@ -8,7 +8,7 @@ import pytest
 from tests.judge.counting import Attempt, analysis
 from turnout.api.reasons import Reason
 from turnout.judge.drift import distance, distance_at_least, log_factor
-from turnout.judge.protocol import Finding, Outcome
+from turnout.judge.protocol import Finding, Lifted, Outcome
 
 BINS = 10
 
@@ -20,10 +20,14 @@ def answers(draw: random.Random, count: int, shift: float) -> list[int]:
     return bins
 
 
-def drifting(shift: float, action: str = "Pause", polls: int = 40, tolerance: str = "0.1") -> Finding:
+def drifting(
+    shift: float, action: str = "Pause", polls: int = 40, tolerance: str = "0.1", seen: float | None = None
+) -> Finding:
     draw = random.Random(7)
     fields = {"enabled": True, "output": "score", "action": action, "tolerance": tolerance}
     attempt = Attempt(analysis(drift=fields, latency={"enabled": False}, errors={"enabled": False}), step=None)
+    if seen is not None:
+        attempt.lifted = {(Reason.Drift, "drift"): Lifted(attempt.at, seen)}
     for pod in (*attempt.canary, *attempt.stable):
         pod.outputs["score"] = [0] * BINS
     finding = attempt.ask()
@@ -43,6 +47,14 @@ def test_scores_that_moved_pause_the_rollout() -> None:
     found = drifting(0.15)
     assert (found.outcome, found.reason) == (Outcome.PAUSE, Reason.Drift)
     assert "surely more than 0.1" in found.message
+
+
+def test_scores_that_moved_no_more_than_a_person_has_let_pass_stop_nothing() -> None:
+    """True is a distance of some 0.38: seen and let pass, or more than what was seen then."""
+    first = drifting(0.15)
+    assert (first.metric, float(first.level) > 0.3) == ("drift", True)
+    assert drifting(0.15, seen=float(first.level) + 0.05, polls=200).outcome is Outcome.HOLD
+    assert drifting(0.15, seen=0.2, polls=200).outcome is Outcome.PAUSE
 
 
 def test_scores_that_moved_roll_back_where_that_is_asked_for() -> None:

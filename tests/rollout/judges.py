@@ -20,10 +20,15 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Scripted:
-    """`says` is asked with each poll that has numbers; a Pass waits for its step's minDuration."""
+    """`says` is asked with each poll that has numbers; a Pass waits for its step's minDuration.
+
+    A Pause is about `metric`, and no more than what a person has seen of it stays unsaid once it was lifted.
+    """
 
     says: Callable[[int, Question], Outcome]
     may_advance: bool = True
+    metric: str = "drift"
+    level: float = 0.4
     reads = True
 
     def look(self, question: Question) -> Finding:
@@ -35,10 +40,13 @@ class Scripted:
         step = question.step
         if outcome is Outcome.PASS and (step is None or question.elapsed < step.min_duration.delta):
             outcome = Outcome.HOLD
+        lifted = question.lifted.get((Reason.Drift, self.metric))
+        if outcome is Outcome.PAUSE and lifted is not None and self.level <= lifted.level:
+            outcome = Outcome.INCONCLUSIVE if _is_over(question) else Outcome.HOLD
         counts = RequestCounts(canary=40 * (seen + 1), stable=360 * (seen + 1))
         status = AnalysisStatus(verdict=outcome.value, requests=counts, memory=str(seen + 1))
         reason, message = REASONS.get(outcome, Reason.AwaitingEvidence), MESSAGES.get(outcome, "")
-        return Finding(outcome, reason, message, status, self.may_advance)
+        return Finding(outcome, reason, message, status, self.may_advance, self.metric, str(self.level))
 
 
 def always(outcome: Outcome) -> Scripted:
@@ -54,11 +62,14 @@ def unproven(outcome: Outcome, *, may_advance: bool = True) -> Scripted:
     """Nothing is proven until the step's time is over; then this."""
 
     def says(seen: int, question: Question) -> Outcome:
-        step = question.step
-        over = step is not None and question.elapsed >= step.max_duration.delta
-        return outcome if over else Outcome.HOLD
+        return outcome if _is_over(question) else Outcome.HOLD
 
     return Scripted(says, may_advance)
+
+
+def _is_over(question: Question) -> bool:
+    step = question.step
+    return step is not None and question.elapsed >= step.max_duration.delta
 
 
 def analysed(*weights: int, shortest: str = "10s", longest: str = "30s", **analysis: Any) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class CustomMetric(Authored):
     query: str = Field(
         min_length=1,
         max_length=2048,
-        description="query is asked of the source and must answer one number.",
+        description="query is asked of the source, with the operator's own token for it, and must answer one number.",
         examples=["sum(queue_depth)"],
     )
     min: DecimalString = Field(

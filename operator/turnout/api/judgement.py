@@ -1,4 +1,4 @@
-"""`status.analysis`: what the judge says and must remember, and how it came to it."""
+"""`status.analysis`: what the judge says and must remember, and how it came to it; `status.stops`: what it stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from turnout.api.base import Observed
-from turnout.api.recorded import Count64, Readable, ReasonText, ShortText
+from turnout.api.recorded import Count64, KnownReason, LongText, Percent, Readable, ReasonText, ShortText
 from turnout.api.scalars import Time
 
 
@@ -122,4 +122,32 @@ class AnalysisStatus(Observed):
         default="",
         description="memory is what the judge must remember, at most 2 KiB.",
         examples=["1:0.8:412"],
+    )
+
+
+class Stop(Observed):
+    """A metric whose action is Pause has stopped the rollout, once for what it found; only a person lifts that."""
+
+    reason: KnownReason = Field(
+        default=None, description="reason is what the metric found, one word of the closed list.", examples=["Drift"]
+    )
+    metric: ShortText = Field(default="", description="metric is the metric's name.", examples=["drift"])
+    level: ShortText = Field(
+        default="",
+        description="level is what was seen of the metric; what a person lets pass, it lets pass up to there.",
+        examples=["0.31"],
+    )
+    message: LongText = Field(
+        default="",
+        description="message is the finding in one sentence.",
+        examples=["the answers moved by 0.31"],
+    )
+    at: Time | None = Field(default=None, description="at is when it was found.", examples=["2026-11-21T10:41:07Z"])
+    weight: Percent = Field(
+        default=0, description="weight is the share that the version keeps while it is stopped.", examples=[10]
+    )
+    lifted_at: Time | None = Field(
+        default=None,
+        description="liftedAt is when a person moved the rollout on all the same; absent while it stands.",
+        examples=["2026-11-21T10:51:07Z"],
     )

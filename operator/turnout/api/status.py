@@ -18,7 +18,7 @@ from turnout.api.conditions import EPOCH as EPOCH
 from turnout.api.conditions import PENDING_CONDITIONS
 from turnout.api.conditions import Condition as Condition
 from turnout.api.conditions import ConditionStatus as ConditionStatus
-from turnout.api.judgement import AnalysisStatus
+from turnout.api.judgement import AnalysisStatus, Stop
 from turnout.api.reasons import ConditionType
 from turnout.api.recorded import (
     Address,
@@ -349,6 +349,12 @@ class Status(Observed):
         default=None,
         description="hold is what a Held version waits for.",
         examples=[{"reason": "StableUnhealthy"}],
+    )
+    stops: tuple[Stop, ...] = Field(
+        default=(),
+        max_length=16,
+        description="stops is which metrics have stopped the attempt, and which of them a person has lifted.",
+        examples=[[{"metric": "drift", "reason": "Drift", "level": "0.31"}]],
     )
     scale_down_at: Time | None = Field(
         default=None,

@@ -18,6 +18,7 @@ from turnout.cli.command import UserError
 from turnout.cli.models import Model
 from turnout.rollout.controls import ABORT, PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
 from turnout.rollout.selection import Member
+from turnout.rollout.stops import standing
 
 BEFORE_CALLERS = frozenset({State.Deploying, State.Warming})
 
@@ -107,6 +108,8 @@ def resume(model: Model) -> Wish:
         running = model.in_rollout()
         by_plan = running.status.reason in (Reason.PausedByPlan, Reason.AwaitingApproval)
         way_out = f"its plan pauses it; to go on at once: turnout promote {model.name}" if by_plan else "it goes on"
+        if stops := standing(running.status):
+            way_out = f"{stops[0].message}; to go on all the same: turnout promote {model.name}"
         raise UserError(f"{running.name} is not paused by a person: {way_out}")
     return Wish(
         version, {"control": {"paused": False}}, "goes on where it was", lambda seen: seen.control.paused_since is None

@@ -18,16 +18,12 @@ from turnout.judge.drift import MOST_BINS, Bins, log_factor
 from turnout.judge.harm import Tally, bettors, log_factors, summed
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
-from turnout.judge.memory import MILLI, Logs, Memory, Total, added
+from turnout.judge.memory import MILLI, Logs, Memory, Total, added, milliseconds
 from turnout.judge.passing import SLOW_PART, under_limit, under_stable
 from turnout.judge.protocol import PodCounters, Poll
 from turnout.judge.terms import LATENCY, Terms
 
 ERROR_PASS, LATENCY_PASS, LIMIT_PASS = range(3)
-
-
-def milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * MILLI)
 
 
 def new_memory(terms: Terms, anew: int) -> Memory:

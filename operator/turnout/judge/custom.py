@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from types import MappingProxyType
 
-from turnout.api.analysis import CustomMetric
+from turnout.api.analysis import CustomMetric, MetricAction
+
+NOTHING_LIFTED: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,28 @@ def out_since(
     return tuple(since)
 
 
+def is_let_pass(metric: CustomMetric, since: int, lifted: Mapping[str, int]) -> bool:
+    return metric.action is MetricAction.PAUSE and since <= lifted.get(metric.name, 0)
+
+
 def broken(
-    metrics: Sequence[CustomMetric], values: Mapping[str, float], since: Sequence[int], now: int
+    metrics: Sequence[CustomMetric],
+    values: Mapping[str, float],
+    since: Sequence[int],
+    now: int,
+    lifted: Mapping[str, int] = NOTHING_LIFTED,
 ) -> Broken | None:
-    """The first that decides and has been out for `for`; one that rolls back before one that pauses."""
+    """The first that decides and has been out for `for`; one that rolls back before one that pauses.
+
+    `lifted`: until when a person has let a pausing metric pass; out since before that, it is the same happening.
+    """
     found = [
         Broken(metric, values[metric.name])
         for metric, start in zip(metrics, since, strict=True)
-        if start and not metric.dry_run and metric.name in values and now - start >= metric.for_.seconds * 1000
+        if start
+        and not metric.dry_run
+        and metric.name in values
+        and now - start >= metric.for_.seconds * 1000
+        and not is_let_pass(metric, start, lifted)
     ]
     return min(found, key=lambda each: each.metric.action != "Rollback", default=None)

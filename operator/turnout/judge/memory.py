@@ -6,6 +6,7 @@ starts anew, and the promise of the attempt becomes a multiple of alpha.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from zlib import crc32
 
 from turnout.judge.dispersion import Split, Spread
@@ -55,6 +56,10 @@ class Memory:
     answers: tuple[tuple[int, ...], ...] = ((), ())
     out_since: tuple[int, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
+
+
+def milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * MILLI)
 
 
 def added(logs: Logs, factors: Iterable[float]) -> Logs:

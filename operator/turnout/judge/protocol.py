@@ -74,11 +74,20 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Lifted:
+    """A person has let a metric pass that had stopped the rollout: at this moment, with this level of it in sight."""
+
+    at: datetime
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """All that a judge may look at. `memory` is its own, empty at the start of an attempt.
 
     `step` is absent outside an analysis step: harm is looked for all the same. `elapsed`: how long the step's own
     clock has run. `poll` is absent until the first. `stable_unhealthy`: there is no control; only absolute tests count.
+    `lifted`: by reason and metric, what is to pause nothing again unless it is worse than what the person saw.
     """
 
     analysis: Analysis
@@ -88,6 +97,7 @@ class Question:
     step_index: int = 0
     elapsed: timedelta = timedelta()
     stable_unhealthy: bool = False
+    lifted: Mapping[tuple[Reason, str], Lifted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,8 @@ class Finding:
     """The answer. `reason` and `message` speak of the metric that decides, and go into verdict and status.
 
     `status.memory` is persisted before any effect, and comes back with the next question. `may_advance` is False
-    where an Inconclusive step looks too much like harm to be let through by policy.
+    where an Inconclusive step looks too much like harm to be let through by policy. `metric`, `level`: with a
+    Pause, which one stops the rollout, and what was seen of it, a decimal string.
     """
 
     outcome: Outcome
@@ -103,6 +114,8 @@ class Finding:
     message: str = ""
     status: AnalysisStatus = field(default_factory=AnalysisStatus)
     may_advance: bool = True
+    metric: str = ""
+    level: str = ""
 
 
 class Judge(Protocol):

@@ -7,9 +7,9 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 from dataclasses import replace
 
 from turnout.api.reasons import Reason
-from turnout.judge.accounting import absorbed, entered, milliseconds, new_memory
+from turnout.judge.accounting import absorbed, entered, new_memory
 from turnout.judge.increments import KEPT_PODS, grouped, is_usable
-from turnout.judge.memory import Memory, parse
+from turnout.judge.memory import Memory, milliseconds, parse
 from turnout.judge.protocol import Finding, Outcome, Poll, Question
 from turnout.judge.report import status
 from turnout.judge.terms import Terms, terms_of
@@ -90,4 +90,5 @@ def _finding(case: Case, verdict: Verdict | None) -> Finding:
     message = verdict.message
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
-    return Finding(verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance)
+    said = verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance
+    return Finding(*said, verdict.metric, verdict.level)

@@ -9,7 +9,7 @@ from turnout.api.reasons import Reason
 from turnout.judge import budget, custom, passing, words
 from turnout.judge.drift import distance, distance_at_least
 from turnout.judge.harm import log_mean
-from turnout.judge.memory import MILLI, Memory, natural
+from turnout.judge.memory import MILLI, Memory, milliseconds, natural
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, Stream, Terms
 
@@ -18,12 +18,17 @@ REASONS = {ERRORS: Reason.ErrorRate, LATENCY: Reason.Latency, DRIFT: Reason.Drif
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome with its reason, a sentence for a person, and whether policy may let the step through."""
+    """An outcome with its reason, a sentence for a person, and whether policy may let the step through.
+
+    `metric`, `level`: see `Finding`.
+    """
 
     outcome: Outcome
     reason: Reason
     message: str
     may_advance: bool = True
+    metric: str = ""
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,18 @@ class Case:
     @cached_property
     def drifted(self) -> bool:
         """Significant, and by more than is tolerated."""
-        at_least = distance_at_least(*self.answers, self.memory.drift[1], self.terms.alpha)
-        return (self.drift or 0.0) >= self.threshold and at_least > self.terms.drift_tolerance
+        return (self.drift or 0.0) >= self.threshold and self.moved_at_least > self.terms.drift_tolerance
+
+    @cached_property
+    def moved_at_least(self) -> float:
+        """How far the answers have surely moved."""
+        return distance_at_least(*self.answers, self.memory.drift[1], self.terms.alpha)
+
+    @cached_property
+    def lifted_bounds(self) -> dict[str, int]:
+        """Until when a person has let a bound of one's own pass, in milliseconds, by the metric's name."""
+        lifted = self.question.lifted.items()
+        return {name: milliseconds(past.at) for (reason, name), past in lifted if reason is Reason.CustomMetric}
 
     @property
     def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -112,11 +127,12 @@ def _bounds(case: Case) -> Verdict | None:
     metrics, poll = case.question.analysis.custom, case.poll
     if not metrics or poll is None:
         return None
-    found = custom.broken(metrics, poll.custom, case.memory.out_since, case.memory.at)
+    found = custom.broken(metrics, poll.custom, case.memory.out_since, case.memory.at, case.lifted_bounds)
     if found is None:
         return None
     outcome = Outcome.PAUSE if found.metric.action is MetricAction.PAUSE else Outcome.HARM
-    return Verdict(outcome, Reason.CustomMetric, _broken(found.metric, found.value))
+    said, level = _broken(found.metric, found.value), f"{found.value:g}"
+    return Verdict(outcome, Reason.CustomMetric, said, metric=found.metric.name, level=level)
 
 
 def _broken(metric: CustomMetric, value: float) -> str:
@@ -127,14 +143,17 @@ def _broken(metric: CustomMetric, value: float) -> str:
 def _drift(case: Case) -> Verdict | None:
     if not case.drifted or case.terms.drift_rolls_back or case.question.analysis.judge is Judge.THRESHOLD:
         return None
-    return Verdict(Outcome.PAUSE, Reason.Drift, _moved(case))
+    lifted = case.question.lifted.get((Reason.Drift, DRIFT))
+    if lifted is not None and case.moved_at_least <= lifted.level:
+        return None  # no more than what a person has seen and let pass
+    level = words.decimal(distance(*case.answers))
+    return Verdict(Outcome.PAUSE, Reason.Drift, _moved(case), metric=DRIFT, level=level)
 
 
 def _moved(case: Case) -> str:
     canary, stable = case.answers
-    at_least = distance_at_least(canary, stable, case.memory.drift[1], case.terms.alpha)
     return (
-        f"the answers moved by {distance(canary, stable):.2f}, surely more than {at_least:.2f} "
+        f"the answers moved by {distance(canary, stable):.2f}, surely more than {case.moved_at_least:.2f} "
         f"(Kolmogorov-Smirnov; tolerance {case.terms.drift_tolerance:g}), in {words.spaced(sum(canary))} answers"
     )
 
@@ -179,7 +198,9 @@ def _missing(case: Case) -> list[str]:
     analysis = case.question.analysis
     if analysis.judge is Judge.THRESHOLD:
         out = zip(analysis.custom, case.memory.out_since, strict=False)
-        return [f"{metric.name} within its bounds" for metric, since in out if since and not metric.dry_run]
+        wanted = [(m, since) for m, since in out if since and not m.dry_run]
+        past = case.lifted_bounds
+        return [f"{m.name} within its bounds" for m, since in wanted if not custom.is_let_pass(m, since, past)]
     terms, proofs = case.terms, case.proofs
     if case.question.stable_unhealthy and terms.latency_ratio is not None and terms.latency_limit is None:
         return [*_unproven(case), "latency (no absolute bound: latency.passBelow is empty)"]

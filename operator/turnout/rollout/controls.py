@@ -15,6 +15,7 @@ from turnout.rollout.plan import Event
 from turnout.rollout.record import condemn, go_on, promote, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection, is_stable_state
 from turnout.rollout.steps import current_step
+from turnout.rollout.stops import lifted, standing
 
 ABORT, PAUSED, PROMOTE, RETRY = "abort", "paused", "promote", "retry"
 """The wishes of the control block, as `status.control.refused` names them."""
@@ -51,18 +52,18 @@ def promoted_fully(member: Member, version: ModelVersion, selection: Selection) 
         return None
     if member.state in {State.Deploying, State.Warming}:
         return noted.model_copy(update={"control": noted.control.model_copy(update={"full_at": now})})
-    return promote(noted, Reason.PromotedByPerson, capacity(selection, version), now)
+    return promote(lifted(noted, now), Reason.PromotedByPerson, capacity(selection, version), now)
 
 
 def moved_on(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
     """The next step, if a person ends this one; a setWeight that was stopped goes on and waits for its split."""
-    noted = _noted(member, version, PromoteMode.NEXT_STEP)
+    noted, now = _noted(member, version, PromoteMode.NEXT_STEP), selection.snapshot.now
     if noted is None or noted.step is None:
         return None
     step = current_step(noted)
-    if step is not None and step.set_weight is not None:
-        return resume(noted, selection.snapshot.now)
-    return go_on(noted, noted.step.index + 1, capacity(selection, version), selection.snapshot.now)
+    if step is None or step.set_weight is not None:
+        return resume(lifted(noted, now), now)
+    return go_on(lifted(noted, now), noted.step.index + 1, capacity(selection, version), now)
 
 
 def _noted(member: Member, version: ModelVersion, mode: PromoteMode) -> Status | None:
@@ -116,7 +117,7 @@ def _why_not_moved_on(member: Member) -> str:
     if member.held_for in TAKEN_AWAY | {Reason.TooLittleCapacity, Reason.StableUnhealthy}:
         return f"it is Held ({member.held_for}), and a person cannot wave that through"
     step, paused = current_step(member.status), member.state is State.Paused
-    if step is None or (step.set_weight is not None and not paused):
+    if (step is None or step.set_weight is not None) and not paused:
         return "its step waits until the weight is observed, and a person cannot wave that through"
     return ""
 
@@ -133,7 +134,7 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
     wish, control = version.spec.control, after.control
     refused = set(control.refused) & {PROMOTE, RETRY}
     noted: dict[str, str] = {}
-    if _is_new_promotion(version, after) and why_not_promoted(member, version):
+    if _is_new_promotion(version, after) and _why_refused(member, version, after):
         refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
     if _is_new_retry(version, after) and why_not_retried(member, version):
         refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
@@ -146,6 +147,13 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
     return after.model_copy(update={"control": control.model_copy(update={**noted, "refused": tuple(sorted(refused))})})
 
 
+def _why_refused(member: Member, version: ModelVersion, after: Status) -> str:
+    """Who promotes must have seen what stops the rollout."""
+    fresh = set(standing(after)) - set(member.status.stops)
+    told = f"{next(iter(fresh)).message}: look at it, then give a new token" if fresh else ""
+    return why_not_promoted(member, version) or told
+
+
 def _without(control: ControlStatus, wish: str) -> ControlStatus:
     return control.model_copy(update={"refused": tuple(each for each in control.refused if each != wish)})
 
@@ -155,15 +163,15 @@ def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event
     before, now, wish = member.status.control, after.control, version.spec.control
     if now.promote_token != before.promote_token:
         name = f"control.promote {wish.promote.mode} with token {now.promote_token}"
-        why = why_not_promoted(member, version) if PROMOTE in now.refused else ""
+        why = _why_refused(member, version, after) if PROMOTE in now.refused else ""
         yield _answer(version, name, why, f"{after.state}: {after.message}")
     if now.retry_token != before.retry_token:
         why = why_not_retried(member, version) if RETRY in now.refused else ""
         yield _answer(version, f"control.retryToken {now.retry_token}", why, f"attempt {after.attempt + 1} may begin")
     if now.aborted_at != before.aborted_at and now.aborted_at is not None:
         yield _answer(version, "control.abort", "", "its share is taken away")
-    for standing in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
-        yield _answer(version, f"control.{standing}", f"it is {after.state}, in no rollout that could stop", "")
+    for asked in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
+        yield _answer(version, f"control.{asked}", f"it is {after.state}, in no rollout that could stop", "")
 
 
 def _answer(version: ModelVersion, wish: str, why_not: str, outcome: str) -> Event:

@@ -17,6 +17,7 @@ from turnout.rollout.look import Look
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
 from turnout.rollout.steps import current_step, elapsed
+from turnout.rollout.stops import added, is_told, let_pass, standing
 from turnout.rollout.trail import extended
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ def examine(selection: Selection, judge: Judge) -> Look | None:
         return None
     question = _question(candidate, candidate.version, poll, selection)
     finding = judge.look(question)
-    return Look(finding, _counting(finding.outcome, question, candidate.status), poll)
+    return Look(finding, _counting(finding, question, candidate.status), poll)
 
 
 def _is_exposed(candidate: Member, selection: Selection) -> bool:
@@ -55,12 +56,13 @@ def _question(candidate: Member, version: ModelVersion, poll: Poll | None, selec
         step_index=status.step.index if status.step else 0,
         elapsed=max(at - since_stable_died, timedelta()) if since_stable_died else elapsed(status, at),
         stable_unhealthy=selection.stable_is_down,
+        lifted=let_pass(status),
     )
 
 
 def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | None:
     step = current_step(candidate.status)
-    if step is None or step.analysis is None:
+    if step is None or step.analysis is None or standing(candidate.status):
         return None
     if candidate.held_for is Reason.StableUnhealthy:
         proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
@@ -69,15 +71,12 @@ def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | N
     return step.analysis if runs else None
 
 
-def _counting(outcome: Outcome, question: Question, status: Status) -> Outcome:
-    """What is acted upon: a dry run decides nothing, and a metric pauses once until a person has moved it on."""
+def _counting(finding: Finding, question: Question, status: Status) -> Outcome:
+    """What is acted upon: a dry run decides nothing, and what a metric has stopped stays so until a person lifts it."""
     if question.analysis.dry_run:
         return _of_a_dry_run(question)
-    said_before = status.analysis is not None and status.analysis.verdict == Outcome.PAUSE
-    if outcome is not Outcome.PAUSE or not said_before:
-        return outcome
-    over = question.step is not None and question.elapsed >= question.step.max_duration.delta
-    return Outcome.INCONCLUSIVE if over else Outcome.HOLD
+    told = finding.outcome is Outcome.PAUSE and is_told(status, finding)
+    return Outcome.HOLD if told else finding.outcome
 
 
 def _of_a_dry_run(question: Question) -> Outcome:
@@ -94,7 +93,10 @@ def taken_in(member: Member, status: Status, selection: Selection) -> Status:
     interval = member.version.spec.analysis.interval.delta if member.version else timedelta()
     trail = extended(before.trail if before else None, found, poll.at, poll.weight, interval)
     said = {"verdict": look.finding.outcome.value, "polled_at": poll.at, "trail": trail}
-    return status.model_copy(update={"analysis": found.model_copy(update=said)})
+    noted = status.model_copy(update={"analysis": found.model_copy(update=said)})
+    if look.outcome is not Outcome.PAUSE or status.state not in TRAFFIC_STATES:
+        return noted
+    return added(noted, look.finding, max(member.written_percent, member.status.weight.desired), selection.snapshot.now)
 
 
 def forgotten(now: datetime) -> AnalysisStatus:

@@ -6,11 +6,12 @@ from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.rollout import Verb
 from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
-from turnout.rollout.messages import clock
+from turnout.rollout.messages import clock, stopped
 from turnout.rollout.plan import Event
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Split
 from turnout.rollout.steps import steps_of, weight_of
+from turnout.rollout.stops import standing
 
 ENTERED: Mapping[State, tuple[EventReason, bool]] = {
     State.Rejected: (EventReason.Rejected, True),
@@ -69,6 +70,10 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
     if (after.reason is Reason.PausedByPerson) is not (before.reason is Reason.PausedByPerson):
         resumed = before.reason is Reason.PausedByPerson
         yield _event(version, EventReason.Resumed if resumed else EventReason.Paused, after.message)
+    for stop in standing(after):
+        if stop not in before.stops:
+            text = f"{stop.reason}: {stopped(stop, stop.weight, version.model)}"
+            yield _event(version, EventReason.Paused, text, warning=True)
     told = SAID.get(after.reason) if after.reason and after.reason is not before.reason else None
     if told:
         yield _event(version, told, after.message, warning=True)
@@ -112,8 +117,6 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if after.state is State.Held:
         yield _held(version, after)
         return
-    if after.state is State.Paused and after.hold:
-        yield _event(version, EventReason.Paused, f"{after.reason}: {after.message}", warning=True)
     told = ENTERED.get(after.state) if after.state and not first else None
     blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
     if told and not blocked:

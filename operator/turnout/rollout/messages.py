@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from turnout.api.analysis import Unproven
+from turnout.api.judgement import Stop
 from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.rollout import Warmup
 from turnout.api.status import Status
@@ -10,6 +11,7 @@ from turnout.rollout.capacity import needed
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection, is_stable_state
 from turnout.rollout.steps import first_weight, steps_of, weight_of
+from turnout.rollout.stops import standing
 
 
 def clock(moment: datetime | None) -> str:
@@ -19,6 +21,9 @@ def clock(moment: datetime | None) -> str:
 def message(member: Member, status: Status, selection: Selection) -> str:
     """The sentence for a status that is about to be recorded."""
     says, late = _says(member, status, selection), overdue_since(member, status, selection.snapshot.now)
+    if status.state in {State.Paused, State.Held}:
+        besides = (stop.message for stop in standing(status) if stop.message not in says)
+        says = "; ".join((says, *(f"then it stays stopped: {message}" for message in besides)))
     return f"{says}; over its deadline since {clock(late)}" if late else says
 
 
@@ -98,12 +103,17 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.Evicted | Reason.TrafficStuck | Reason.ReadinessLost:
             cause = member.death.message if member.death else "its pods were taken away"
             return f"{cause}; it returns to {percent} when its pods are ready"
-    if status.state is State.Paused and status.hold:
-        decide = f"turnout promote {model} or turnout abort {model}"
-        return f"{status.hold.message}; {percent} until a person decides: {decide}"
+    stops = standing(status)
+    if status.state is State.Paused and stops:
+        return stopped(stops[0], min(weight_of(status), stops[0].weight), model)
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
     return f"{percent} since {clock(status.step.started_at if status.step else None)}"
+
+
+def stopped(stop: Stop, percent: int, model: str) -> str:
+    decide = f"turnout promote {model} or turnout abort {model}"
+    return f"{stop.message}; {percent} % until a person decides: {decide}"
 
 
 def _evidence(percent: str, status: Status) -> str:

@@ -11,6 +11,7 @@ from turnout.rollout.evidence import UNPROVEN, finding_of, unproven_reason
 from turnout.rollout.look import SILENT
 from turnout.rollout.record import condemn, enter, freeze, go_on, hold, promote, resume, stop
 from turnout.rollout.selection import Member, Selection
+from turnout.rollout.stops import standing
 
 SOURCE_REASONS = frozenset({Reason.NoData, Reason.SourceError})
 
@@ -30,12 +31,21 @@ def condemned(member: Member, version: ModelVersion, selection: Selection) -> St
     return condemn(status, State.RolledBack, finding.reason, finding.message, now)
 
 
+def is_stopped_now(member: Member, selection: Selection) -> bool:
+    """A metric whose action is Pause has spoken in this pass: whoever spoke before did not know of it."""
+    return finding_of(member, selection, Outcome.PAUSE) is not None
+
+
 def stopped(member: Member, selection: Selection) -> Status | None:
-    """A metric whose action is Pause has spoken."""
-    finding, status = finding_of(member, selection, Outcome.PAUSE), member.status
-    if finding is None or status.state is State.Promoting:
+    """A metric whose action is Pause has spoken, now or before; a Held version is stopped when its cause is gone."""
+    status = member.status
+    found = [stop.reason for stop in standing(status)]
+    finding = finding_of(member, selection, Outcome.PAUSE)
+    reason = next(iter(found), finding.reason if finding else None)
+    held = member.held_for is not None and member.held_for not in UNPROVEN
+    if reason is None or held or status.reason in {reason, Reason.PausedByPerson}:
         return None
-    return stop(status, finding.reason, selection.snapshot.now, finding.message)
+    return stop(status, reason, selection.snapshot.now)
 
 
 def without_stable(member: Member, version: ModelVersion, selection: Selection) -> Status:

@@ -14,6 +14,7 @@ from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Snapshot
 from turnout.rollout.steps import enter_step, phase_of, remaining, steps_of, weight_of
+from turnout.rollout.stops import standing
 
 HISTORY = 5
 """Attempts that are kept, for people."""
@@ -62,7 +63,7 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
         member.status, State.Deploying, Reason.AwaitingRevision, now,
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
         rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
-        revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None,
+        revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None, stops=(),
         control=member.status.control.model_copy(update={"aborted_at": None, "full_at": None}),
     )  # fmt: skip
 
@@ -95,7 +96,7 @@ def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, *
     )
     others = tuple(each for each in status.history if each.attempt != line.attempt)  # it may have been Frozen first
     history = (*others, line)[-HISTORY:]
-    return enter(status, outcome, reason, now, history=history, **facts)
+    return enter(status, outcome, reason, now, history=history, stops=(), **facts)
 
 
 def _max_weight(status: Status) -> int:
@@ -126,16 +127,18 @@ def pause(status: Status, now: datetime) -> Status:
     return enter(status, State.Paused, Reason.PausedByPerson, now, step=step, control=control)
 
 
-def stop(status: Status, reason: Reason, now: datetime, message: str) -> Status:
+def stop(status: Status, reason: Reason, now: datetime) -> Status:
     """A metric pauses: a person is to look at it, so nothing ends that by itself."""
-    found = Hold(reason=reason, since=now, message=message)
-    return enter(status, State.Paused, reason, now, step=_stand_still(status, now), hold=found)
+    return enter(status, State.Paused, reason, now, step=_stand_still(status, now))
 
 
 def resume(status: Status, now: datetime) -> Status:
-    """The state in which the recorded step runs, as if the time in between had not been."""
-    step = _run_on(status, now)
+    """The state in which the recorded step runs, as if the time in between had not been; if nothing else stops it."""
     control = status.control.model_copy(update={"paused_since": None})
+    for found in standing(status):
+        if found.reason is not None:
+            return stop(status.model_copy(update={"control": control}), found.reason, now)
+    step = _run_on(status, now)
     if step is None or step.index >= len(steps_of(status)):
         return enter(status, State.Promoting, Reason.PlanCompleted, now, step=step, control=control)
     state, reason = phase_of(steps_of(status)[step.index])

@@ -9,6 +9,7 @@ from turnout.rollout.capacity import may_have
 from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Share, Split
 from turnout.rollout.steps import weight_of
+from turnout.rollout.stops import standing
 
 Weights = dict[str, int]
 """Percent by member name; only those above 0; empty, or summing to 100."""
@@ -58,7 +59,7 @@ def _candidate_wish(candidate: Member) -> int:
     planned = weight_of(candidate.status)
     if candidate.status.reason is Reason.PausedByPerson:  # what was not given before the pause is not given in it
         return min(planned, max(candidate.written_percent, candidate.status.weight.desired))
-    return planned
+    return min((planned, *(stop.weight for stop in standing(candidate.status))))
 
 
 def _allowed(selection: Selection, candidate: Member, wished: int) -> int:

@@ -15,6 +15,7 @@ from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
 from turnout.rollout.split import desired_weights
 from turnout.rollout.steps import current_step, weight_of
+from turnout.rollout.stops import standing
 
 PATIENCE = timedelta(seconds=30)
 """How long a step may want for pods before the version is Held: a pod's usual start is no news."""
@@ -29,18 +30,23 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
         return redeploy(status, version, Reason.RevisionReplaced, now)
     if death and (selection.stable is not None or selection.fallbacks):
         return condemn_dead(status, death, now) if death.own_fault else hold(status, death.reason, now)
-    decided = proving.condemned(member, version, selection) or controls.promoted_fully(member, version, selection)
+    fresh = proving.is_stopped_now(member, selection)
+    decided = proving.condemned(member, version, selection)
+    decided = decided or (None if fresh else controls.promoted_fully(member, version, selection))
     if decided is not None:
         return decided
     if status.state is State.Promoting:
         committed = member.observed_percent == 100 or selection.stable is None
-        return None if committed else _paused_by_person(status, version, now)
+        return None if committed else _stopped(member, version, selection)
     if selection.stable_is_down and not death:
         return proving.without_stable(member, version, selection)
-    paused = _paused_by_person(status, version, now)
-    if paused is not None:
-        return paused
-    return controls.moved_on(member, version, selection) or proving.stopped(member, selection)
+    moved = None if fresh or version.spec.control.paused else controls.moved_on(member, version, selection)
+    return moved or _stopped(member, version, selection)
+
+
+def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    by_person = _paused_by_person(member.status, version, selection.snapshot.now)
+    return by_person or proving.stopped(member, selection)
 
 
 def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> Status | None:
@@ -70,7 +76,7 @@ def progressing(member: Member, version: ModelVersion, selection: Selection) -> 
 def paused(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """A pause of the plan ends at its moment, if it has one; what a person must end, ends in `interrupted`."""
     status, now, step = member.status, selection.snapshot.now, current_step(member.status)
-    if status.reason is Reason.PausedByPerson or status.hold is not None:
+    if status.reason is Reason.PausedByPerson or standing(status):
         return status
     if status.step is None or step is None or (step.pause is None and step.approval is None):
         return resume(status, now)
