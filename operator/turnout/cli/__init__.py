@@ -10,11 +10,40 @@ import sys
 from collections.abc import Sequence
 
 from turnout import __version__
-from turnout.cli import completion, crd, history, lint, operator, plan, power, preflight, rollback, status, up, version
+from turnout.cli import (
+    analyze,
+    completion,
+    crd,
+    history,
+    lint,
+    operator,
+    plan,
+    power,
+    preflight,
+    rollback,
+    status,
+    up,
+    version,
+)
 from turnout.cli.command import UserError
 from turnout.cli.control import CONTROLS
 
-COMMANDS = (up, status, *CONTROLS, rollback, history, plan, power, lint, preflight, crd, completion, operator, version)
+COMMANDS = (
+    up,
+    status,
+    analyze,
+    *CONTROLS,
+    rollback,
+    history,
+    plan,
+    power,
+    lint,
+    preflight,
+    crd,
+    completion,
+    operator,
+    version,
+)
 
 
 def parser(prog: str = "turnout") -> argparse.ArgumentParser:

@@ -17,22 +17,12 @@ from turnout.view.text import RED_STATES, state_sign
 
 def render_page(story: Story) -> str:
     """The whole page."""
-    style, script = (files("turnout.view").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    script = files("turnout.view").joinpath("page.js").read_text("utf-8")
     sections = "\n".join(_section(number, model, story.seconds) for number, model in enumerate(story.models))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(story.title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
+    body = f"""<main>
 <h1>{escape(story.title)}</h1>
 <p>{escape(story.summary)}</p>
-<div class="facts">{"".join(map(_fact, story.facts))}</div>
+<div class="facts">{"".join(map(fact, story.facts))}</div>
 {sections}
 <footer>Recorded {story.began:%Y-%m-%d %H:%M} UTC in {story.seconds:.0f} seconds by Turnout {__version__}.
 Every number is counted, none is made up; the samples are inside this file.</footer>
@@ -40,7 +30,24 @@ Every number is counted, none is made up; the samples are inside this file.</foo
 <div id="tip" hidden></div>
 <script type="application/json" id="story">{_embedded(story)}</script>
 <script>
-{script}</script>
+{script}</script>"""
+    return document(story.title, body)
+
+
+def document(title: str, body: str) -> str:
+    """A page with the style of all of them inside."""
+    style = files("turnout.view").joinpath("page.css").read_text("utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+{body}
 </body>
 </html>
 """
@@ -51,9 +58,10 @@ def _embedded(story: Story) -> str:
     return json.dumps(story_json(story), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _fact(fact: Fact) -> str:
-    mood = {True: " good", False: " bad", None: ""}[fact.good]
-    return f'<div class="fact{mood}"><b>{escape(fact.value)}</b><span>{escape(fact.label)}</span></div>'
+def fact(known: Fact) -> str:
+    """A tile."""
+    mood = {True: " good", False: " bad", None: ""}[known.good]
+    return f'<div class="fact{mood}"><b>{escape(known.value)}</b><span>{escape(known.label)}</span></div>'
 
 
 def _section(number: int, model: ModelStory, seconds: float) -> str:
@@ -98,7 +106,7 @@ def _outcomes(model: ModelStory) -> str:
 
 
 def _outcome(model: ModelStory, outcome: Outcome, *, measured: bool) -> str:
-    sign, mood = state_sign(outcome.state, UNICODE), _mood(outcome.state)
+    sign, mood = state_sign(outcome.state, UNICODE), mood_of(outcome.state)
     why = " · ".join(part for part in (outcome.reason, outcome.message) if part)
     right = "–" if outcome.accuracy is None else f"{outcome.accuracy:.1%}"
     accuracy = f'<td class="number">{right}</td>' if measured else ""
@@ -112,7 +120,8 @@ def _outcome(model: ModelStory, outcome: Outcome, *, measured: bool) -> str:
     )
 
 
-def _mood(state: State) -> str:
+def mood_of(state: State) -> str:
+    """The class that its state has on a page."""
     if state in RED_STATES:
         return "bad"
     return "good" if state is State.Live else "rest"

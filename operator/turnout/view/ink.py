@@ -33,7 +33,9 @@ class Ink(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """Every character beyond letters that a view draws with. `eighths`: a cell filled by 0/8 .. 8/8."""
+    """Every character beyond letters that a view draws with. `eighths`: a cell filled by 0/8 .. 8/8. `ramp`: heights,
+    the lowest first. `is_fine`: there are characters of eight dots to draw a curve with.
+    """
 
     branch: str
     last: str
@@ -49,6 +51,10 @@ class Glyphs:
     dot: str
     dash: str
     more: str
+    ramp: str
+    axis: str
+    dashes: str
+    is_fine: bool
 
     def bar(self, percent: int, width: int) -> tuple[str, str]:
         """A bar of `width` cells: its filled part and the track behind; any share above 0 is visible."""
@@ -76,6 +82,10 @@ UNICODE = Glyphs(
     dot=" · ",
     dash="–",
     more="…",
+    ramp="▁▂▃▄▅▆▇█",
+    axis="┤",
+    dashes="╌",
+    is_fine=True,
 )
 ASCII = Glyphs(
     branch="|- ",
@@ -92,6 +102,10 @@ ASCII = Glyphs(
     dot=", ",
     dash="-",
     more="...",
+    ramp="_.-:=+*#",
+    axis="|",
+    dashes="-",
+    is_fine=False,
 )
 
 

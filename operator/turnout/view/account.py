@@ -1,0 +1,299 @@
+"""What the judge knows of a version's last attempt, for a person: both sides, each bet, how far it is from a verdict.
+
+Read from the status alone, by the judge's own arithmetic: nothing is reckoned here that the judge reckons otherwise.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import log
+
+from turnout.api.analysis import Assumption, Judge
+from turnout.api.judgement import AnalysisStatus, MetricStatus
+from turnout.api.reasons import ROLLOUT_STATES, State
+from turnout.api.version import ModelVersion
+from turnout.judge import budget, words
+from turnout.judge.drift import distance, distance_at_least
+from turnout.judge.memory import MILLI, Memory, parse
+from turnout.judge.power import Traffic, seconds_to_detect
+from turnout.judge.protocol import Outcome, Question
+from turnout.judge.terms import ERRORS, LATENCY, Stream, Terms, terms_of
+from turnout.judge.verdict import Case
+from turnout.rollout.steps import current_step, elapsed
+from turnout.rollout.trail import Moment, moments
+
+RATIOS = (3, 10)
+"""Candidates that are so many times worse are foretold."""
+LOOKS_WORSE = log(10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one side did: bad events among requests."""
+
+    requests: int
+    bad: int
+
+    @property
+    def rate(self) -> float:
+        return words.rate(self.requests, self.bad)
+
+
+@dataclass(frozen=True, slots=True)
+class Bet:
+    """One kind of bad event. `evidence`: the logarithm of what speaks for harm; `proof`: how much of the proof that it
+    is good is there, 1 is all; None where nothing is asked. `wanted` says what that proof would prove.
+    """
+
+    name: str
+    bad: str
+    canary: Count
+    stable: Count
+    evidence: float
+    proof: float | None = None
+    wanted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How both sides' answers spread over the bins, and how far apart that is, surely and at a glance."""
+
+    canary: tuple[int, ...]
+    stable: tuple[int, ...]
+    distance: float
+    at_least: float
+    tolerance: float
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the step wants, and what of it is there."""
+
+    display: str
+    requests: int
+    needed: int
+    ran: timedelta
+    shortest: timedelta
+    deadline: datetime | None
+    expected_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The whole. `harm`, `threshold`: logarithms of the evidence of all metrics and of where it is a verdict."""
+
+    namespace: str
+    model: str
+    name: str
+    version: int
+    attempt: int
+    state: State
+    weight: int
+    sentence: str
+    verdict: str
+    polled_at: datetime | None
+    promise: str
+    beta: float
+    harm: float
+    threshold: float
+    bets: tuple[Bet, ...] = ()
+    moved: Moved | None = None
+    custom: tuple[MetricStatus, ...] = ()
+    asked: Asked | None = None
+    began: datetime | None = None
+    moments: tuple[Moment, ...] = ()
+    finds: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def runs(self) -> bool:
+        """The judge has not said its last word."""
+        return self.state in ROLLOUT_STATES and self.state is not State.RollingBack
+
+
+def account_of(version: ModelVersion) -> Account | None:
+    """None where it was never judged by numbers, or its memory is of another release."""
+    status = version.status
+    analysis = status.analysis
+    memory = parse(analysis.memory) if analysis else None
+    if analysis is None or memory is None:
+        return None
+    terms = terms_of(version.spec.analysis)
+    if len(memory.totals) != len(terms.streams):  # the terms were edited: the next poll begins anew
+        return None
+    case = Case(terms, memory, Question(version.spec.analysis, analysis.memory, None), None)
+    shown = {metric.name: metric for metric in analysis.metrics}
+    bets = tuple(_bets(case, shown))
+    return Account(
+        namespace=version.namespace,
+        model=version.model,
+        name=version.name,
+        version=version.version,
+        attempt=status.attempt,
+        state=status.state or State.Pending,
+        weight=memory.weight,
+        sentence=_sentence(version, case, bets, shown),
+        verdict=analysis.verdict,
+        polled_at=analysis.polled_at,
+        promise=words.promise(terms, memory),
+        beta=terms.beta,
+        harm=budget.combined(terms, case.evidence, case.drift),
+        threshold=case.threshold,
+        bets=bets,
+        moved=_moved(case),
+        custom=tuple(shown[metric.name] for metric in version.spec.analysis.custom if metric.name in shown),
+        asked=_asked(version, analysis),
+        began=analysis.trail.began if analysis.trail else None,
+        moments=moments(analysis.trail) if analysis.trail else (),
+        finds=_finds(terms, memory) if status.state in ROLLOUT_STATES else "",
+        notes=tuple(_notes(version, memory)),
+    )
+
+
+def _bets(case: Case, shown: Mapping[str, MetricStatus]) -> Iterator[Bet]:
+    terms = case.terms
+    for index, (stream, total) in enumerate(zip(terms.streams, case.memory.totals, strict=True)):
+        n_c, x_c, n_s, x_s = total
+        gates = stream.metric == ERRORS or index == terms.pass_stream
+        yield Bet(
+            stream.name,
+            _bad(stream, shown if n_c or n_s else {}),
+            Count(n_c, x_c),
+            Count(n_s, x_s),
+            case.evidence[index],
+            case.proofs.get(stream.metric) if gates else None,
+            _wanted(terms, stream) if gates else "",
+        )
+
+
+def _edge(stream: Stream, shown: Mapping[str, MetricStatus]) -> str:
+    known = shown.get(stream.name)
+    return known.edge if known else ""
+
+
+def _bad(stream: Stream, shown: Mapping[str, MetricStatus]) -> str:
+    if stream.metric != LATENCY:
+        return "errors"
+    edge = _edge(stream, shown)
+    return f"slower than {edge} s" if edge else f"slow ({stream.name})"
+
+
+def _wanted(terms: Terms, stream: Stream) -> str:
+    if stream.metric == ERRORS:
+        return f"errors below {words.percent(terms.error_limit or 0.0)}"
+    return f"slow answers below {terms.latency_ratio:g} times stable's"
+
+
+def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: Mapping[str, MetricStatus]) -> str:
+    """The verdict as it was recorded; before it, both sides in the metric that says most."""
+    status, terms, memory = version.status, case.terms, case.memory
+    if status.verdict and status.verdict.message:
+        return status.verdict.message
+    if status.hold and status.hold.message and status.state in {State.Held, State.Paused}:
+        return status.hold.message
+    stream, evidence = budget.culprit(terms, case.evidence)
+    if stream is not None and not any(map(any, memory.totals)):
+        return "nothing has been counted yet"
+    if stream is None:
+        return "nothing but bounds of its own is judged" if shown else "nothing is judged"
+    if evidence < LOOKS_WORSE:  # nothing stands out: what people ask for first
+        stream = terms.streams[0]
+    edge = float(_edge(stream, shown) or 0)
+    return f"{words.compared(terms, memory, stream, edge)}: {_relation(version, case, bets, evidence)}"
+
+
+def _relation(version: ModelVersion, case: Case, bets: tuple[Bet, ...], evidence: float) -> str:
+    if version.spec.analysis.judge is Judge.THRESHOLD:
+        return "shown only; bounds of your own decide, without a guarantee"
+    if version.status.state in {State.Live, State.Standby, State.Promoting}:
+        return "good enough to be promoted" if _is_proven(bets) else "no harm was proven, and it was let through"
+    if evidence >= LOOKS_WORSE:
+        return f"looks worse than stable, and is not proven so: evidence {amount(evidence)} of {amount(case.threshold)}"
+    return "proven good enough in this step" if _is_proven(bets) else "neither is proven yet"
+
+
+def _is_proven(bets: tuple[Bet, ...]) -> bool:
+    proofs = [bet.proof for bet in bets if bet.proof is not None]
+    return bool(proofs) and min(proofs) >= 1
+
+
+def _moved(case: Case) -> Moved | None:
+    if case.drift is None:
+        return None
+    canary, stable = case.answers
+    alpha, looks = case.terms.alpha, case.memory.drift[1]
+    return Moved(
+        canary,
+        stable,
+        distance(canary, stable),
+        distance_at_least(canary, stable, looks, alpha),
+        case.terms.drift_tolerance,
+        case.drift,
+    )
+
+
+def _asked(version: ModelVersion, analysis: AnalysisStatus) -> Asked | None:
+    status = version.status
+    step = current_step(status)
+    if step is None or step.analysis is None or status.step is None or status.state not in ROLLOUT_STATES:
+        return None
+    at = analysis.polled_at or status.step.started_at
+    return Asked(
+        status.step.display,
+        analysis.requests.canary,
+        step.analysis.min_requests,
+        elapsed(status, at) if at else timedelta(),
+        step.analysis.min_duration.delta,
+        status.step.deadline,
+        analysis.expected_at,
+    )
+
+
+def _finds(terms: Terms, memory: Memory) -> str:
+    """What the judge would find at the traffic that was seen, and how soon."""
+    seconds = (memory.at - memory.step_began) / MILLI
+    stream = next((each for each in terms.streams if each.metric == ERRORS), None)
+    if stream is None or not memory.step_began or seconds <= 0 or not memory.step_requests[1]:
+        return ""
+    _, _, n_s, x_s = memory.totals[terms.streams.index(stream)]
+    rps, bad = sum(memory.step_requests) / seconds, max(1, x_s) / max(1, n_s)
+    total = sum(each.weight for each in terms.streams)
+    seen = Traffic(
+        round(rps, 2), memory.weight / 100, round(bad, 6), terms.alpha * stream.weight / total,
+        terms.interval, Assumption(terms.assume), stream.tolerate,
+    )  # fmt: skip
+    times = [(ratio, seconds_to_detect(seen, ratio)) for ratio in RATIOS if bad * ratio < 1]
+    found = [f"{ratio} times as many in about {lasting(needed)}" for ratio, needed in times]
+    if not found:
+        return ""
+    at = f"at {rps:.3g} requests a second, {memory.weight} % and {words.percent(bad)} errors of stable"
+    return f"{at} it finds {', '.join(found)}"
+
+
+def _notes(version: ModelVersion, memory: Memory) -> Iterator[str]:
+    if memory.anew:
+        yield f"the judge's memory was lost: the budget of this attempt is {memory.anew + 1} x alpha"
+    if version.spec.analysis.dry_run:
+        yield "dryRun: it decides nothing"
+    if version.status.analysis and version.status.analysis.verdict == Outcome.PAUSE:
+        yield "it has paused the rollout: a person decides"
+
+
+def amount(log_evidence: float) -> str:
+    """Evidence as a person reads it."""
+    return "< 0.01" if log_evidence < log(0.01) else words.evidence(log_evidence)
+
+
+def portion(log_evidence: float, threshold: float) -> int:
+    """How much of the way to a verdict, in percent; evidence grows by factors, so the way is a logarithm's."""
+    return max(0, min(100, int(100 * log_evidence / threshold))) if threshold > 0 else 0
+
+
+def lasting(seconds: float) -> str:
+    """A length of time, as precise as a forecast can be."""
+    if seconds > 48 * 3600:
+        return "more than 2 days"
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 300 else f"{seconds:.0f} s"

@@ -1,0 +1,157 @@
+"""What the judge knows, as a person reads it: in every look of the terminal, and as a page."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.judge.attempts import Plot, played
+from tests.view.test_page import Reader
+from turnout.api.reasons import State
+from turnout.view.account import Account, account_of, lasting, portion
+from turnout.view.account_json import account_json
+from turnout.view.account_page import render_account_page
+from turnout.view.account_text import render_account
+from turnout.view.curve import plot, sampled, spark
+from turnout.view.ink import ASCII, UNICODE, Glyphs
+
+GOLDEN = Path(__file__).parent / "golden"
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+PLOTS = {
+    "a version that fails six times as often": (Plot(canary=0.03), State.RolledBack),
+    "a version half as slow again": (Plot(slower=1.5), State.RolledBack),
+    "an equal version, whose rollout runs": (Plot(polls=7, moved=0.0), State.Progressing),
+    "a version whose scores have moved": (Plot(moved=0.12), State.Paused),
+    "a good version, promoted": (
+        Plot(canary=0.003, per_second=60, polls=34, weights=((12, 25), (22, 50))),
+        State.Live,
+    ),
+    "nothing counted yet": (Plot(polls=0, moved=0.0), State.Progressing),
+    "only errors, and only shown": (
+        Plot(polls=3, fields={"latency": {"enabled": False}, "dryRun": True}),
+        State.Progressing,
+    ),
+}
+LOOKS = {"unicode": (UNICODE, 80), "ascii": (ASCII, 80), "narrow": (UNICODE, 64), "wide": (UNICODE, 120)}
+
+
+def told(name: str) -> Account:
+    story, state = PLOTS[name]
+    found = account_of(played(story, state))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_person_reads_what_the_judge_knows(look: str) -> None:
+    glyphs, width = LOOKS[look]
+    scenes = (f"== {name}\n{render_account(told(name), width=width, glyphs=glyphs)}\n" for name in PLOTS)
+    text = "\n".join(scenes)
+    file = GOLDEN / f"account-{look}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, "utf-8")
+    assert text == file.read_text("utf-8"), "if this is meant: UPDATE_GOLDEN=1 pytest tests/view, then review the diff"
+
+
+@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("width", [64, 80, 120])
+def test_no_line_is_wider_than_the_terminal(name: str, glyphs: Glyphs, width: int) -> None:
+    text = render_account(told(name), width=width, glyphs=glyphs, source="local engine in .turnout")
+    assert max(map(len, text.splitlines())) <= width
+    assert glyphs is UNICODE or text.isascii()
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_colour_changes_nothing_but_colour(name: str) -> None:
+    assert ESCAPE.sub("", render_account(told(name), colour=True)) == render_account(told(name))
+
+
+def test_the_sentence_is_the_verdict_as_it_was_recorded() -> None:
+    worse = told("a version that fails six times as often")
+    assert worse.sentence.endswith("worse than stable, proven within a false-alarm budget of 1 %")
+    assert worse.harm >= worse.threshold
+    assert worse.finds == "", "nothing is looked for any more"
+    assert told("an equal version, whose rollout runs").sentence.endswith("neither is proven yet")
+    assert told("a good version, promoted").sentence.endswith("good enough to be promoted")
+
+
+def test_it_says_what_it_would_find_and_how_soon() -> None:
+    finds = told("an equal version, whose rollout runs").finds
+    assert re.fullmatch(r"at 20 requests a second, 10 % and 0.37 % errors of stable it finds .*10 times .*", finds)
+
+
+def test_a_version_without_numbers_has_no_account() -> None:
+    version = played(Plot(polls=3), State.Progressing)
+    analysis = version.status.analysis
+    assert analysis is not None
+    lost = analysis.model_copy(update={"memory": "of another release"})
+    for changed in (None, lost):
+        status = version.status.model_copy(update={"analysis": changed})
+        assert account_of(version.model_copy(update={"status": status})) is None
+    edited = version.spec.analysis.model_copy(
+        update={"latency": version.spec.analysis.latency.model_copy(update={"enabled": False})}
+    )
+    spec = version.spec.model_copy(update={"analysis": edited})
+    assert account_of(version.model_copy(update={"spec": spec})) is None, "its numbers would be read for others"
+
+
+def test_json_has_numbers() -> None:
+    answer = json.loads(json.dumps(account_json(told("a version whose scores have moved"))))
+    assert answer["state"] == "Paused"
+    assert answer["harm"]["needed"] == 100
+    assert [metric["name"] for metric in answer["metrics"]] == ["errors", "latency p50", "latency p90", "latency p99"]
+    assert answer["metrics"][0]["stable"]["requests"] > 1000
+    assert answer["answers"]["atLeast"] > answer["answers"]["tolerance"]
+    assert answer["moments"][0]["at"] == "2026-11-21T10:00:00+00:00"
+    assert answer["moments"][-1]["metrics"]["drift"] > 100
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_the_page_is_whole_and_needs_no_other(name: str) -> None:
+    page = render_account_page(told(name))
+    reader = Reader(page)
+    assert told(name).sentence in " ".join(" ".join(reader.text).split())
+    assert not re.search(r"""(src|href)\s*=|url\(|@import|<script""", page)
+    assert (len(told(name).moments) > 1) == ("Evidence that it is worse than stable" in page)
+
+
+def test_the_page_shows_where_the_share_changed_and_how_the_answers_spread() -> None:
+    page = render_account_page(told("a good version, promoted"))
+    for share in (10, 25, 50):
+        assert f"{share} % of the traffic" in page
+    assert "share of the answers in each bin" in render_account_page(told("a version whose scores have moved"))
+
+
+def test_nothing_that_was_said_becomes_markup() -> None:
+    version = played(Plot(canary=0.03), State.RolledBack)
+    verdict = version.status.verdict
+    assert verdict is not None
+    evil = verdict.model_copy(update={"message": "<script>alert(1)</script>"})
+    found = account_of(version.model_copy(update={"status": version.status.model_copy(update={"verdict": evil})}))
+    assert found is not None
+    assert "<script" not in render_account_page(found)
+
+
+def test_between_two_moments_evidence_stands() -> None:
+    points = [(0.0, 0.0), (10.0, 2.0), (20.0, -9.0)]
+    assert sampled(points, 4) == [0.0, 2.0, 2.0, -9.0]
+    assert spark(points, 2.0, 4, ASCII) == "=##_"
+    drawn = plot(points, 2.0, 4, 3, ASCII)
+    assert [line[2] for line in drawn] == ["*", " ", " "]
+    assert [line[3] for line in drawn] == ["*", "*", "*"], "a fall is a line downwards"
+    assert sampled([], 4) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(45, "45 s"), (299, "299 s"), (600, "10 min"), (9000, "2 h"), (200_000, "more than 2 days")]
+)
+def test_a_forecast_is_as_precise_as_it_can_be(seconds: float, words: str) -> None:
+    assert lasting(seconds) == words
+
+
+@pytest.mark.parametrize(("log", "part"), [(-1.0, 0), (0.0, 0), (2.3, 50), (4.6, 100), (50.0, 100)])
+def test_the_way_to_a_verdict_is_a_logarithms(log: float, part: int) -> None:
+    assert portion(log, 4.6) == part
