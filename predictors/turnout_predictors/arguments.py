@@ -63,6 +63,7 @@ class Arguments:
     queue_limit: int
     trust_tenant: bool
     trust_attempt: bool
+    tenant_settings: str
     revision: str
     ignored: tuple[str, ...] = ()
 
@@ -107,6 +108,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     for name, what in (("tenant", "the header X-Tenant comes"), ("attempt", "the header X-Turnout-Attempt comes")):
         trusted = f"{what} from a gateway that takes away what callers write there; else it is ignored"
         add(f"--trust_{name}", type=_yes, nargs="?", const=True, default=False, help=trusted)
+    add("--tenant_settings", default="", help="a JSON file of settings by tenant, read anew when it changes")
     for name in _OF_KSERVE:
         add(f"--{name}", dest=f"kserve_{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     return ours
@@ -138,6 +140,10 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         raise StartError(SETTINGS_INVALID, "--queue_limit must be at least 1 and --drain_delay at least 0")
     if bool(given.grpc_tls_cert) != bool(given.grpc_tls_key) or (given.grpc_tls_client_ca and not given.grpc_tls_cert):
         raise StartError(SETTINGS_INVALID, "TLS of gRPC needs --grpc_tls_cert and --grpc_tls_key, both")
+    if given.tenant_settings and not given.trust_tenant:
+        raise StartError(
+            SETTINGS_INVALID, "--tenant_settings needs --trust_tenant: nobody else may say who a tenant is"
+        )
     return Arguments(
         model_name=given.model_name,
         model_version=given.model_version,
@@ -157,6 +163,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         queue_limit=given.queue_limit,
         trust_tenant=given.trust_tenant,
         trust_attempt=given.trust_attempt,
+        tenant_settings=given.tenant_settings,
         revision=environment.get("K_REVISION", "local"),
         ignored=tuple(name for name in _OF_KSERVE if getattr(given, f"kserve_{name}") is not None),
     )

@@ -23,6 +23,7 @@ STATUS_OF_CODE: Final = {
     "unknown_version": 404,
     "unknown_route": 404,
     "method_not_allowed": 405,
+    "wrong_space": 409,
     "too_large": 413,
     "unsupported_encoding": 415,
     "queue_full": 429,

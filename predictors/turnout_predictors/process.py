@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,6 +35,7 @@ from .server.app import App, Limits
 from .server.contract import Contract, metadata
 from .server.lifecycle import Lifecycle, Serving
 from .server.listener import Listener
+from .server.tenants import LOOK_SECONDS, TenantSettings
 from .server.warmup import replay
 from .telemetry import termination
 from .telemetry.drift import Drift
@@ -196,7 +198,22 @@ class Process:
             orjson.dumps(described),
             orjson.dumps({"examples": [example.to_json() for example in examples]}),
             self._drift(artifact.references if artifact else ()),
+            self._tenants(contract),
         )
+
+    def _tenants(self, contract: Contract) -> TenantSettings | None:
+        """Settings by tenant, if a file has them; it is looked at from time to time."""
+        if not self._arguments.tenant_settings:
+            return None
+        tenants = TenantSettings(Path(self._arguments.tenant_settings), contract.base)
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            tenants.look()
+            loop.call_later(LOOK_SECONDS, look)
+
+        look()
+        return tenants
 
     def _drift(self, references: tuple[Reference, ...]) -> Callable[[Outputs], None] | None:
         """Counts answers in the artifact's bins, if it has any."""

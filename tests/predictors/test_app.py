@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.predictors.echo import INFER, Echo, ask
+from tests.predictors.echo import INFER, SIGNATURE, Echo, ask
 from turnout_predictors.batching import Work
 from turnout_predictors.errors import InvalidInput
+from turnout_predictors.server.effective import told_of
+from turnout_predictors.signature import Signature
+
+TOLD = {
+    "settings_digest": told_of(Echo.settings, "")["settings_digest"],
+    "settings_source": "default",
+    "embedding_space": "space-1",
+}
 
 
 async def test_answers_with_names_types_shapes_and_version(in_process: Any) -> None:
@@ -23,6 +31,7 @@ async def test_answers_with_names_types_shapes_and_version(in_process: Any) -> N
         "model_name": "m",
         "model_version": "7",
         "id": "ünïq/7",
+        "parameters": TOLD,
         "outputs": [
             {"name": "y", "shape": [2, 2], "datatype": "FP32", "data": [2, 4, 6, 8]},
             {"name": "rows", "shape": [], "datatype": "INT64", "data": [2]},
@@ -32,7 +41,9 @@ async def test_answers_with_names_types_shapes_and_version(in_process: Any) -> N
 
 
 async def test_invents_no_id_and_never_writes_a_null_key(in_process: Any) -> None:
-    answer = await in_process(Echo()).ask("POST", INFER, ask(1, 2))
+    plain = Echo(lambda work: {"y": work.inputs["x"]})
+    plain.signature, plain.settings = Signature(SIGNATURE.inputs, SIGNATURE.outputs[:1]), None
+    answer = await in_process(plain).ask("POST", INFER, ask(1, 2))
     assert "id" not in answer.json
     assert "parameters" not in answer.json
 

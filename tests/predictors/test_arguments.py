@@ -30,6 +30,7 @@ def test_defaults() -> None:
         queue_limit=1024,
         trust_tenant=False,
         trust_attempt=False,
+        tenant_settings="",
         revision="local",
     )
 
@@ -77,6 +78,7 @@ REFUSED = {
     "a timeout that is not a number": ([*GIVEN, "--timeout_seconds=nan"], "must be in (0, 600]"),
     "a certificate without its key": ([*GIVEN, "--grpc_tls_cert=/c"], "--grpc_tls_cert and --grpc_tls_key, both"),
     "an authority without a certificate": ([*GIVEN, "--grpc_tls_client_ca=/c"], "both"),
+    "settings of tenants that anybody may claim to be": ([*GIVEN, "--tenant_settings=/f"], "--trust_tenant"),
     "a queue for nobody": ([*GIVEN, "--queue_limit=0"], "--queue_limit must be at least 1"),
     "gRPC enabled by a word": ([*GIVEN, "--enable_grpc=perhaps"], "neither true nor false"),
     "a negative delay": ([*GIVEN, "--drain_delay=-1"], "--drain_delay at least 0"),

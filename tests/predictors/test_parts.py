@@ -195,7 +195,7 @@ def test_a_termination_log_that_cannot_be_written_is_said(
 
 
 def test_every_code_has_a_status_of_the_table() -> None:
-    assert set(STATUS_OF_CODE.values()) == {400, 404, 405, 413, 415, 429, 500, 501, 503, 504}
+    assert set(STATUS_OF_CODE.values()) == {400, 404, 405, 409, 413, 415, 429, 500, 501, 503, 504}
 
 
 class Inputs(Tensors):

@@ -20,9 +20,10 @@ import orjson
 from turnout_predictors.batching.engine import NOTHING, Work
 from turnout_predictors.errors import RequestError, Unavailable
 from turnout_predictors.server.app import EXTENSIONS, SERVER, own_version
-from turnout_predictors.server.inference import Limits, settings_of, timeout_of
-from turnout_predictors.server.lifecycle import Lifecycle, Serving
-from turnout_predictors.server.response import labels
+from turnout_predictors.server.inference import Limits, timeout_of
+from turnout_predictors.server.lifecycle import Lifecycle
+from turnout_predictors.server.response import told
+from turnout_predictors.server.views import with_view
 from turnout_predictors.telemetry.metrics import Metrics
 
 from .stubs import SERVICE, messages
@@ -34,6 +35,7 @@ Context = Any  # grpc.aio.ServicerContext; the library ships no types
 _STATUS: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,
@@ -190,17 +192,16 @@ class Service:
         serving = self._lifecycle.serving or await self._lifecycle.await_serving(seconds, tenant)
         contract = serving.contract
         request, raw = read(message, contract)
-        settings = contract.settings
+        effective = serving.settings_for(request.parameters, tenant)
         if request.parameters:
             deadline = min(deadline, self._loop.time() + timeout_of(request))
-            settings = settings_of(request, settings)
         headers = NOTHING if contract.signature else {str(name): str(value) for name, value in given.items()}
         outputs = await serving.engine.submit(
             Work(
                 request.inputs,
                 request.outputs,
                 deadline,
-                settings,
+                effective.values,
                 request.dims,
                 request.id,
                 request.parameters,
@@ -209,17 +210,13 @@ class Service:
             )
         )
         answer = self._pb.ModelInferResponse(model_name=self._model, model_version=self._version, id=request.id or "")
-        write(self._pb, answer, outputs, contract.output_types, raw=raw)
-        self._add_labels(answer, request.parameters.get("labels") is True, serving, outputs)
+        shown = outputs if request.shown is None else with_view(outputs, request.shown)
+        write(self._pb, answer, shown, contract.output_types, raw=raw)
+        for name, text in told(request, contract, effective, outputs).items():
+            answer.parameters[name].string_param = text
         if serving.count is not None and not is_repeat:
             serving.count(outputs)
         return answer
-
-    def _add_labels(self, answer: Any, wanted: bool, serving: Serving, outputs: Any) -> None:
-        signature = serving.contract.signature
-        if wanted and signature is not None:
-            for name, text in labels(signature.labels, outputs).items():
-                answer.parameters[name].string_param = text
 
 
 async def _abort(context: Context, fault: RequestError, request_id: str = "") -> NoReturn:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from turnout_predictors.datatypes import DATATYPES, Datatype
 from turnout_predictors.signature import Signature, TensorSpec
+
+from .effective import Effective, of_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Contract:
     output_names: tuple[str, ...]
     output_types: Mapping[str, str]
     settings: Any = None
+    base: Effective = field(default_factory=lambda: Effective(None))
 
     @classmethod
     def of(cls, signature: Signature | None, settings: Any = None) -> Contract:
@@ -33,6 +36,7 @@ class Contract:
             tuple(spec.name for spec in outputs),
             {spec.name: spec.datatype for spec in outputs},
             settings,
+            of_version(settings),
         )
 
 

@@ -6,27 +6,31 @@ No task per request: what the engine needs time for ends in one callback.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Final
 
 from turnout_predictors.batching.engine import NOTHING, Outputs, Work
 from turnout_predictors.errors import InvalidInput, RequestError
 
-from . import aside, v1
+from . import aside, embeddings, rerank, v1
 from .compression import decompress
 from .contract import Contract
+from .effective import Effective
 from .exchange import Exchange, Header, Reply
+from .facade import Translated
 from .lifecycle import Lifecycle, Serving
 from .replies import refusal
 from .request import FRAME, InferRequest, parse
-from .response import labels, write
+from .response import told, write
+from .views import with_view
 
 log = logging.getLogger(__name__)
+Write = Callable[[Outputs], Reply]
+FACADES: Final[Mapping[str, Callable[..., Translated]]] = {"embeddings": embeddings.read, "rerank": rerank.read}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,33 +98,32 @@ class Inference:
 
     def _submit(self, exchange: Exchange, serving: Serving, deadline: float) -> None:
         contract = serving.contract
-        request = self._read(exchange, contract)
-        settings = contract.settings
+        request, write = self._read(exchange, contract)
+        tenant = self._tenant(exchange)
+        effective = serving.settings_for(request.parameters, tenant)
         if request.parameters:
             deadline = min(deadline, self._loop.time() + timeout_of(request))
-            settings = settings_of(request, settings)
         work = Work(
             request.inputs,
             request.outputs,
             deadline,
-            settings,
+            effective.values,
             request.dims,
             request.id,
             request.parameters,
             NOTHING if contract.signature else _all_headers(exchange),
-            self._tenant(exchange),
+            tenant,
         )
         exchange.pending = pending = serving.engine.submit(work)
-        pending.add_done_callback(partial(self._answered, exchange, request, serving))
+        write = write or partial(self._write, request, contract, effective)
+        pending.add_done_callback(partial(self._answered, exchange, write, serving))
 
-    def _answered(
-        self, exchange: Exchange, request: InferRequest, serving: Serving, done: asyncio.Future[Outputs]
-    ) -> None:
+    def _answered(self, exchange: Exchange, write: Write, serving: Serving, done: asyncio.Future[Outputs]) -> None:
         if exchange.is_lost or done.cancelled():
             return
         try:
             outputs = done.result()
-            reply = self._write(exchange, request, serving.contract, outputs)
+            reply = write(outputs)
         except Exception as fault:  # as in begin
             self._fail(exchange, fault)
         else:
@@ -137,19 +140,21 @@ class Inference:
 
     # -- in --------------------------------------------------------------------------------------------------
 
-    def _read(self, exchange: Exchange, contract: Contract) -> InferRequest:
-        headers = exchange.headers
+    def _read(self, exchange: Exchange, contract: Contract) -> tuple[InferRequest, Write | None]:
+        """The request, and how its outputs are written where that is another protocol's way."""
         if exchange.refusal is not None:
             raise RequestError(*exchange.refusal)
         body = self._unpacked(exchange)
         if exchange.route == "v1_predict":
-            return v1.read(body, contract)
-        framed = headers.get(b"inference-header-content-length")
+            return v1.read(body, contract), partial(v1.write, headers=self._headers)
+        if exchange.route in FACADES:
+            return FACADES[exchange.route](body, contract, self._head["model_name"], self._headers)
+        framed = exchange.headers.get(b"inference-header-content-length")
         if framed is None:
-            return parse(body, contract)
+            return parse(body, contract), None
         if not framed.isdigit() or len(framed) > 12:
             raise InvalidInput("must be the number of bytes of JSON before the tensors", FRAME)
-        return parse(body, contract, int(framed))
+        return parse(body, contract, int(framed)), None
 
     def _unpacked(self, exchange: Exchange) -> bytes | bytearray:
         encoding = exchange.headers.get(b"content-encoding")
@@ -172,12 +177,10 @@ class Inference:
 
     # -- out -------------------------------------------------------------------------------------------------
 
-    def _write(self, exchange: Exchange, request: InferRequest, contract: Contract, outputs: Outputs) -> Reply:
-        if exchange.route == "v1_predict":
-            return v1.write(outputs, self._headers)
-        parameters: Mapping[str, Any] | None = None
-        if request.parameters.get("labels") is True and contract.signature is not None:
-            parameters = labels(contract.signature.labels, outputs)
+    def _write(self, request: InferRequest, contract: Contract, effective: Effective, outputs: Outputs) -> Reply:
+        parameters = told(request, contract, effective, outputs)
+        if request.shown is not None:
+            outputs = with_view(outputs, request.shown)
         return write(self._head, request, outputs, contract.output_types, self._headers, parameters)
 
 
@@ -195,33 +198,6 @@ def timeout_of(request: InferRequest) -> float:
     if type(value) is not int or value < 0:
         raise InvalidInput("timeout must be whole microseconds", "parameters.timeout")
     return value / 1e6 if value else float("inf")
-
-
-def settings_of(request: InferRequest, base: Any) -> Any:
-    """The version's settings, overridden by the request's: `settings`, a JSON object as a string, or one
-    parameter `settings.NAME` each.
-    """
-    text = request.parameters.get("settings")
-    values = {} if text is None else _object(text)
-    prefix = "settings."
-    values |= {name[len(prefix) :]: value for name, value in request.parameters.items() if name.startswith(prefix)}
-    if not values:
-        return base
-    if base is None:
-        raise RequestError("unknown_setting", "the model has no settings", field="parameters.settings")
-    from turnout_predictors.settings import override
-
-    return override(base, values)
-
-
-def _object(text: object) -> dict[str, Any]:
-    try:
-        values = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise InvalidInput("settings must be a JSON object as a string", "parameters.settings")
-    return values
 
 
 def _all_headers(exchange: Exchange) -> dict[str, str]:

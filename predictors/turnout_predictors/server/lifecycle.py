@@ -6,14 +6,17 @@ Loading → serving → draining, one way only. *Live* is not here: who can answ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from turnout_predictors.batching.door import Door
 from turnout_predictors.batching.engine import Engine, Outputs
 from turnout_predictors.errors import Unavailable
 
 from .contract import Contract
+from .effective import Effective, of_request
+from .tenants import TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class Serving:
     metadata: bytes
     examples: bytes
     count: Callable[[Outputs], None] | None = None  # takes in what was answered, for drift; raises nothing
+    tenants: TenantSettings | None = None
+
+    def settings_for(self, parameters: Mapping[str, Any], tenant: str) -> Effective:
+        """What a request is answered under."""
+        base = self.contract.base if self.tenants is None or not tenant else self.tenants.of(tenant)
+        return of_request(parameters, base) if parameters else base
 
 
 class Lifecycle:

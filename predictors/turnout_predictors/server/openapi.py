@@ -12,6 +12,8 @@ from turnout_predictors.errors import STATUS_OF_CODE
 from turnout_predictors.signature import TensorSpec
 
 from .contract import Contract
+from .facade import has_embedding
+from .rerank import can_rerank
 
 Json = dict[str, Any]
 _ELEMENT: Final[Mapping[str, Json]] = {
@@ -20,7 +22,7 @@ _ELEMENT: Final[Mapping[str, Json]] = {
     "float": {"type": "number"},
     "bytes": {"type": "string"},
 }
-_INFER_STATUSES: Final = (400, 404, 405, 413, 415, 429, 500, 501, 503, 504)
+_INFER_STATUSES: Final = (400, 404, 405, 409, 413, 415, 429, 500, 501, 503, 504)
 _PARAMETER: Final[Json] = {"type": ["string", "number", "boolean"]}
 _PARAMETERS: Final[Json] = {"type": "object", "additionalProperties": _PARAMETER}
 
@@ -50,6 +52,7 @@ def describe(model: str, version: str, contract: Contract | None, examples: Sequ
             f"{base}/versions/{version}/infer": {"post": infer},
             "/v2/repository/index": _get("the state of what is served", 200),
             f"/v1/models/{model}:predict": {"post": _v1()},
+            **_facades(contract),
         },
         "components": {"schemas": _schemas(contract)},
     }
@@ -104,6 +107,28 @@ def _v1() -> Json:
     }
     return {
         "summary": "a prediction by the V1 protocol",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {"200": _response(200), **_errors()},
+    }
+
+
+def _facades(contract: Contract | None) -> Json:
+    """Of other protocols, where the model can answer them."""
+    text: Json = {"type": "string"}
+    texts: Json = {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]}
+    found: Json = {}
+    if contract is not None and has_embedding(contract):
+        found["/v1/embeddings"] = {"post": _facade("embeddings as OpenAI has them", input=texts)}
+    if contract is not None and can_rerank(contract):
+        listed = {"type": "array", "items": text, "minItems": 1}
+        found["/rerank"] = {"post": _facade("documents by how well they fit a query", query=text, documents=listed)}
+    return found
+
+
+def _facade(summary: str, **properties: Json) -> Json:
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    return {
+        "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {"200": _response(200), **_errors()},
     }

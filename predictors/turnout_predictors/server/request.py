@@ -7,6 +7,7 @@ stand in one request.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 
 from turnout_predictors.batching.engine import NOTHING
 from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, Datatype
-from turnout_predictors.errors import InvalidInput
+from turnout_predictors.errors import InvalidInput, RequestError
 from turnout_predictors.signature import TensorSpec
 
 from .binary_data import Bytes, Tail, decode_binary, decode_binary_strings
 from .contract import Contract
 from .json_data import decode, decode_strings
+from .views import JSON, PANDAS, as_columns
 
 Array = NDArray[Any]
 MAX_TENSORS: Final = 256
@@ -39,7 +41,8 @@ NO_BINARY: Final[Mapping[str | None, bool]] = MappingProxyType({})
 class InferRequest:
     """`outputs`: names wanted, in declared order; empty when the model declares none and none were named.
 
-    `binary`: which of them travel as bytes; None stands for all that are not named.
+    `binary`: which of them travel as bytes; None stands for all that are not named. `shown`: all are computed for a
+    view by row, and only these are answered beside it.
     """
 
     id: str | None
@@ -48,6 +51,7 @@ class InferRequest:
     outputs: tuple[str, ...]
     dims: dict[str, int]
     binary: Mapping[str | None, bool]
+    shown: tuple[str, ...] | None = None
 
     def is_binary(self, output: str) -> bool:
         """The nearer wish wins."""
@@ -64,6 +68,8 @@ def parse(body: bytes | bytearray, contract: Contract, json_bytes: int | None = 
     if json_bytes > len(body):
         raise InvalidInput(f"{json_bytes} bytes of JSON are announced, the body has {len(body)}", FRAME)
     whole = body if isinstance(body, bytearray) else bytearray(body)
+    if not json_bytes and _is_one_text(contract):
+        whole = bytearray(struct.pack("<I", len(whole))) + whole
     tail = Tail(memoryview(whole)[json_bytes:])
     document = _document(whole[:json_bytes]) if json_bytes else raw_request(len(whole), contract)
     request = check(document, contract, tail=tail)
@@ -87,14 +93,24 @@ def raw_request(size: int, contract: Contract) -> dict[str, Any]:
         raise InvalidInput("a body without JSON needs a model that declares exactly one input", FRAME)
     spec, datatype = next(iter(contract.inputs.values()))
     if datatype.kind == "bytes":
-        raise InvalidInput("BYTES have no length in a body without JSON; announce the tensor in JSON", FRAME)
+        shape = [1] * len(spec.shape)
+        return _raw_tensor(spec.name, datatype, shape, size)
     free = {dimension for dimension in spec.shape if isinstance(dimension, str)}
     fixed = math.prod(dimension for dimension in spec.shape if isinstance(dimension, int)) * datatype.wire.itemsize
     if len(free) > 1 or len(free) < len(spec.shape) - sum(isinstance(d, int) for d in spec.shape) or not fixed:
         raise InvalidInput("the shape does not follow from the body's size; announce the tensor in JSON", FRAME)
     shape = [dimension if isinstance(dimension, int) else size // fixed for dimension in spec.shape]
+    return _raw_tensor(spec.name, datatype, shape, size)
+
+
+def _raw_tensor(name: str, datatype: Datatype, shape: list[int], size: int) -> dict[str, Any]:
     parameters = {"binary_data_size": size}
-    return {"inputs": [{"name": spec.name, "datatype": datatype.name, "shape": shape, "parameters": parameters}]}
+    return {"inputs": [{"name": name, "datatype": datatype.name, "shape": shape, "parameters": parameters}]}
+
+
+def _is_one_text(contract: Contract) -> bool:
+    """A body without JSON is then one element, so that a file can be sent as it is."""
+    return len(contract.inputs) == 1 and all(datatype.kind == "bytes" for _, datatype in contract.inputs.values())
 
 
 def check(
@@ -108,6 +124,10 @@ def check(
         raise InvalidInput("id must be a string", "id")
     raw = document.get("parameters")
     parameters = NOTHING if raw is None and "parameters" not in document else _parameters(raw, "parameters")
+    if parameters:
+        _check_space(parameters, contract)
+        if parameters.get("content_type") == PANDAS and type(document.get("inputs")) is list:
+            document = as_columns(document, contract)
     outputs = document.get("outputs")
     dims: dict[str, int] = {}
     inputs = _inputs(document.get("inputs"), contract, dims, booleans, tail)
@@ -116,8 +136,25 @@ def check(
         binary = {None: _flag(parameters, "binary_data_output", "parameters")}
     if not outputs and _is_absent(outputs):
         return InferRequest(identifier, parameters, inputs, contract.output_names, dims, binary)
-    wanted, nearer = _outputs(outputs, contract)
-    return InferRequest(identifier, parameters, inputs, wanted, dims, {**binary, **nearer} if nearer else binary)
+    view = JSON if JSON not in contract.output_types and contract.signature is not None else None
+    wanted, nearer = _outputs(outputs, contract, view)
+    binary = {**binary, **nearer} if nearer else binary
+    if view not in wanted:
+        return InferRequest(identifier, parameters, inputs, wanted, dims, binary)
+    shown = tuple(name for name in wanted if name != view)
+    return InferRequest(identifier, parameters, inputs, contract.output_names, dims, binary, shown)
+
+
+def _check_space(parameters: Mapping[str, Any], contract: Contract) -> None:
+    """A caller that keeps vectors says in which space: those of another would compare without a warning."""
+    expected = parameters.get("expect_space")
+    if expected is None:
+        return
+    space = contract.signature.embedding_space if contract.signature is not None else ""
+    if expected != space:
+        found = f"its vectors lie in {space!r}" if space else "its outputs lie in no named space"
+        message = f"{expected!r} is expected, but {found}; embed again, or ask the version that has that space"
+        raise RequestError("wrong_space", message, field="parameters.expect_space")
 
 
 def _flag(parameters: Mapping[str, Any], name: str, field: str) -> bool:
@@ -255,8 +292,8 @@ def _bind(spec: TensorSpec, shape: tuple[int, ...], dims: dict[str, int], field:
     return shape
 
 
-def _outputs(items: object, contract: Contract) -> tuple[tuple[str, ...], dict[str | None, bool]]:
-    """The outputs wanted, and how each that says so is to travel."""
+def _outputs(items: object, contract: Contract, view: str | None) -> tuple[tuple[str, ...], dict[str | None, bool]]:
+    """The outputs wanted, and how each that says so is to travel. `view`: a name that stands for all of them by row."""
     if type(items) is not list:
         raise InvalidInput("outputs must be an array", "outputs")
     if len(items) > MAX_TENSORS:
@@ -268,7 +305,7 @@ def _outputs(items: object, contract: Contract) -> tuple[tuple[str, ...], dict[s
         name = item.get("name") if type(item) is dict else None
         if type(name) is not str:
             raise InvalidInput("an output must be an object with a name", field)
-        if contract.signature is not None and name not in contract.output_types:
+        if contract.signature is not None and name not in contract.output_types and name != view:
             known = ", ".join(contract.output_names)
             raise InvalidInput(f"unknown output {name!r}; the model gives {known}", f"{field}.name")
         if name in wanted:
@@ -280,7 +317,7 @@ def _outputs(items: object, contract: Contract) -> tuple[tuple[str, ...], dict[s
         wanted.append(name)
     if contract.signature is None:
         return tuple(wanted), binary
-    return tuple(name for name in contract.output_names if name in wanted), binary
+    return tuple(name for name in (*contract.output_names, view) if name in wanted), binary
 
 
 def _parameters(value: object, field: str) -> Mapping[str, Any]:

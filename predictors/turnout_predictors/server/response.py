@@ -14,8 +14,11 @@ from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, datatype_of
 from turnout_predictors.errors import InvalidInput, ModelError
 
 from .binary_data import encode_binary
+from .contract import Contract
+from .effective import Effective
 from .exchange import Header, Reply
 from .request import InferRequest
+from .views import PANDAS
 
 Array = NDArray[Any]
 OCTETS: Final = b"application/octet-stream"
@@ -71,6 +74,21 @@ def encode(
     tensors = [tensor(name, array, types.get(name)) for name, array in outputs.items()]
     document = {"model_name": model, "model_version": version, "outputs": tensors}
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def told(
+    request: InferRequest, contract: Contract, effective: Effective, outputs: Mapping[str, Array]
+) -> dict[str, Any]:
+    """The parameters of an answer: the settings it was made under, the space of its vectors, what was asked for."""
+    found = dict(effective.told)
+    signature, asked = contract.signature, request.parameters
+    if signature is not None and signature.embedding_space:
+        found["embedding_space"] = signature.embedding_space
+    if signature is not None and asked.get("labels") is True:
+        found |= labels(signature.labels, outputs)
+    if asked.get("content_type") == PANDAS:
+        found["content_type"] = PANDAS
+    return found
 
 
 def labels(signature_labels: Mapping[str, tuple[str, ...]], outputs: Mapping[str, Array]) -> dict[str, str]:

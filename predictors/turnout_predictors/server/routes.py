@@ -19,6 +19,9 @@ _FIXED: Final = {
     "/v2/health/ready": "ready",
     "/v2/repository/index": "index",
     "/v1/models": "v1_models",
+    "/v1/embeddings": "embeddings",
+    "/v1/rerank": "rerank",
+    "/rerank": "rerank",
     "/metrics": "metrics",
     "/openapi.json": "openapi",
     "/docs": "docs",
@@ -26,11 +29,13 @@ _FIXED: Final = {
 _METHODS: Final = {
     "infer": POST,
     "v1_predict": POST,
+    "embeddings": POST,
+    "rerank": POST,
     "load": POST,
     "unload": POST,
     "index": (*GET, *POST),  # the protocol says POST, people say GET
 }
-INFER: Final = frozenset({"infer", "v1_predict"})
+INFER: Final = frozenset({"infer", "v1_predict", "embeddings", "rerank"})
 
 
 @dataclass(frozen=True, slots=True)
