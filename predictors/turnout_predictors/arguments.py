@@ -86,7 +86,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add("--runtime", required=True, help="sklearn, sentence-transformers or custom")
     add("--entrypoint", default="", help="package.module:Class; custom only")
-    add("--artifact_uri", default="", help="file:///absolute/path or pvc://claim/path")
+    add("--artifact_uri", default="", help="where it was published: file, pvc, s3, gs, oci, https or hf://…")
     add("--artifact_digest", default="", help="sha256:<hex> of the artifact's manifest.json")
     add("--settings", default="{}", help="a JSON object, checked against the runtime's own settings")
     add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")

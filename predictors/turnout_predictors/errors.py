@@ -7,7 +7,8 @@
     │   ├── Overloaded          429: come back after `retry_after` seconds
     │   ├── Unavailable         503: not ready yet, or draining
     │   └── DeadlineExceeded    504: the request's time is over
-    └── StartError              the process: permanent, has a reason the control side knows
+    ├── Interrupted             a transfer stopped for what may pass: it goes on where it was cut
+    └── StartError              the process cannot start; has a reason the control side knows
 
 This module writes nothing and knows no protocol but the numbers of HTTP.
 """
@@ -35,10 +36,14 @@ STATUS_OF_CODE: Final = {
 }
 
 EX_CONFIG: Final = 78  # sysexits.h: starting again changes nothing
+EX_TEMPFAIL: Final = 75  # sysexits.h: starting again may help
 
 ARTIFACT_NOT_FOUND: Final = "ArtifactNotFound"  # nothing lies where the URI points
 ARTIFACT_DIGEST_MISMATCH: Final = "ArtifactDigestMismatch"  # a byte differs from what was published
 ARTIFACT_INVALID: Final = "ArtifactInvalid"  # the folder is no artifact, or is one we refuse to load
+ARTIFACT_DENIED: Final = "ArtifactDenied"  # whoever keeps it wants credentials, or others
+ARTIFACT_NO_ROOM: Final = "ArtifactNoRoom"  # larger than the cache may be or than the disk is, or nowhere to write
+ARTIFACT_UNREACHABLE: Final = "ArtifactUnreachable"  # whoever keeps it did not answer, again and again; may pass
 SETTINGS_INVALID: Final = "SettingsInvalid"  # a flag or a setting is unknown or out of bounds
 ENTRYPOINT_INVALID: Final = "EntrypointInvalid"  # package.module:Class cannot be imported or is no model
 RUNTIME_NOT_SERVED: Final = "RuntimeNotServed"  # this build has no such runtime
@@ -48,6 +53,9 @@ START_REASONS: Final = (
     ARTIFACT_NOT_FOUND,
     ARTIFACT_DIGEST_MISMATCH,
     ARTIFACT_INVALID,
+    ARTIFACT_DENIED,
+    ARTIFACT_NO_ROOM,
+    ARTIFACT_UNREACHABLE,
     SETTINGS_INVALID,
     ENTRYPOINT_INVALID,
     RUNTIME_NOT_SERVED,
@@ -102,10 +110,23 @@ class DeadlineExceeded(RequestError):  # noqa: N818 - named as the fact
         super().__init__("deadline", message)
 
 
+class Interrupted(PredictorError):  # noqa: N818 - named as the fact
+    """A transfer stopped: a cut, a stall, an overloaded server. `retry_after`: seconds it asked for."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class StartError(PredictorError):
-    """The process cannot ever become ready with these arguments: it exits with EX_CONFIG and says why."""
+    """The process cannot become ready with these arguments: it exits and says why."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+
+    @property
+    def exit_code(self) -> int:
+        """EX_CONFIG, unless another start may find what this one did not."""
+        return EX_TEMPFAIL if self.reason == ARTIFACT_UNREACHABLE else EX_CONFIG

@@ -1,6 +1,6 @@
 """One predictor process from its first byte to its last: open the port, load beside it, serve, drain.
 
-Exit codes: 0 drained, 78 can never start with these arguments (the reason is left behind), 1 the port is
+Exit codes: 0 drained, 78 can never start with these arguments, 75 not now (the reason is left behind), 1 the port is
 taken.
 """
 
@@ -29,7 +29,7 @@ from .arguments import Arguments
 from .artifacts import Artifact, open_artifact
 from .artifacts.reference import Reference
 from .batching import AsyncModel, Model, ModelThread, Outputs, engine_for
-from .errors import EX_CONFIG, LOAD_FAILED, StartError
+from .errors import LOAD_FAILED, StartError
 from .server import aside
 from .server.app import App, Limits
 from .server.contract import Contract, metadata
@@ -130,7 +130,7 @@ class Process:
             return 1
         except StartError as fault:
             termination.leave(fault)
-            return EX_CONFIG
+            return fault.exit_code
         await ended.wait()
         # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
         seconds = math.ceil(limits.timeout_seconds)
@@ -156,7 +156,7 @@ class Process:
         try:
             lifecycle.serve(await self._load())
         except StartError as fault:
-            self._exit_code = EX_CONFIG
+            self._exit_code = fault.exit_code
             termination.leave(fault)
             lifecycle.drain()
             ended.set()

@@ -152,6 +152,18 @@ TAMPERED: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "a name that climbs": (lambda path: rename(path, "../weights"), "ArtifactInvalid", "unsafe file name"),
     "a name that climbs inside": (lambda path: rename(path, "sub/../weights"), "ArtifactInvalid", "unsafe"),
     "a name with a backslash": (lambda path: rename(path, "..\\weights"), "ArtifactInvalid", "unsafe file name"),
+    "a size that is no number": (
+        lambda path: retouch(path, lambda manifest: manifest["files"]["weights"].update(size="10")),
+        "ArtifactInvalid",
+        "'10' is no size",
+    ),
+    "a sum that is none": (
+        lambda path: retouch(path, lambda manifest: manifest["files"]["weights"].update(sha256="../x")),
+        "ArtifactInvalid",
+        "is no sha256",
+    ),
+    "a file that is a folder too": (lambda path: rename(path, "sub"), "ArtifactInvalid", "'sub' is no file in it"),
+    "a manifest that names itself": (lambda path: rename(path, "manifest.json"), "ArtifactInvalid", "is no file in it"),
     "an empty name": (lambda path: rename(path, ""), "ArtifactInvalid", "unsafe file name"),
     "no folder": (shutil.rmtree, "ArtifactNotFound", "no folder at"),
 }
@@ -215,7 +227,13 @@ def test_an_example_that_cannot_be_read_is_named(artifact: tuple[Path, str], tex
 
 
 URIS = {
-    "an object store": ("s3://models/m/1", "ArtifactInvalid", "scheme 's3'; served: file, pvc"),
+    "an unknown scheme": ("ftp://models/m/1", "ArtifactInvalid", "scheme 'ftp'; served: file, pvc, https, hf, oci"),
+    "a port that is none": ("https://models:port/m", "ArtifactInvalid", "correct it"),
+    "https without a host": ("https:///m", "ArtifactInvalid", "https://host/folder"),
+    "a password in the address": ("https://me:pass@models/m", "ArtifactInvalid", "https://models/m must be"),
+    "a model of nobody": ("hf://models", "ArtifactInvalid", "hf://owner/name"),
+    "a repository in capitals": ("oci://registry/Models/M", "ArtifactInvalid", "oci://host/repository"),
+    "no bucket": ("s3:///models", "ArtifactInvalid", "s3://bucket/folder"),
     "a bare path": ("/models/m", "ArtifactInvalid", "scheme 'none'"),
     "a host in a file URI": ("file://models/m", "ArtifactInvalid", "file:///absolute/path"),
     "a claim that climbs": ("pvc://../etc", "ArtifactInvalid", "pvc://claim/path"),
@@ -238,10 +256,6 @@ def test_a_claim_is_a_folder_under_its_mount(artifact: tuple[Path, str], monkeyp
     path, digest = artifact
     monkeypatch.setenv("TURNOUT_PVC_ROOT", str(path.parents[1]))
     assert open_artifact("pvc://m/1", digest).path == path
-
-
-def test_another_scheme_takes_one_function(tmp_path: Path) -> None:
-    assert fetch("mem://x", {"mem": lambda parts: tmp_path}) == tmp_path
 
 
 def test_a_folder_is_published_with_what_its_links_point_at(tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_every_field_that_mints_revisions_is_free_of_the_operators_settings_and_
     assert alone == together
 
 
+def test_what_a_store_wants_to_see_is_mounted_from_the_secret_and_read_by_nobody_else() -> None:
+    artifact = {"uri": "s3://models/signals/7", "digest": "sha256:" + "0" * 64, "authRef": "model-store"}
+    body = rendered(predictor={"runtime": "sklearn", "artifact": artifact})
+    predictor = body["spec"]["predictor"]  # type: ignore[index]
+    (container,) = predictor["containers"]
+    assert {"name": "artifact-auth", "secret": {"secretName": "model-store"}} in predictor["volumes"]
+    mounted = {"name": "artifact-auth", "mountPath": "/var/run/turnout/artifact-auth", "readOnly": True}
+    assert mounted in container["volumeMounts"]
+    assert "--artifact_uri=s3://models/signals/7" in container["args"]
+
+
 def test_a_route_for_the_first_time_is_bound_to_no_version_of_it() -> None:
     body = rendering.route(KEY, RouteChange((Share("signals-7-predictor-00001", 100),)))
     assert "resourceVersion" not in body["metadata"]  # type: ignore[operator]

@@ -87,8 +87,9 @@ class Artifact(Authored):
     )
     auth_ref: OptionalName = Field(
         default="",
-        description="authRef names a Secret of the namespace that is projected into the pod; the operator "
-        "never reads it.",
+        description="authRef names a Secret of the namespace whose keys the pod reads as files, to show them to "
+        "whoever keeps the artifact: AWS_ACCESS_KEY_ID and its like, key.json, token, .dockerconfigjson. The "
+        "operator never reads it; the local engine has no Secrets and uses its own environment.",
         examples=["model-store"],
     )
 

@@ -117,6 +117,9 @@ class Reason(Documented):
         "The artifact's bytes are not those that the digest names.",
     )
     ArtifactInvalid = "ArtifactInvalid", "The artifact is there and cannot be read as what it should be."
+    ArtifactDenied = "ArtifactDenied", "Whoever keeps the artifact wants credentials, or others."
+    ArtifactNoRoom = "ArtifactNoRoom", "The pod has no room for the artifact."
+    ArtifactUnreachable = "ArtifactUnreachable", "Whoever keeps the artifact does not answer; it is asked again."
     SettingsInvalid = "SettingsInvalid", "The predictor refuses its settings."
     EntrypointInvalid = "EntrypointInvalid", "The entrypoint cannot be imported or is no Predictor."
     RuntimeNotServed = "RuntimeNotServed", "The image has no such runtime."

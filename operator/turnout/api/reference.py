@@ -13,7 +13,7 @@ from turnout.api.base import JsonObject
 from turnout.api.crd import COLUMNS, WIDE_COLUMNS, root_schema
 from turnout.api.generated import main
 from turnout.api.reasons import ConditionType, Documented, EventReason, Reason, Role, State
-from turnout.api.served import LIMITS, SERVED_SCHEMES, SERVED_VERBS
+from turnout.api.served import LIMITS, SERVED_VERBS
 
 PATH = "docs/reference.md"
 
@@ -104,7 +104,6 @@ def _limits() -> Iterator[tuple[str, ...]]:
     for limit in LIMITS:
         words = ", ".join(f"`{word}`" for word in limit.served)
         yield f"`{limit.field}`", f"{words or 'the default'}: {limit.why}"
-    yield "`spec.predictor.artifact.uri`", ", ".join(f"`{scheme}://`" for scheme in SERVED_SCHEMES)
     yield "`spec.rollout.steps[]`", ", ".join(f"`{verb}`" for verb in SERVED_VERBS)
 
 

@@ -18,8 +18,6 @@ from turnout.api.rollout import Step, Verb
 from turnout.api.version import Spec
 
 SERVED_VERBS = tuple(verb for verb in Verb if verb is not Verb.SHADOW)
-SERVED_SCHEMES = ("file", "pvc")
-LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ class NotServed:
     why: str
 
     def __str__(self) -> str:
-        shown = json.dumps(self.value)
-        shown = shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
-        return f"{self.field}: {shown} is not served by this release: {self.why}"
+        return f"{self.field}: {json.dumps(self.value)} is not served by this release: {self.why}"
 
 
 LIMITS = (
@@ -51,7 +47,6 @@ LIMITS = (
         "it serves sklearn, sentence-transformers and custom",
         ("sklearn", "sentence-transformers", "custom"),
     ),
-    Limit("spec.predictor.artifact.authRef", "artifacts come from file and pvc, which need no Secret"),
     Limit("spec.predictor.protocol", "it serves http"),
     Limit("spec.rollout.strategy", "it serves Canary and AllAtOnce", ("Canary", "AllAtOnce")),
 )
@@ -62,7 +57,7 @@ def unserved(spec: Spec) -> tuple[NotServed, ...]:
     defaults = _default_body()
     written: JsonObject = {"spec": spec.body()}
     by_field = (finding for limit in LIMITS for finding in _beyond(limit, written, defaults))
-    return (*by_field, *_scheme(spec.predictor), *_steps(spec.rollout.steps or ()))
+    return (*by_field, *_steps(spec.rollout.steps or ()))
 
 
 @cache
@@ -94,13 +89,6 @@ def _differences(path: str, value: JsonValue, default: JsonValue) -> Iterator[tu
             yield from _differences(f"{path}.{key}", inner, default.get(key))
     elif value != default and (default is not None or value != ""):
         yield path, value
-
-
-def _scheme(predictor: Predictor) -> Iterator[NotServed]:
-    artifact = predictor.artifact
-    if artifact is not None and artifact.scheme not in SERVED_SCHEMES:
-        why = "it serves file:// and pvc://"
-        yield NotServed("spec.predictor.artifact.uri", artifact.uri, why)
 
 
 def _steps(steps: Sequence[Step]) -> Iterator[NotServed]:

@@ -126,7 +126,16 @@ def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Ju
     return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {edit}" if edit else "")
 
 
-ARTIFACT_REASONS = frozenset({Reason.ArtifactNotFound, Reason.ArtifactDigestMismatch, Reason.ArtifactInvalid})
+ARTIFACT_REASONS = frozenset(
+    {
+        Reason.ArtifactNotFound,
+        Reason.ArtifactDigestMismatch,
+        Reason.ArtifactInvalid,
+        Reason.ArtifactDenied,
+        Reason.ArtifactNoRoom,
+        Reason.ArtifactUnreachable,
+    }
+)
 
 
 def _artifact_ready(status: Status) -> Judgement:

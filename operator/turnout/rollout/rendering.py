@@ -27,6 +27,7 @@ CONTAINER = "kserve-container"
 PORT = 8080
 """Of the model's container, past the queue-proxy."""
 PVC_ROOT = "/mnt/pvc"
+AUTH_FOLDER = "/var/run/turnout/artifact-auth"
 UNLIMITED = {"cpu": "1000", "memory": "1Pi"}  # more than any node has
 
 PROGRESS_DEADLINE = "24h"  # Knative's own; ours, progressDeadline, is the one that counts
@@ -238,11 +239,18 @@ def _claim(predictor: Predictor) -> str:
     return artifact.path.partition("/")[0] if artifact and artifact.scheme == "pvc" else ""
 
 
+def _secret(predictor: Predictor) -> str:
+    """What the artifact's store wants to see; empty without."""
+    return predictor.artifact.auth_ref if predictor.artifact else ""
+
+
 def _volumes(predictor: Predictor) -> list[JsonObject]:
     volumes: list[JsonObject] = [{"name": "tmp", "emptyDir": {}}]
     if claim := _claim(predictor):
         source: JsonObject = {"claimName": claim, "readOnly": True}
         volumes.append({"name": "artifact", "persistentVolumeClaim": source})
+    if secret := _secret(predictor):
+        volumes.append({"name": "artifact-auth", "secret": {"secretName": secret}})
     return volumes
 
 
@@ -250,6 +258,8 @@ def _mounts(predictor: Predictor) -> list[JsonObject]:
     mounts: list[JsonObject] = [{"name": "tmp", "mountPath": "/tmp"}]
     if claim := _claim(predictor):
         mounts.append({"name": "artifact", "mountPath": f"{PVC_ROOT}/{claim}", "readOnly": True})
+    if _secret(predictor):
+        mounts.append({"name": "artifact-auth", "mountPath": AUTH_FOLDER, "readOnly": True})
     return mounts
 
 

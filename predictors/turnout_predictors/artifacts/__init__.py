@@ -2,8 +2,8 @@
 
 from .artifact import Artifact, open_artifact
 from .examples import Example
-from .fetch import FETCHERS, fetch
+from .fetch import fetch
 from .manifest import digest_of
 from .write import write_artifact
 
-__all__ = ["FETCHERS", "Artifact", "Example", "digest_of", "fetch", "open_artifact", "write_artifact"]
+__all__ = ["Artifact", "Example", "digest_of", "fetch", "open_artifact", "write_artifact"]

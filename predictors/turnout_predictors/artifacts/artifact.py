@@ -12,7 +12,7 @@ from turnout_predictors.signature import Signature, signature_from_json
 
 from .examples import Example, read_examples
 from .fetch import fetch
-from .manifest import digest_of, verify
+from .manifest import digest_of
 from .reference import Reference, read_references
 
 SIGNATURE: Final = "signature.json"
@@ -43,8 +43,7 @@ class Artifact:
 
 def open_artifact(uri: str, digest: str | None) -> Artifact:
     """Fetches, verifies every byte, reads signature and examples; StartError otherwise."""
-    folder = fetch(uri)
-    verify(folder, digest)
+    folder = fetch(uri, digest)
     return Artifact(
         path=folder,
         digest=digest or digest_of(folder),

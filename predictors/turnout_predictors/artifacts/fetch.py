@@ -1,6 +1,5 @@
-"""From a URI to a local folder. One fetcher per scheme; `file` and `pvc` are folders already.
-
-Fetchers of remote schemes will download into a cache by digest; what they return is verified like the rest.
+"""From a URI to a local folder, every byte of which is verified. `file` and `pvc` are folders already; other schemes
+are pulled into the cache.
 """
 
 from __future__ import annotations
@@ -13,27 +12,49 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from turnout_predictors.errors import ARTIFACT_INVALID, ARTIFACT_NOT_FOUND, StartError
 
-Fetcher = Callable[[SplitResult], Path]
+from .manifest import verify
+from .storage import MODULES
+
+Folder = Callable[[SplitResult], Path]
 PVC_ROOT: Final = "/mnt/pvc"
 
 
-def fetch(uri: str, fetchers: Mapping[str, Fetcher] | None = None) -> Path:
-    """The folder the URI means; StartError if its scheme is not served or nothing lies there."""
-    fetchers = FETCHERS if fetchers is None else fetchers
-    parts = urlsplit(uri)
-    fetcher = fetchers.get(parts.scheme)
-    if fetcher is None:
-        raise StartError(
-            ARTIFACT_INVALID,
-            f"artifact.uri {uri!r} has scheme {parts.scheme or 'none'!r}; served: {', '.join(sorted(fetchers))}",
-        )
-    folder = fetcher(parts)
+def fetch(uri: str, digest: str | None = None) -> Path:
+    """The folder the URI means; StartError if its scheme is not served, nothing lies there, or a byte differs."""
+    parts = split(uri)
+    if parts.scheme not in FOLDERS:
+        return _pulled(parts, digest)
+    folder = FOLDERS[parts.scheme](parts)
     if not folder.is_dir():
         raise StartError(ARTIFACT_NOT_FOUND, f"artifact.uri {uri!r}: no folder at {folder}; check the path")
+    verify(folder, digest)
     return folder
 
 
-def _file(parts: SplitResult) -> Path:
+def split(uri: str) -> SplitResult:
+    """StartError if the URI cannot be one, or is of a scheme that is not served."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # looked at late otherwise
+    except ValueError as fault:
+        raise StartError(ARTIFACT_INVALID, f"artifact.uri {uri!r}: {fault}; correct it") from None
+    if parts.scheme not in SCHEMES:
+        raise StartError(
+            ARTIFACT_INVALID,
+            f"artifact.uri {uri!r} has scheme {parts.scheme or 'none'!r}; served: {', '.join(SCHEMES)}",
+        )
+    return parts
+
+
+def _pulled(parts: SplitResult, digest: str | None) -> Path:
+    from .cache import Cache
+    from .pull import pull
+    from .storage import open_source
+
+    return pull(parts.geturl(), open_source(parts), digest, Cache.here())
+
+
+def local_path(parts: SplitResult) -> Path:
     path = Path(unquote(parts.path))
     if parts.netloc or not path.is_absolute():
         raise StartError(ARTIFACT_INVALID, f"artifact.uri {parts.geturl()!r} must be file:///absolute/path")
@@ -47,4 +68,5 @@ def _pvc(parts: SplitResult) -> Path:
     return Path(os.environ.get("TURNOUT_PVC_ROOT", PVC_ROOT)) / parts.netloc / inside
 
 
-FETCHERS: Final[Mapping[str, Fetcher]] = {"file": _file, "pvc": _pvc}
+FOLDERS: Final[Mapping[str, Folder]] = {"file": local_path, "pvc": _pvc}
+SCHEMES: Final = (*FOLDERS, *MODULES)

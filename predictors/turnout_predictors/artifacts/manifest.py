@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def verify(folder: Path, digest: str | None) -> None:
             ARTIFACT_DIGEST_MISMATCH,
             f"artifact {folder} has digest {found}, wanted {digest}; set artifact.digest to what was published",
         )
-    entries = _parse(raw, folder)
+    entries = parse(raw, folder)
     present = dict(files_of(folder))
     for name in present.keys() - entries.keys():
         raise StartError(ARTIFACT_INVALID, f"artifact {folder}: {name} is not in its manifest; publish it again")
@@ -123,17 +124,33 @@ def _read(folder: Path) -> bytes:
         raise StartError(ARTIFACT_INVALID, f"{path} cannot be read: {fault.strerror}") from None
 
 
-def _parse(raw: bytes, folder: Path) -> Mapping[str, Entry]:
+def parse(raw: bytes, where: Path | str) -> Mapping[str, Entry]:
+    """The files that a manifest names; StartError if it is none, or has a name that may not be written."""
     try:
-        document = json.loads(raw)
-        return {safe_name(name): Entry(**entry) for name, entry in document["files"].items()}
+        files = json.loads(raw)["files"]
+        entries = {safe_name(name): _entry(entry) for name, entry in files.items()}
+        folders = {parent.as_posix() for name in entries for parent in PurePosixPath(name).parents}
+        if NAME in entries or folders & entries.keys():
+            raise ValueError(
+                f"{next(iter([NAME] if NAME in entries else folders & entries.keys()))!r} is no file in it"
+            )
     except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise StartError(ARTIFACT_INVALID, f"{folder / NAME} is no manifest ({fault}); publish it again") from None
+        raise StartError(ARTIFACT_INVALID, f"{where}/{NAME} is no manifest ({fault}); publish it again") from None
+    return entries
+
+
+def _entry(document: Mapping[str, object]) -> Entry:
+    sha256, size = document["sha256"], document["size"]
+    if not isinstance(sha256, str) or re.fullmatch("[0-9a-f]{64}", sha256) is None:
+        raise ValueError(f"{sha256!r} is no sha256")
+    if type(size) is not int or size < 0:
+        raise ValueError(f"{size!r} is no size")
+    return Entry(sha256, size)
 
 
 def safe_name(name: str) -> str:
     """A relative path inside the artifact; ValueError otherwise."""
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or path.as_posix() != name:
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or path.as_posix() != name:
         raise ValueError(f"unsafe file name {name!r}")
     return name

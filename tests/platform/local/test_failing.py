@@ -89,6 +89,16 @@ async def test_exit_78_is_a_problem_for_good_in_the_process_own_words(world: Wor
     assert revision.replicas[0].starts == 1
 
 
+async def test_exit_75_is_a_problem_in_the_process_own_words_and_it_is_started_again(world: World) -> None:
+    words = {"reason": "ArtifactUnreachable", "message": "the store answers 503"}
+    revision = await world.deploy_soon(1, settings={"refuse": words, "refuse_with": 75})
+    seen = await world.until_seen(lambda seen: seen.deployments[0].problem)
+    problem = seen.deployments[0].problem
+    assert problem is not None
+    assert (problem.reason, problem.permanent) == (Reason.ArtifactUnreachable, False)
+    await world.until(lambda: revision.replicas[0].starts >= 2)
+
+
 @pytest.mark.parametrize("words", [{"reason": "NoSuchReason", "message": "x"}, "no object"])
 async def test_exit_78_without_usable_words_is_a_failed_load(world: World, words: object) -> None:
     await world.deploy_soon(1, settings={"refuse": words})

@@ -16,7 +16,8 @@ SETTINGS = (
     "start_seconds",  # before it is ready
     "exit_at_start",  # with this code
     "grave",  # exits at its start if this file exists
-    "refuse",  # {"reason", "message"}: exit 78 with these last words
+    "refuse",  # {"reason", "message"}: exit with these last words
+    "refuse_with",  # and this code; 78
     "crash_after",  # this many inferences
     "hang_after",  # this many inferences one never ends, and readiness is lost
     "status",  # of every inference
@@ -113,7 +114,7 @@ async def main() -> None:
     settings = json.loads(args.settings)
     if "refuse" in settings:
         Path(os.environ["TURNOUT_TERMINATION_LOG"]).write_text(json.dumps(settings["refuse"]), "utf-8")
-        sys.exit(78)
+        sys.exit(settings.get("refuse_with", 78))
     if "exit_at_start" in settings:
         print("tiny gives up", file=sys.stderr)
         sys.exit(int(settings["exit_at_start"]))

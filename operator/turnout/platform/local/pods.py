@@ -30,6 +30,7 @@ from turnout.platform.local.process import Child, Ledger, last_words, spawn
 from turnout.rollout.snapshot import Crash, Pod, Problem
 
 EX_CONFIG = 78  # the predictor says: it can never start like this
+EX_TEMPFAIL = 75  # it says: not now
 FIRST_BACK_OFF, LONGEST_BACK_OFF, FORGIVEN_AFTER = 0.5, 30.0, 60.0  # seconds
 HOPELESS_BACK_OFF = 3.0  # reached by three ends in a row
 STARTING_PERIOD, READY_PERIOD = 0.1, 0.5  # seconds between two looks at readiness
@@ -192,12 +193,14 @@ class Replica:
         return self._around.folder.run / f"{self.name}.termination"
 
     def _last_words(self, code: int) -> Problem | None:
-        """Why it can never start, in its own words; None for any other end."""
-        if code != EX_CONFIG:
+        """Why it cannot start, in its own words; None for any other end."""
+        if code not in (EX_CONFIG, EX_TEMPFAIL):
             return None
         with suppress(OSError, ValueError, KeyError, TypeError):
             said = json.loads(self._last_words_file.read_text("utf-8"))
-            return Problem(Reason(said["reason"]), str(said["message"]), permanent=True)
+            return Problem(Reason(said["reason"]), str(said["message"]), permanent=code == EX_CONFIG)
+        if code == EX_TEMPFAIL:
+            return None
         return Problem(Reason.LoadFailed, f"{self.name} ended with exit code {code} and no reason", permanent=True)
 
     def _environment(self) -> dict[str, str]:

@@ -1,0 +1,145 @@
+"""HTTP as transfers need it: ranges, stalls that are noticed, redirects that take no secret to another host.
+
+Status codes become the errors of this package here and nowhere else. Requests are tried once: who asks knows what
+was read so far, and asks again.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Final
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+
+from turnout_predictors.errors import (
+    ARTIFACT_DENIED,
+    ARTIFACT_INVALID,
+    ARTIFACT_NOT_FOUND,
+    ARTIFACT_UNREACHABLE,
+    Interrupted,
+    StartError,
+)
+
+BLOCK: Final = 1 << 20
+CONNECT_SECONDS: Final = 10.0
+STALL_SECONDS: Final = 30.0  # without a byte; TURNOUT_ARTIFACT_STALL_SECONDS
+REDIRECTS: Final = 5
+PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Headers = Mapping[str, str]
+Body = bytes | IO[bytes]
+
+
+def stall_seconds() -> float:
+    return float(os.environ.get("TURNOUT_ARTIFACT_STALL_SECONDS", STALL_SECONDS))
+
+
+class Http:
+    """Connections of one transfer. `secret`: headers for the host that is asked first, and for no other."""
+
+    def __init__(self, secret: Headers | None = None) -> None:
+        self.secret: Headers = secret or {}
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=stall_seconds())
+        self._direct = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=ssl.create_default_context())
+        self._timeout = timeout
+
+    def read(self, url: str, start: int = 0, headers: Headers | None = None) -> Iterator[bytes]:
+        """The body from byte `start` on, in blocks."""
+        ranged = {"Range": f"bytes={start}-"} if start else {}
+        with self.open("GET", url, {"Accept-Encoding": "identity", **ranged, **(headers or {})}) as response:
+            raise_for_status(response, url)
+            skip = start if response.status == 200 else 0  # it knows no ranges: what is had already is let go by
+            for block in _blocks(response, url):
+                if len(block) > skip:
+                    yield block[skip:]
+                skip = max(0, skip - len(block))
+
+    @contextmanager
+    def open(
+        self, method: str, url: str, headers: Headers | None = None, body: Body | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """One answer, its body unread; redirects are followed."""
+        response, hops = self._ask(method, url, {**(headers or {}), **self.secret}, body), 0
+        first, at = urlsplit(url), url
+        try:
+            while response.status in (301, 302, 303, 307, 308) and (place := response.headers.get("Location")):
+                at, hops = urljoin(at, place), hops + 1
+                there = urlsplit(at)
+                if hops > REDIRECTS or (first.scheme == "https" and there.scheme != "https"):
+                    raise StartError(ARTIFACT_INVALID, f"{shown(url)} redirects to {shown(at)}, which is not followed")
+                is_same = (there.scheme, there.netloc) == (first.scheme, first.netloc)
+                secret = self.secret if is_same else {}
+                response.close()
+                response = self._ask(method, at, {**(headers or {}), **secret}, body)
+            yield response
+        finally:
+            response.close()
+
+    def _ask(self, method: str, url: str, headers: Headers, body: Body | None) -> urllib3.BaseHTTPResponse:
+        with _translated(url):
+            return self._pool(url).request(
+                method, url, headers=dict(headers), body=body, redirect=False, preload_content=False
+            )
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxy = getproxies().get(parts.scheme)
+        if not proxy or proxy_bypass(parts.hostname or ""):
+            return self._direct
+        return urllib3.ProxyManager(proxy, timeout=self._timeout, retries=False)
+
+
+def _blocks(response: urllib3.BaseHTTPResponse, url: str) -> Iterator[bytes]:
+    """The body as it comes in; Interrupted if it ends before its announced length."""
+    had, announced = 0, response.headers.get("Content-Length", "")
+    while True:
+        with _translated(url):
+            block = response.read1(BLOCK, decode_content=False)
+        if not block:
+            break
+        had += len(block)
+        yield block
+    if announced.isdigit() and had < int(announced):
+        raise Interrupted(f"{shown(url)} ended after {had} of {announced} bytes")
+
+
+def raise_for_status(response: urllib3.BaseHTTPResponse, url: str) -> None:
+    """Nothing for 2xx; else what the answer means."""
+    status, where = response.status, shown(url)
+    if 200 <= status < 300:
+        return
+    if status in (401, 403):
+        raise StartError(
+            ARTIFACT_DENIED, f"{where} answers {status}; name credentials that may read it, in artifact.authRef"
+        )
+    if status in (404, 410):
+        raise StartError(ARTIFACT_NOT_FOUND, f"{where} answers {status}; check artifact.uri")
+    if status in PASSING:
+        wanted = response.headers.get("Retry-After", "")
+        raise Interrupted(f"{where} answers {status}", float(wanted) if wanted.isdigit() else 0.0)
+    raise StartError(ARTIFACT_UNREACHABLE, f"{where} answers {status}, which says nothing of an artifact")
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except urllib3.exceptions.SSLError as fault:
+        raise StartError(ARTIFACT_DENIED, f"{shown(url)} is not who it should be: {fault}") from None
+    except urllib3.exceptions.HTTPError as fault:
+        raise Interrupted(f"{shown(url)}: {_said(fault)}") from None
+
+
+def _said(fault: BaseException) -> str:
+    return str(fault).rpartition(": ")[2] or type(fault).__name__
+
+
+def shown(url: str) -> str:
+    """The URL without what may be secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
