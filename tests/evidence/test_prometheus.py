@@ -81,6 +81,20 @@ async def test_what_was_missed_is_asked_for_in_order(asking: Asking) -> None:
     assert poll.at == now
 
 
+@pytest.mark.parametrize(
+    ("since", "first"),
+    [
+        pytest.param(15, 0, id="nothing was missed"),
+        pytest.param(30, 15, id="one moment was"),
+        pytest.param(29, 15, id="since a moment off the grid"),
+        pytest.param(36_000, 600, id="ten hours were: the last ten minutes are asked for"),
+    ],
+)
+def test_what_is_asked_for_first_after_an_outage(since: int, first: int) -> None:
+    asked = replace(request(NOW), since=NOW - timedelta(seconds=since))
+    assert asked.earliest == NOW - timedelta(seconds=first)
+
+
 async def test_a_pod_that_is_gone_is_in_no_later_poll(asking: Asking) -> None:
     now = await asking.world.scraped(asking.session)
     poll = await asking.poll(request(now + timedelta(minutes=5)))

@@ -84,6 +84,7 @@ class Attempt:
             stable=tuple(pod.read() for pod in self.stable),
             edges=EDGES,
             weight=self.weight,
+            weight_since=START,
         )
 
     def question(self, poll: Poll | None) -> Question:

@@ -367,3 +367,12 @@ def test_a_source_that_fails_while_no_step_waits_for_evidence_holds_nothing_up()
     assert (found.outcome, found.reason) == (Outcome.HOLD, Reason.SourceError)
     attempt.serve((50, 1), (450, 2))
     assert attempt.ask().status.requests.canary == 100
+
+
+def test_an_interval_in_which_the_split_was_not_seen_to_hold_counts_for_nothing() -> None:
+    attempt = Attempt()
+    attempt.ask()
+    for _ in range(20):
+        attempt.serve((100, 50), (900, 0))
+        found = attempt.ask(weight_since=None)
+    assert (found.outcome, found.status.requests.canary) == (Outcome.HOLD, 0)

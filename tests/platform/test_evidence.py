@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
+from tests.judge.counting import Attempt
 from turnout.api.analysis import Analysis, Source
 from turnout.api.status import RevisionStatus
 from turnout.evidence.pods import Target
 from turnout.evidence.prometheus import Entry
-from turnout.judge.protocol import Poll
-from turnout.platform.evidence import Polls
+from turnout.judge.protocol import PodCounters, Poll
+from turnout.platform.evidence import Polls, restarts_added
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import ModelKey
 from turnout_predictors.telemetry.metrics import Metrics
@@ -135,3 +136,44 @@ async def test_a_model_that_is_gone_is_forgotten(world: World, polls: Polls) -> 
     await world.read(polls)
     polls.forget_all_but(set())
     assert polls.last == {}
+
+
+async def test_what_nobody_foresaw_is_an_answer_too_and_stands_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> Sequence[Target]:
+        raise ZeroDivisionError("division by zero")
+
+    polls = Polls(lambda _: world.told.set(), breaks)
+    poll = await world.read(polls)
+    assert poll.trouble == "the operator could not read it, see its log: ZeroDivisionError: division by zero"
+    assert (poll.at, poll.canary_uid) == (AT, "8")
+    assert "support/signals: the poll broke off" in caplog.text
+    await polls.close()
+
+
+ENDED = Target("new-1", "signals-8-00001", "http://pod", AT + timedelta(seconds=12), restarts=1)
+
+
+@pytest.mark.parametrize(
+    ("pod", "bad"),
+    [
+        pytest.param(ENDED, 1, id="its process replaced one that had ended"),
+        pytest.param(replace(ENDED, restarts=0), 0, id="its process is the first"),
+        pytest.param(
+            replace(ENDED, started_at=AT + timedelta(seconds=18)), 0, id="it ended after the moment asked for"
+        ),
+    ],
+)
+def test_an_end_of_a_process_is_a_bad_event_where_prometheus_counts_too(pod: Target, bad: int) -> None:
+    """Once, however often it is read: the judge knows it by its name and start."""
+    side = (PodCounters("new-1", datetime(1970, 1, 1, tzinfo=UTC), 40, 2, (40, 0)),)
+    poll = Poll(AT + timedelta(seconds=15), side, edges=(0.5,))
+    read = restarts_added(poll, side, (pod,))
+    assert read[0] == side[0]
+    assert [each.restarts for each in read[1:]] == [1] * bad
+    assert restarts_added(poll, (), (pod,)) == (), "a side without counters stays without"
+    attempt = Attempt(canary=[], stable=[])
+    for found in (side, read, read):
+        said = attempt.ask(canary=found, stable=side, edges=(0.5,))
+    assert said.status.requests.canary == bad

@@ -222,8 +222,8 @@ class Platform:
 
     def _deployment(self, run: Running) -> Deployment:
         ready = frozenset(pod.name for pod in run.pods.values() if pod.ready)
-        known = any(pod.crash or pod.ready for pod in run.pods.values())
-        seen = self.memory.observe(run.uid, wanted=run.wanted, ready_pods=ready, was_ready=known, now=self.now)
+        known = frozenset(pod.name for pod in run.pods.values() if pod.crash or pod.ready)
+        seen = self.memory.observe(run.uid, wanted=run.wanted, ready_pods=ready, were_ready=known, now=self.now)
         crashes = [pod.crash for pod in run.pods.values() if pod.crash and not pod.ready]
         revision = Revision(
             name=run.revision_name, uid=run.uid, servable=run.servable, wanted=run.wanted,

@@ -138,10 +138,7 @@ class World(Platform):
 
     def _read(self, request: PollRequest) -> Poll:
         """As a source that can look back: the first moment of the grid that has not been taken in."""
-        interval = request.analysis.interval.delta
-        at = min(request.since + interval, request.at) if request.since else request.at
-        if self.source_trouble:
-            at = request.at
+        at = request.at if self.source_trouble else request.earliest
         return Poll(
             at, canary_uid=request.canary.uid, stable_uid=request.stable.uid, weight=request.weight,
             weight_since=request.weight_since, trouble=self.source_trouble,

@@ -100,10 +100,8 @@ class Cluster:
 
     def _read(self, request: PollRequest) -> Poll:
         """As a source that can look back: the first moment of the grid that has not been taken in."""
-        interval = request.analysis.interval.delta
-        at = min(request.since + interval, request.at) if request.since else request.at
         return Poll(
-            request.at if self.source_trouble else at,
+            request.at if self.source_trouble else request.earliest,
             canary_uid=request.canary.uid,
             stable_uid=request.stable.uid,
             weight=request.weight,

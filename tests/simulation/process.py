@@ -241,7 +241,9 @@ class Process:
         return True
 
     def kill(self) -> None:
-        """kill -9: nothing of it runs any more, whatever it was about to do."""
+        """kill -9: nothing of it runs any more, whatever it was about to do. It dies once."""
+        if self._watches.closed:
+            return
         self._line.is_cut = self._watches.closed = True
         self._server.watchers.remove(self._watches)
         self._task.cancel()

@@ -79,7 +79,7 @@ class Prometheus:
     async def poll(self, session: aiohttp.ClientSession, namespace: str, request: PollRequest) -> Poll:
         """The first moment of the grid that was not taken in yet; its faults are part of the answer."""
         interval = request.analysis.interval.delta
-        at = request.at if request.since is None else min(request.at, request.since + interval)
+        at = request.earliest
         try:
             found = await self._counters(session, namespace, at, interval)
             sides = [_side(found, revision.name) for revision in (request.canary, request.stable)]

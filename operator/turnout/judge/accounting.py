@@ -115,7 +115,7 @@ def absorbed(
 def _counts(memory: Memory, poll: Poll) -> bool:
     """There is an interval, and one split held throughout."""
     since = poll.weight_since
-    held = poll.weight == memory.weight and (since is None or milliseconds(since) <= memory.at)
+    held = poll.weight == memory.weight and since is not None and milliseconds(since) <= memory.at
     same_buckets = len(memory.histogram) in {0, len(poll.edges) + 1}
     return bool(memory.at and poll.weight and held and same_buckets)
 

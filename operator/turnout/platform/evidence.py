@@ -15,7 +15,7 @@ import aiohttp
 from turnout.evidence import pods
 from turnout.evidence.pods import Target
 from turnout.evidence.prometheus import Entry, Prometheus
-from turnout.judge.protocol import Poll
+from turnout.judge.protocol import PodCounters, Poll
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import ModelKey
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 Find = Callable[[ModelKey, str], Sequence[Target]]
 """The ready pods of a revision, by its name; none for "" or one that is gone."""
 NO_SOURCES: Mapping[str, Entry] = MappingProxyType({})
+UNFORESEEN = "the operator could not read it, see its log"
+SHOWN = 200  # characters of a fault that are quoted
 
 
 class Polls:
@@ -45,12 +47,7 @@ class Polls:
             return
         task = asyncio.create_task(self._read(key, request), name=f"poll of {key}")
         self._reading[key] = task
-        task.add_done_callback(lambda task: self._ended(key, task))
-
-    def _ended(self, key: ModelKey, task: asyncio.Task[None]) -> None:
-        self._reading.pop(key, None)
-        if not task.cancelled() and (fault := task.exception()):
-            log.error("%s: the %s broke off", key, task.get_name(), exc_info=fault)
+        task.add_done_callback(lambda _: self._reading.pop(key, None))
 
     def forget_all_but(self, keys: set[ModelKey]) -> None:
         for key in self.last.keys() - keys:
@@ -65,7 +62,11 @@ class Polls:
             await self._session.close()
 
     async def _read(self, key: ModelKey, request: PollRequest) -> None:
-        found = await self._ask(key, request)
+        try:
+            found = await self._ask(key, request)
+        except Exception as fault:  # whatever it is, the rollout is told that it has no numbers
+            log.exception("%s: the poll broke off", key)
+            found = Poll(at=request.at, trouble=f"{UNFORESEEN}: {type(fault).__name__}: {str(fault)[:SHOWN]}")
         self.last[key] = replace(
             found,
             canary_uid=request.canary.uid,
@@ -83,10 +84,26 @@ class Polls:
             sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
             return await pods.poll(self._session, request.at, *sides)
         if named in self._sources:
-            return await self._sources[named].poll(self._session, key.namespace, request)
+            found = await self._sources[named].poll(self._session, key.namespace, request)
+            ours, theirs = (self._find(key, side.name) for side in (request.canary, request.stable))
+            canary, stable = restarts_added(found, found.canary, ours), restarts_added(found, found.stable, theirs)
+            return replace(found, canary=canary, stable=stable)
         known = ", ".join(sorted(self._sources)) or "none"
         sentence = f"spec.analysis.source.prometheus: {named} is not among the operator's sources ({known})"
         return Poll(at=request.at, trouble=f"{sentence}; name one of them, or leave source out to read the pods")
+
+
+def restarts_added(poll: Poll, side: Sequence[PodCounters], pods: Sequence[Target]) -> tuple[PodCounters, ...]:
+    """A side as a Prometheus has it, and each end of a process that it cannot know of as the platform tells it.
+
+    Such an end is a pod of its own that has counted nothing else, named by when its successor began: so it is counted
+    once, also where its pod's counters are read again and again. What began later than the poll comes with a later one.
+    """
+    if not side:
+        return ()
+    nothing = (0,) * (len(poll.edges) + 1 if poll.edges else 0)
+    ended = (pod for pod in pods if pod.restarts and pod.started_at <= poll.at)
+    return (*side, *(PodCounters(pod.pod, pod.started_at, 0, 0, nothing, restarts=1) for pod in ended))
 
 
 def answers(poll: Poll | None, request: PollRequest) -> bool:

@@ -1,7 +1,7 @@
 """What pods alone do not say: when a revision was last ready, and whether it is only now coming up from zero.
 
 Both engines feed it what they see; it keeps no clock and does no I/O. After a restart of the process its memory is
-empty, and the facts that the pods still carry (`was_ready`) stand in for it.
+empty, and the facts that the pods still carry (`were_ready`) stand in for it.
 """
 
 from dataclasses import dataclass, replace
@@ -28,16 +28,17 @@ class ReadinessMemory:
         self._seen: dict[str, Readiness] = {}
 
     def observe(
-        self, uid: str, *, wanted: int, ready_pods: frozenset[str], was_ready: bool, now: datetime
+        self, uid: str, *, wanted: int, ready_pods: frozenset[str], were_ready: frozenset[str], now: datetime
     ) -> Readiness:
-        """Take in one look at a revision. `was_ready`: a pod that still exists has been ready before."""
+        """Take in one look at a revision. `were_ready`: the pods that still exist and have been ready before."""
         before = self._seen.get(uid)
         if ready_pods:
             after = Readiness(starting=False, ready_at=now, ready_pods=ready_pods)
         elif wanted == 0:
             after = Readiness(starting=True, ready_at=None)  # whatever comes next comes from zero
         elif before is None:
-            after = Readiness(starting=not was_ready, ready_at=now if was_ready else None, since=now)
+            seen_at = now if were_ready else None
+            after = Readiness(not were_ready, ready_at=seen_at, since=now, ready_pods=were_ready)
         else:
             after = before if before.since else replace(before, since=now)
         self._seen[uid] = after

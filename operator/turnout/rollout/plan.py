@@ -85,6 +85,10 @@ class ProbeRequest:
     timeout: timedelta
 
 
+FURTHEST = 40
+"""Intervals that a source is asked to look back after an outage; what lies before them is one wide interval."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollRequest:
     """Read the counters of both sides for one moment of the grid that lies after `since` and not after `at`.
@@ -100,7 +104,16 @@ class PollRequest:
     stable: RevisionStatus
     analysis: Analysis
     weight: int
-    weight_since: datetime | None
+    weight_since: datetime | None  # absent while the split is not seen to hold
+
+    @property
+    def earliest(self) -> datetime:
+        """The first moment of the grid after `since`, for a source that can look back; not further than `FURTHEST`."""
+        if self.since is None or self.since >= self.at:
+            return self.at
+        interval = self.analysis.interval.delta
+        missed = -((self.since - self.at) // interval) - 1
+        return self.at - min(missed, FURTHEST) * interval
 
 
 @dataclass(frozen=True, slots=True)

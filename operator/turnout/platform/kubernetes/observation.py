@@ -40,7 +40,7 @@ class Memory:
             revision.uid,
             wanted=wanted(self._cache, revision),
             ready_pods=ready,
-            was_ready=any(reading.was_ready(pod) for pod in pods),
+            were_ready=frozenset(pod.name for pod in pods if reading.was_ready(pod)),
             now=now,
         )
 

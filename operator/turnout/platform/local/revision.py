@@ -164,7 +164,7 @@ class LocalRevision:
             self.record.revision_uid,
             wanted=self.wanted,
             ready_pods=frozenset(replica.name for replica in self.ready),
-            was_ready=any(replica.was_ready for replica in self.staying),
+            were_ready=frozenset(replica.name for replica in self.staying if replica.was_ready),
             now=datetime.now(UTC),
         )
         if self.ready:
