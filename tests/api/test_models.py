@@ -47,7 +47,7 @@ DESIGN: dict[str, Any] = {
     "spec.analysis.errors": {"enabled": True, "tolerateRatio": "1.0", "passBelow": "0.01", "weight": 1},
     "spec.analysis.latency.quantiles": ["0.5", "0.9", "0.99"],
     "spec.analysis.latency.passRatio": "1.5",
-    "spec.analysis.drift": {"enabled": False, "output": "", "tolerance": "0.1", "action": "Pause"},
+    "spec.analysis.drift": {"enabled": False, "output": "", "against": "Stable", "tolerance": "0.1", "action": "Pause"},
     "spec.analysis.onInconclusive": "Advance",
     "spec.analysis.onTooFewRequests": "Hold",
     "spec.analysis.onSourceError": "Hold",

@@ -32,6 +32,14 @@ class MetricAction(StrEnum):
     ROLLBACK = "Rollback"
 
 
+class Against(StrEnum):
+    """What a candidate's answers are compared with."""
+
+    STABLE = "Stable"
+    REFERENCE = "Reference"
+    BOTH = "Both"
+
+
 class Unproven(StrEnum):
     """What a step does that ends without proof."""
 
@@ -130,7 +138,7 @@ class LatencyMetric(Authored):
 
 
 class DriftMetric(Authored):
-    """How far the answers have moved from stable's."""
+    """How far the answers have moved from stable's, or from those at publishing."""
 
     enabled: Boolean = Field(
         default=False, description="enabled compares the distributions of answers.", examples=[True]
@@ -140,6 +148,12 @@ class DriftMetric(Authored):
         max_length=128,
         description="output is the output tensor that is compared; empty means the first.",
         examples=["label"],
+    )
+    against: Against = Field(
+        default=Against.STABLE,
+        description="against is what the answers are compared with: Stable, which answers the same callers, Reference, "
+        "the rows that the candidate was published with, or Both. A distance from the reference only ever pauses.",
+        examples=["Both"],
     )
     tolerance: DecimalString = Field(
         default=DecimalString("0.1"),

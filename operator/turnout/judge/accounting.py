@@ -7,20 +7,21 @@ which the candidate had none, is discarded for good: mixing two splits is Simpso
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import add, sub
+from operator import add
 from typing import TypedDict
 from zlib import crc32
 
 from turnout.api.analysis import Assumption, CustomMetric
+from turnout.judge import answers
 from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
-from turnout.judge.drift import MOST_BINS, Bins, log_factor
+from turnout.judge.drift import log_factor
 from turnout.judge.harm import Tally, bettors, log_factors, summed
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
-from turnout.judge.memory import MILLI, Logs, Memory, Total, added, milliseconds
+from turnout.judge.memory import DRIFT_GIVEN_UP, LATENCY_GIVEN_UP, MILLI, Logs, Memory, Total, added, milliseconds
 from turnout.judge.passing import SLOW_PART, under_limit, under_stable
-from turnout.judge.protocol import PodCounters, Poll
+from turnout.judge.protocol import Poll
 from turnout.judge.terms import LATENCY, Terms
 
 ERROR_PASS, LATENCY_PASS, LIMIT_PASS = range(3)
@@ -61,7 +62,7 @@ class Changes(TypedDict, total=False):
     cuts: tuple[int, ...]
     histogram: tuple[int, ...]
     window: tuple[int, ...]
-    drift: tuple[int, int]
+    drift: int
     outputs: tuple[tuple[int, ...], ...]
     answers: tuple[tuple[int, ...], ...]
     out_since: tuple[int, ...]
@@ -168,56 +169,39 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
 
 
 def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
-    if terms.drift_output is None:
+    """Each side's answers in the same intervals; a bet on their difference where their bins mean the same."""
+    if terms.drift_output is None or memory.gave_up & DRIFT_GIVEN_UP:
         return {}
-    canary, stable = (_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
-    fresh = [_rise(now, before) for now, before in zip((canary, stable), memory.outputs, strict=True)]
-    if not fresh[0] or len(fresh[0]) != len(fresh[1]) or not _has_same_bins(terms.drift_output, poll):
+    canary, stable = (
+        answers.rise(answers.counted(terms.drift_output, pods), before)
+        for pods, before in zip((poll.canary, poll.stable), memory.outputs, strict=True)
+    )
+    if not canary or not stable:
         return {}
-    nothing = (0,) * len(fresh[0])
-    past = [known if len(known) == len(nothing) else nothing for known in memory.answers]
-    evidence, looks = memory.drift
-    evidence += int(log_factor(past[0], past[1], fresh[0], fresh[1]) * MILLI // 1)
-    answers = tuple(tuple(map(add, known, new)) for known, new in zip(past, fresh, strict=True))
-    return {"drift": (evidence, looks + 1), "answers": answers}
-
-
-def _has_same_bins(name: str, poll: Poll) -> bool:
-    """Both sides count over bins that mean the same; each version's artifact has its own."""
-    return len({pod.bins.get(_output(name, pod), "") for pod in (*poll.canary, *poll.stable)}) == 1
-
-
-def _output(name: str, pod: PodCounters) -> str:
-    return name or min(pod.outputs, default="")
-
-
-def _outputs(name: str, pods: Sequence[PodCounters]) -> Bins:
-    """One side's answers by bin; empty where a pod has none, or other bins than the rest."""
-    found = [pod.outputs.get(_output(name, pod), ()) for pod in pods]
-    if not found or any(len(bins) != len(found[0]) for bins in found) or len(found[0]) > MOST_BINS:
-        return ()
-    return tuple(map(sum, zip(*found, strict=True)))
-
-
-def _rise(now: Bins, before: Bins) -> Bins:
-    """What came; empty after a reset."""
-    if len(now) != len(before) or any(new < old for new, old in zip(now, before, strict=True)):
-        return ()
-    return tuple(map(sub, now, before))
+    ours, theirs = (
+        known if len(known) == len(new) else (0,) * len(new)
+        for known, new in zip(memory.answers, (canary, stable), strict=True)
+    )
+    evidence = memory.drift
+    if len(canary) == len(stable) and answers.have_same_bins(terms.drift_output, poll):
+        evidence += int(log_factor(ours, theirs, canary, stable) * MILLI // 1)
+    return {"drift": evidence, "answers": (tuple(map(add, ours, canary)), tuple(map(add, theirs, stable)))}
 
 
 def _readings(terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], present: int) -> Changes:
     """What the next poll is compared with. `present`: changes with the set of pods and their starts."""
-    histogram = histogram_of(poll.stable) if terms.latency_ratio is not None and poll.stable else memory.histogram
+    histogram = memory.histogram
+    if terms.latency_ratio is not None and poll.stable and not memory.gave_up & LATENCY_GIVEN_UP:
+        histogram = histogram_of(poll.stable)
     if not memory.window or len(memory.window) != len(histogram):
         window = first_window(histogram)
     else:
         window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
-    edges = cuts(terms, window, poll.edges)
+    edges = cuts(terms, window, poll.edges) if not memory.gave_up & LATENCY_GIVEN_UP else ()
     readings, complete = kept({key: read(pod, edges) for key, pod in seen}, memory.readings)
     outputs = memory.outputs
-    if terms.drift_output is not None:
-        outputs = tuple(_outputs(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
+    if terms.drift_output is not None and not memory.gave_up & DRIFT_GIVEN_UP:
+        outputs = tuple(answers.counted(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
     at = milliseconds(poll.at)
     return {
         "at": at,

@@ -107,12 +107,11 @@ def kept(fresh: Readings, before: Readings) -> tuple[dict[str, Reading], bool]:
     return dict(list(everything.items())[:KEPT_PODS]), len(everything) <= KEPT_PODS
 
 
-def grouped(pods: Sequence[PodCounters]) -> tuple[PodCounters, ...]:
-    """As they are, up to half of KEPT_PODS; of more, sums over groups, so that the memory stays small.
+def grouped(pods: Sequence[PodCounters], most: int) -> tuple[PodCounters, ...]:
+    """As they are, up to `most`; of more, sums over so many groups, so that the memory stays small.
 
     A group is known by its members: when they change, it is another one, and its interval is lost.
     """
-    most = KEPT_PODS // 2
     if len(pods) <= most:
         return tuple(pods)
     ordered = sorted(pods, key=lambda pod: crc32(f"{pod.pod}@{_epoch(pod.started_at)}".encode()))

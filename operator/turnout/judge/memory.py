@@ -1,21 +1,31 @@
 """What the judge remembers between polls, and its written form in `status.analysis.memory`: at most 2 KiB of text.
 
 A version, hexadecimal numbers in sections, a checksum. What cannot be read back whole is not guessed at: the judge
-starts anew, and the promise of the attempt becomes a multiple of alpha.
+starts anew, and the promise of the attempt becomes a multiple of alpha. What does not fit is given up in an order that
+costs time or sight, never validity, and is said: pods one by one, then drift, then latency.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zlib import crc32
 
 from turnout.judge.dispersion import Split, Spread
-from turnout.judge.increments import Reading
+from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
 FORMAT = "2"
 LONGEST = 2048
 MILLI = 1000
 """Logs of wealth are kept in thousandths, rounded down: never in favour of a verdict."""
+
+MOST_LOG = 10**8
+"""Wealth beyond e to the hundred thousandth, or less than one over that, is not told apart."""
+GROUPS = (KEPT_PODS // 2, 6, 3, 2, 1)
+"""Into how many groups a side's pods are summed up as the room gets less."""
+
+DRIFT_GIVEN_UP, LATENCY_GIVEN_UP = 1, 2
+KEY, ROOM_TO_GROW = 14, 100
+"""Characters: of a pod's name and what separates it; and what counters may gain in digits before pods are regrouped."""
 
 Logs = tuple[int, ...]
 Total = tuple[int, int, int, int]
@@ -28,8 +38,9 @@ class Memory:
 
     `at`: the poll up to which all is counted. `began`: the first of the attempt. `asked`: the last with a request.
     `anew`: how often a memory was lost. `present`: a sum over the pods of the last poll. `complete`: no pod was ever
-    forgotten. `outputs`: last reading of each side; `answers`: counted so far. `out_since`: per bound of one's own,
-    since when it is broken.
+    forgotten. `groups`: pods of a side that are known one by one; of more, so many sums. `gave_up`: metrics that had
+    to leave, as bits. `outputs`: last reading of each side; `answers`: counted so far. `out_since`: per bound of one's
+    own, since when it is broken.
     """
 
     fingerprint: int = 0
@@ -40,6 +51,8 @@ class Memory:
     weight: int = 0
     present: int = 0
     complete: bool = True
+    groups: int = GROUPS[0]
+    gave_up: int = 0
     step: int = 0
     step_began: int = 0
     step_requests: tuple[int, ...] = (0, 0)
@@ -51,7 +64,7 @@ class Memory:
     cuts: tuple[int, ...] = ()
     histogram: tuple[int, ...] = ()
     window: tuple[int, ...] = ()
-    drift: tuple[int, int] = (0, 0)  # log of evidence, looks
+    drift: int = 0  # log of evidence
     outputs: tuple[tuple[int, ...], ...] = ((), ())
     answers: tuple[tuple[int, ...], ...] = ((), ())
     out_since: tuple[int, ...] = ()
@@ -67,7 +80,8 @@ def added(logs: Logs, factors: Iterable[float]) -> Logs:
     steps = [int(each * MILLI // 1) for each in factors]
     if not steps:
         return logs
-    return tuple(map(int.__add__, logs, steps)) if logs else tuple(steps)
+    grown = map(int.__add__, logs, steps) if logs else steps
+    return tuple([max(-MOST_LOG, min(MOST_LOG, each)) for each in grown])
 
 
 def natural(logs: Logs) -> list[float]:
@@ -75,28 +89,54 @@ def natural(logs: Logs) -> list[float]:
 
 
 def write(memory: Memory) -> str:
-    """As text; pods are left out, last ones first, where all of it would be too long."""
-    fixed = _fixed(memory)
+    """As text. What is too long loses its pods for an interval, then whole metrics for good."""
+    text = ""
+    for shorter in _ever_shorter(memory):
+        text = _text(shorter)
+        if len(text) <= LONGEST:
+            break
+    return text
+
+
+def _text(memory: Memory) -> str:
     pods = [f"{key}:{_numbers(reading)}" for key, reading in memory.readings.items()]
-    while pods and len(fixed) + sum(map(len, pods)) + len(pods) + 16 > LONGEST:
-        pods.pop()
-    complete = memory.complete and len(pods) == len(memory.readings)
-    body = ";".join((FORMAT, f"{int(complete)}", fixed, " ".join(pods)))
+    body = f"{FORMAT};{_fixed(memory)};{' '.join(pods)}"
     return f"{body};{crc32(body.encode()):x}"
+
+
+def _ever_shorter(memory: Memory) -> Iterator[Memory]:
+    yield memory
+    whole = BASIC + len(memory.cuts)
+    seen = {key: reading for key, reading in memory.readings.items() if len(reading) == whole}
+    yield replace(memory, readings=seen, complete=False)
+    for given_up in (0, DRIFT_GIVEN_UP, DRIFT_GIVEN_UP | LATENCY_GIVEN_UP):
+        less = replace(memory, readings={}, complete=False, gave_up=memory.gave_up | given_up)
+        if given_up & DRIFT_GIVEN_UP:
+            less = replace(less, outputs=((), ()), answers=((), ()))
+        if given_up & LATENCY_GIVEN_UP:
+            less = replace(less, cuts=(), histogram=(), window=())
+        room = LONGEST - len(_text(less)) - ROOM_TO_GROW
+        longest = max((len(_numbers(reading)) for reading in seen.values()), default=0) + KEY
+        for groups in GROUPS:
+            if groups <= memory.groups and 2 * groups * longest <= room:
+                yield replace(less, groups=groups)
+                break
+    yield replace(less, groups=1)
 
 
 def _fixed(memory: Memory) -> str:
     single = (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present)
     step = (memory.step, memory.step_began, *memory.step_requests)
+    kept = (int(memory.complete), memory.groups, memory.gave_up)
     spreads = [(s.intervals, s.requests, s.bad, s.squares) for s in memory.spreads]
     sections: list[Iterable[Iterable[int]]] = [
-        (single, step),
+        (single, step, kept),
         memory.wealths,
         memory.totals,
         memory.passes,
         (*spreads, (memory.split.intervals, memory.split.surprise, memory.split.seen, memory.split.due)),
         (memory.cuts, memory.histogram, memory.window),
-        (memory.drift, *memory.outputs, *memory.answers),
+        ((memory.drift,), *memory.outputs, *memory.answers),
         (memory.out_since,),
     ]
     return ";".join("/".join(map(_numbers, section)) for section in sections)
@@ -120,8 +160,8 @@ def parse(text: str) -> Memory | None:
 def _parsed(sections: list[str]) -> Memory | None:
     if sections[0] != FORMAT:
         return None
-    _, complete, head, wealths, totals, passes, spreads, edges, drift, custom, pods = sections
-    (fingerprint, at, began, anew, asked, weight, present), step = _rows(head)
+    _, head, wealths, totals, passes, spreads, edges, drift, custom, pods = sections
+    (fingerprint, at, began, anew, asked, weight, present), step, (complete, groups, gave_up) = _rows(head)
     canary, stable, split = _rows(spreads)
     cuts, histogram, window = _rows(edges)
     evidence, *answers = _rows(drift)
@@ -133,7 +173,9 @@ def _parsed(sections: list[str]) -> Memory | None:
         asked=asked,
         weight=weight,
         present=present,
-        complete=complete == "1",
+        complete=bool(complete),
+        groups=groups,
+        gave_up=gave_up,
         step=step[0],
         step_began=step[1],
         step_requests=step[2:],
@@ -145,7 +187,7 @@ def _parsed(sections: list[str]) -> Memory | None:
         cuts=cuts,
         histogram=histogram,
         window=window,
-        drift=(evidence[0], evidence[1]),
+        drift=evidence[0],
         outputs=tuple(answers[:2]),
         answers=tuple(answers[2:]),
         out_since=_row(custom),

@@ -8,7 +8,8 @@ from turnout.judge import budget, words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, write
 from turnout.judge.protocol import Outcome
-from turnout.judge.terms import DRIFT, ERRORS, LATENCY
+from turnout.judge.published import comparisons
+from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE
 from turnout.judge.verdict import Case, Verdict
 
 MOST_SHOWN = 16
@@ -50,9 +51,14 @@ def _streams(case: Case) -> list[MetricStatus]:
 
 
 def _drift(case: Case) -> list[MetricStatus]:
-    if case.drift is None:
-        return []
-    return [_shown(DRIFT, words.evidence(case.drift), "", words.decimal(distance(*case.answers)), "")]
+    shown = []
+    if case.drift is not None:
+        shown.append(_shown(DRIFT, words.evidence(case.drift), "", words.decimal(distance(*case.answers)), ""))
+    both = comparisons(case.terms, case.memory, case.poll)
+    if both is not None:
+        distances = (words.decimal(each.distance) if each.is_possible else "" for each in both)
+        shown.append(_shown(REFERENCE, "", "", *distances))
+    return shown
 
 
 def _custom(case: Case) -> list[MetricStatus]:

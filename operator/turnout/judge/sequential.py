@@ -7,8 +7,9 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 from dataclasses import replace
 
 from turnout.api.reasons import Reason
+from turnout.judge import blind
 from turnout.judge.accounting import absorbed, entered, new_memory
-from turnout.judge.increments import KEPT_PODS, grouped, is_usable
+from turnout.judge.increments import grouped, is_usable
 from turnout.judge.memory import Memory, milliseconds, parse
 from turnout.judge.protocol import Finding, Outcome, Poll, Question
 from turnout.judge.report import status
@@ -18,6 +19,7 @@ from turnout.judge.verdict import Case, Verdict, reached, urgent
 LOST_MEMORY = "the judge's memory was lost and is begun anew: this attempt's false-alarm budget is {times} x alpha"
 SILENCE = 60_000
 """Milliseconds without a request on either side from which on nothing is known; at least four intervals."""
+PROOFS = frozenset({Outcome.HARM, Outcome.PASS, Outcome.PAUSE})
 TROUBLES = frozenset({Outcome.NO_DATA, Outcome.SOURCE_ERROR})
 SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
 
@@ -45,8 +47,9 @@ def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> Fin
     after = before
     if question.stable_unhealthy:
         poll = replace(poll, stable=())
-    if max(len(poll.canary), len(poll.stable)) > KEPT_PODS // 2:
-        poll = replace(poll, canary=grouped(poll.canary), stable=grouped(poll.stable))
+    if max(len(poll.canary), len(poll.stable)) > before.groups:
+        canary, stable = (grouped(pods, before.groups) for pods in (poll.canary, poll.stable))
+        poll = replace(poll, canary=canary, stable=stable)
     if milliseconds(poll.at) > before.at:
         after = absorbed(terms, before, poll, question.analysis.custom, question.stable_unhealthy)
         if after.at - after.asked > max(SILENCE, int(4000 * terms.interval)):
@@ -88,6 +91,8 @@ def _finding(case: Case, verdict: Verdict | None) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
         verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
+    if verdict.outcome not in PROOFS:
+        message = "; ".join((message, *blind.spots(case)))
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
     said = verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance

@@ -8,10 +8,10 @@ from decimal import Decimal
 from functools import lru_cache
 from zlib import crc32
 
-from turnout.api.analysis import Analysis, Assumption, MetricAction
+from turnout.api.analysis import Against, Analysis, Assumption, DriftMetric, MetricAction
 from turnout.api.scalars import DecimalString
 
-ERRORS, LATENCY, DRIFT = "errors", "latency", "drift"
+ERRORS, LATENCY, DRIFT, REFERENCE = "errors", "latency", "drift", "drift reference"
 PASS_QUANTILE = 0.9
 """Latency must pass at the quantile nearest to it."""
 
@@ -42,6 +42,8 @@ class Terms:
     pass_edge: int  # index among the latency streams of the one that must pass; -1 where latency is off
     drift_output: str | None  # None where drift is off
     drift_tolerance: float
+    drift_alpha: float  # of each comparison of the answers
+    drift_from: frozenset[Against]
     drift_rolls_back: bool
     fingerprint: int
 
@@ -83,9 +85,16 @@ def terms_of(analysis: Analysis) -> Terms:
         pass_edge=distances.index(min(distances)) if latency.enabled else -1,
         drift_output=drift.output if drift.enabled else None,
         drift_tolerance=number(drift.tolerance, 0.1),
-        drift_rolls_back=drift.action is MetricAction.ROLLBACK,
+        drift_alpha=number(analysis.alpha, 0.01) / len(_compared(drift)),
+        drift_from=_compared(drift) if drift.enabled else frozenset(),
+        drift_rolls_back=drift.action is MetricAction.ROLLBACK and Against.STABLE in _compared(drift),
         fingerprint=_fingerprint(analysis),
     )
+
+
+def _compared(drift: DriftMetric) -> frozenset[Against]:
+    both = frozenset({Against.STABLE, Against.REFERENCE})
+    return both if drift.against is Against.BOTH else frozenset({drift.against})
 
 
 def _within(fraction: float) -> float:

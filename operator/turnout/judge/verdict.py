@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import log
 
-from turnout.api.analysis import CustomMetric, Judge, MetricAction
+from turnout.api.analysis import Against, CustomMetric, Judge, MetricAction
 from turnout.api.reasons import Reason
-from turnout.judge import budget, custom, passing, words
+from turnout.judge import budget, custom, passing, published, words
+from turnout.judge.answers import have_same_bins
 from turnout.judge.drift import distance, distance_at_least
 from turnout.judge.harm import log_mean
 from turnout.judge.memory import MILLI, Memory, milliseconds, natural
 from turnout.judge.protocol import Outcome, Poll, Question
-from turnout.judge.terms import DRIFT, ERRORS, LATENCY, Stream, Terms
+from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
 
 REASONS = {ERRORS: Reason.ErrorRate, LATENCY: Reason.Latency, DRIFT: Reason.Drift}
 
@@ -48,17 +49,13 @@ class Case:
     @cached_property
     def drift(self) -> float | None:
         """The log of the evidence of drift; None where it is off."""
-        return self.memory.drift[0] / MILLI if self.terms.drift_output is not None else None
+        return self.memory.drift / MILLI if Against.STABLE in self.terms.drift_from else None
 
     @cached_property
     def drifted(self) -> bool:
         """Significant, and by more than is tolerated."""
-        return (self.drift or 0.0) >= self.threshold and self.moved_at_least > self.terms.drift_tolerance
-
-    @cached_property
-    def moved_at_least(self) -> float:
-        """How far the answers have surely moved."""
-        return distance_at_least(*self.answers, self.memory.drift[1], self.terms.alpha)
+        needed = log(1 / self.terms.drift_alpha)
+        return (self.drift or 0.0) >= needed and self.moved_at_least > self.terms.drift_tolerance
 
     @cached_property
     def lifted_bounds(self) -> dict[str, int]:
@@ -66,10 +63,18 @@ class Case:
         lifted = self.question.lifted.items()
         return {name: milliseconds(past.at) for (reason, name), past in lifted if reason is Reason.CustomMetric}
 
-    @property
+    @cached_property
+    def moved_at_least(self) -> float:
+        """How far the candidate's answers surely are from stable's."""
+        return distance_at_least(*self.answers, self.terms.drift_alpha)
+
+    @cached_property
     def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of both sides, over the same bins; none where the two versions count over different ones."""
         canary, stable = self.memory.answers
-        return canary, stable
+        name = self.terms.drift_output
+        alike = len(canary) == len(stable) and (not self.poll or name is None or have_same_bins(name, self.poll))
+        return (canary, stable) if alike else ((), ())
 
     @property
     def threshold(self) -> float:
@@ -99,7 +104,7 @@ class Case:
 
 def reached(case: Case) -> Verdict:
     """What is known now; the first rule that speaks decides."""
-    return _harm(case) or _bounds(case) or _drift(case) or _no_traffic(case) or _step(case)
+    return _harm(case) or _bounds(case) or _drift(case) or _left(case) or _no_traffic(case) or _step(case)
 
 
 def urgent(case: Case) -> Verdict | None:
@@ -156,6 +161,18 @@ def _moved(case: Case) -> str:
         f"the answers moved by {distance(canary, stable):.2f}, surely more than {case.moved_at_least:.2f} "
         f"(Kolmogorov-Smirnov; tolerance {case.terms.drift_tolerance:g}), in {words.spaced(sum(canary))} answers"
     )
+
+
+def _left(case: Case) -> Verdict | None:
+    """The candidate's answers are not those it was published with."""
+    both = published.comparisons(case.terms, case.memory, case.poll)
+    if both is None or not published.has_left(case.terms, both[0]) or case.question.analysis.judge is Judge.THRESHOLD:
+        return None
+    lifted = case.question.lifted.get((Reason.Drift, REFERENCE))
+    if lifted is not None and both[0].at_least <= lifted.level:
+        return None  # no more than what a person has seen and let pass
+    level = words.decimal(both[0].distance)
+    return Verdict(Outcome.PAUSE, Reason.Drift, published.left(case.terms, *both), metric=REFERENCE, level=level)
 
 
 def _no_traffic(case: Case) -> Verdict | None:

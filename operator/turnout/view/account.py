@@ -13,7 +13,7 @@ from turnout.api.judgement import AnalysisStatus, MetricStatus
 from turnout.api.reasons import ROLLOUT_STATES, State
 from turnout.api.version import ModelVersion
 from turnout.judge import budget, words
-from turnout.judge.drift import distance, distance_at_least
+from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, Memory, parse
 from turnout.judge.power import Traffic, seconds_to_detect
 from turnout.judge.protocol import Outcome, Question
@@ -222,12 +222,11 @@ def _moved(case: Case) -> Moved | None:
     if case.drift is None:
         return None
     canary, stable = case.answers
-    alpha, looks = case.terms.alpha, case.memory.drift[1]
     return Moved(
         canary,
         stable,
         distance(canary, stable),
-        distance_at_least(canary, stable, looks, alpha),
+        case.moved_at_least,
         case.terms.drift_tolerance,
         case.drift,
     )

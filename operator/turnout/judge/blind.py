@@ -1,0 +1,61 @@
+"""What the judge cannot see, and why: said with every verdict that is no proof, so that nobody waits in vain."""
+
+from collections.abc import Iterator
+
+from turnout.api.analysis import Against
+from turnout.judge import words
+from turnout.judge.answers import counted, have_same_bins, published
+from turnout.judge.latency import NEAR, slower_than
+from turnout.judge.memory import DRIFT_GIVEN_UP, LATENCY_GIVEN_UP
+from turnout.judge.protocol import Poll
+from turnout.judge.verdict import Case
+
+
+def spots(case: Case) -> list[str]:
+    """A sentence each; none without a poll."""
+    poll = case.poll
+    return [*_memory(case, poll), *_latency(case, poll), *_drift(case, poll)] if poll else []
+
+
+def _memory(case: Case, poll: Poll) -> Iterator[str]:
+    memory = case.memory
+    read = case.question.poll or poll
+    pods = max(len(read.canary), len(read.stable))
+    if pods > memory.groups:
+        yield (
+            f"the judge's memory has room for {memory.groups} pods a side: more are counted together, "
+            "and an interval is lost when one of them comes or goes"
+        )
+    if memory.gave_up & DRIFT_GIVEN_UP:
+        yield "drift is not judged: its counts do not fit the judge's memory"
+    if memory.gave_up & LATENCY_GIVEN_UP:
+        yield "latency is not judged: its counts do not fit the judge's memory"
+
+
+def _latency(case: Case, poll: Poll) -> Iterator[str]:
+    terms, memory = case.terms, case.memory
+    if terms.latency_ratio is None or case.question.stable_unhealthy or memory.gave_up & LATENCY_GIVEN_UP:
+        return
+    if not poll.edges:
+        yield "latency is not judged: the pods count no times to answer"
+    elif any(memory.window) and slower_than(memory.window, memory.cuts[terms.pass_edge]) > NEAR * terms.slow_part:
+        part = words.percent(terms.slow_part)
+        last = f"{poll.edges[-1]:g} s, the last bound"
+        yield f"latency cannot pass: more than {part} of stable's answers take longer than {last}"
+
+
+def _drift(case: Case, poll: Poll) -> Iterator[str]:
+    name, wanted = case.terms.drift_output, case.terms.drift_from
+    if name is None or case.question.stable_unhealthy or case.memory.gave_up & DRIFT_GIVEN_UP:
+        return
+    output = f"output {name}" if name else "its first output"
+    sides = {"the candidate": poll.canary, "stable": poll.stable}
+    missing = [side for side, pods in sides.items() if not counted(name, pods)]
+    for side in missing:
+        yield f"drift is not judged: {side} counts no answers of {output} by bin"
+    if missing:
+        return
+    if Against.STABLE in wanted and not have_same_bins(name, poll):
+        yield f"drift from stable is not judged: the two versions count {output} over other bins; publish with like="
+    if Against.REFERENCE in wanted and not published(name, poll.canary):
+        yield f"drift from the reference is not judged: the candidate was published without rows of {output}"

@@ -1,0 +1,132 @@
+"""The memory: at most 2 KiB whatever was counted, and what does not fit costs time or sight, never validity."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.judge.counting import EDGES, START, Attempt, Pod, analysis
+from turnout.api.judgement import AnalysisStatus
+from turnout.judge.increments import LARGEST
+from turnout.judge.memory import LONGEST, MOST_LOG, Memory, added, parse, write
+from turnout.judge.protocol import Finding, Outcome, PodCounters, Poll
+
+QUANTILES = ["0.1", "0.5", "0.9", "0.99", "0.999"]
+BOUNDS = [{"name": f"bound-{'abcdefghij'[n]}", "query": "q", "max": "3"} for n in range(10)]
+WHOLE = analysis(
+    assume="IndependentRequests",
+    latency={"quantiles": QUANTILES, "passBelow": "0.1"},
+    drift={"enabled": True, "against": "Both"},
+    custom=[{**bound, "dryRun": True} for bound in BOUNDS],
+)
+"""All that can be remembered, remembered."""
+
+counts = st.one_of(st.integers(0, 1000), st.integers(0, LARGEST), st.just(LARGEST))
+
+
+@st.composite
+def pods(draw: st.DrawFn, side: str) -> tuple[PodCounters, ...]:
+    made = []
+    for index in range(draw(st.sampled_from([1, 2, 5, 12, 24, 60]))):
+        requests, fill = draw(counts), draw(counts)
+        made.append(
+            PodCounters(
+                f"{side}-{index}",
+                START - timedelta(hours=draw(st.sampled_from([-1, 1]))),
+                requests,
+                draw(st.integers(0, requests)),
+                (fill,) * (len(EDGES) + 1),
+                {"score": (draw(counts),) * 20},
+                draw(st.integers(0, 3)),
+                {"score": (1000,) * 20},
+            )
+        )
+    return tuple(made)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(polls=st.lists(st.tuples(pods("c"), pods("s")), min_size=1, max_size=5), weights=st.lists(st.just(10)))
+def test_any_counters_leave_a_memory_of_2_kib_and_a_status_that_can_be_written(
+    polls: list[tuple[tuple[PodCounters, ...], tuple[PodCounters, ...]]], weights: list[int]
+) -> None:
+    attempt = Attempt(WHOLE)
+    values = {bound["name"]: 9.0 for bound in BOUNDS}
+    for canary, stable in polls:
+        found = attempt.ask(canary=canary, stable=stable, custom=values)
+        assert len(found.status.memory) <= LONGEST
+        assert parse(found.status.memory) is not None
+        assert write(parse(found.status.memory) or Memory()) == found.status.memory
+        written = found.status.model_dump(mode="json", by_alias=True)
+        assert AnalysisStatus.model_validate(written).memory == found.status.memory
+        assert "x alpha" not in found.message
+
+
+def crowd(pods_a_side: int, history: int, requests: int = 4000) -> tuple[Attempt, list[Finding]]:
+    """Many pods with long histories and twenty bins; the candidate fails six times as often, for 30 polls."""
+    attempt = Attempt(analysis(drift={"enabled": True, "against": "Both"}, latency={"quantiles": QUANTILES}))
+    for side, name in ((attempt.canary, "c"), (attempt.stable, "s")):
+        side[:] = [Pod(f"{name}-{n}", requests=history, errors=history // 100) for n in range(pods_a_side)]
+        for pod in side:
+            pod.outputs["score"] = [history // 20] * 20
+            pod.reference["score"] = (100,) * 20
+            pod.latency = [history // 30] * len(pod.latency)
+    found = [attempt.ask()]
+    for _ in range(30):
+        attempt.serve((requests // 10, requests // 10 * 3 // 100), (requests * 9 // 10, requests * 9 // 10 // 200))
+        found.append(attempt.ask())
+        if found[-1].outcome is not Outcome.HOLD:
+            break
+    return attempt, found
+
+
+@pytest.mark.parametrize("pods_a_side", [1, 6, 12, 40])
+@pytest.mark.parametrize("history", [10**3, 10**7, 10**11])
+def test_a_full_memory_costs_an_interval_and_hides_no_candidate(pods_a_side: int, history: int) -> None:
+    attempt, found = crowd(pods_a_side, history)
+    assert found[-1].outcome is Outcome.HARM, found[-1].message
+    assert len(found) <= 12
+    assert len(attempt.memory) <= LONGEST
+
+
+def test_pods_that_are_counted_together_are_said_to_be() -> None:
+    _, found = crowd(40, 10**7)
+    assert "pods a side: more are counted together" in found[1].message
+    _, found = crowd(2, 10**7)
+    assert "counted together" not in found[1].message
+
+
+@pytest.mark.parametrize("history", [10**13])
+def test_what_can_never_fit_is_said_to_be_given_up(history: int) -> None:
+    attempt = Attempt(WHOLE)
+    said = ""
+    for poll in range(4):
+        both = [
+            PodCounters(
+                f"{side}-0",
+                START,
+                history * (poll + 1) // 4,
+                0,
+                (history * (poll + 1) // 4,) * (len(EDGES) + 1),
+                {"score": (history * (poll + 1) // 4,) * 20},
+            )
+            for side in "cs"
+        ]
+        custom = {bound["name"]: 9.0 for bound in BOUNDS}
+        said = attempt.ask(canary=(both[0],), stable=(both[1],), custom=custom).message
+    assert "drift is not judged: its counts do not fit the judge's memory" in said
+
+
+def test_wealth_beyond_all_bounds_is_not_told_apart() -> None:
+    assert added((0,), (1e9,)) == (MOST_LOG,)
+    assert added((0,), (-1e9,)) == (-MOST_LOG,)
+    assert added((MOST_LOG,), (-1.0,)) == (MOST_LOG - 1000,)
+
+
+def test_a_poll_without_pods_leaves_what_was_remembered() -> None:
+    attempt = Attempt(WHOLE)
+    attempt.ask()
+    before = attempt.memory
+    attempt.ask(canary=())
+    assert attempt.memory == before
+    assert Poll(START).canary == ()
