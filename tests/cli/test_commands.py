@@ -18,6 +18,7 @@ CONTROLS = ("promote", "abort", "retry", "pause", "resume", "rollback")
 NAMES = (
     "up",
     "status",
+    "predict",
     "analyze",
     *CONTROLS,
     "history",

@@ -21,7 +21,7 @@ TWO = (version(1, "Live"), version(1, "Live", model="tone"))
     ("words", "expected"),
     [
         (("pro",), ["promote"]),
-        (("",), ["up", "status", "analyze", "promote", "abort"]),
+        (("",), ["up", "status", "predict", "analyze", "promote", "abort"]),
         (("promote", "--f"), ["--full"]),
         (("promote", "di"), ["digits"]),
         (("promote", ""), ["digits", "tone"]),

@@ -19,6 +19,7 @@ from turnout.cli import (
     operator,
     plan,
     power,
+    predict,
     preflight,
     rollback,
     status,
@@ -31,6 +32,7 @@ from turnout.cli.control import CONTROLS
 COMMANDS = (
     up,
     status,
+    predict,
     analyze,
     *CONTROLS,
     rollback,

@@ -35,7 +35,7 @@ compdef _turnout turnout
 """,
     "fish": """\
 complete -c turnout -f -a '(turnout __complete (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
-complete -c turnout -n '__fish_seen_subcommand_from up lint plan' -F
+complete -c turnout -n '__fish_seen_subcommand_from up lint plan predict' -F
 """,
 }
 
