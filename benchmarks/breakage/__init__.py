@@ -1,1 +1,3 @@
-"""What callers lose when a canary breaks: Turnout beside KServe's canaryTrafficPercent, on one real cluster."""
+"""Canaries that break or fail, on the real cluster."""
+
+import benchmarks.cluster  # noqa: F401 – it says where the harness is imported from

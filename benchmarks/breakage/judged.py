@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.breakage.recording import Increments, Recorder, traffic_of
+from benchmarks.cluster import Cluster
 from benchmarks.judge.rivals import Hits, argo, flagger, naive_z
 from benchmarks.judge.traffic import Traffic
 from benchmarks.report import Row, median, quick
 from benchmarks.stream import Stream
-from harness import Cluster
 from tests.cluster.rollouts.installation import stage
 from tests.cluster.rollouts.stage import Stage, moment
 from tests.cluster.rollouts.unwell import HEALTHY, judged, unwell

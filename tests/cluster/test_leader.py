@@ -108,7 +108,7 @@ def two(pair: Pair) -> Iterator[tuple[Pair, Operator, Operator]]:
             operators.append(one := pair.start())
             pair.stage.wait(f"it says {role}", lambda one=one, role=role: one.says().startswith(role), 30)  # type: ignore[misc]
         first_version(pair.stage)
-        pair.stage.apply(mver(2, rollout=steps(20, 40, 60, 80, pause="4s")))
+        pair.stage.apply(mver(2, rollout=steps(20, 40, 60, 80, pause="4s", promotedScaleDownDelay="1s")))
         pair.stage.wait_weight(f"{MODEL}-2", 20, 90)
         yield pair, operators[0], operators[1]
     finally:

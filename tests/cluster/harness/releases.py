@@ -43,7 +43,7 @@ SETTINGS = {
     "config-deployment": {"registries-skipping-tag-resolving": REGISTRY},
     "config-domain": {"example.com": ""},
     "config-observability": {"request-metrics-protocol": "prometheus"},
-    "config-autoscaler": {"scale-to-zero-grace-period": "6s"},
+    "config-autoscaler": {"scale-to-zero-grace-period": "6s", "stable-window": "20s"},  # waited for by many a test
     "config-features": {
         "kubernetes.podspec-persistent-volume-claim": "enabled",
         "kubernetes.podspec-persistent-volume-write": "enabled",

@@ -28,20 +28,24 @@ def predictor_image(cluster: Cluster) -> str:
     return cluster.build_image(recipe)
 
 
-def install(cluster: Cluster) -> None:
-    """Install the chart, or upgrade it to the images of this working tree."""
+def install(cluster: Cluster, release: str = "turnout", namespace: str = OPERATOR_NAMESPACE, **values: str) -> None:
+    """Install the chart, or upgrade it to the images of this working tree; `values`: more of the chart's."""
     operator, predictor = operator_image(cluster), predictor_image(cluster)
+    all_values = {
+        "images.operator": operator,
+        "images.predictors.sklearn": predictor,
+        "images.predictors.custom": predictor,
+        "security.seccomp": "false",
+        "prometheus[0].name": "cluster",
+        "prometheus[0].url": f"http://{PROMETHEUS}",
+        **values,
+    }
     cluster.helm(
-        "upgrade", "--install", "turnout", str(CHART),
-        "--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s",
-        "--set", f"images.operator={operator}",
-        "--set", f"images.predictors.sklearn={predictor}",
-        "--set", f"images.predictors.custom={predictor}",
-        "--set", "security.seccomp=false",
-        "--set", f"prometheus[0].name=cluster,prometheus[0].url=http://{PROMETHEUS}",
+        "upgrade", "--install", release, str(CHART), "--namespace", namespace, "--create-namespace",
+        "--wait", "--timeout", "120s", "--set", ",".join(f"{key}={value}" for key, value in all_values.items()),
     )  # fmt: skip
     cluster.kubectl(  # helm is content while pods of the release before are still there, one of them leading
-        "-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/turnout", "--timeout=60s"
+        "-n", namespace, "rollout", "status", f"deployment/{release}", "--timeout=60s"
     )  # fmt: skip
 
 

@@ -122,9 +122,10 @@ class Stage:
         self.wait(f"{name} is {state}", lambda: self.state(name) == state, seconds)
 
     def wait_weight(self, name: str, percent: int, seconds: float = 60) -> None:
+        """Until it has that share or, where a slow machine looks late, one of a later step."""
         self.wait(
             f"{name} has {percent} %",
-            lambda: self.status(name).get("weight", {}).get("observed", 0) == percent,
+            lambda: self.status(name).get("weight", {}).get("observed", 0) >= percent,
             seconds,
         )
 
