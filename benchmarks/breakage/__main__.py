@@ -202,13 +202,10 @@ def broken(cluster: Cluster, rounds: int, faults: Sequence[Fault]) -> list[Row]:
     ]
 
 
-def failing(cluster: Cluster, rounds: int) -> dict[str, Any]:
-    """The judged canaries: their table, and for machines all that it was made of."""
-    measured = [judged.measure(cluster) for _ in range(rounds)]
-    found = [each for those, _ in measured for each in those]
-    rows = judged.rows(found)
-    print(table(rows), flush=True)
-    return {"judged": rows, "verdicts": [asdict(each) for each in found], "counters": [kept for _, kept in measured]}
+def failing(cluster: Cluster) -> dict[str, Any]:
+    """The judged canaries, side by side: their table, and for machines all that it was made of."""
+    found, counters = judged.measure(cluster)
+    return {"judged": judged.rows(found), "verdicts": [asdict(each) for each in found], "counters": counters}
 
 
 def main() -> None:
@@ -216,10 +213,14 @@ def main() -> None:
     asked = sys.argv[1:]
     with cluster_for("benchmark breakage") as cluster:
         install(cluster)
-        facts = failing(cluster, rounds) if not asked or "errors" in asked else {}
+        facts = failing(cluster) if not asked or "errors" in asked else {}
         faults = [fault for fault in FAULTS if not asked or fault.name in asked]
         rows = broken(cluster, rounds, faults) if faults else []
-        publish("breakage", rows, rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds, **facts)
+        if facts and rows:
+            print(table(facts["judged"]), flush=True)
+        publish(
+            "breakage", rows or facts["judged"], rate=RATE, patience=PATIENCE, watched=WATCH, rounds=rounds, **facts
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +26,8 @@ from tests.cluster.rollouts.unwell import HEALTHY, judged, unwell
 RATE = 20.0
 """Requests a second to each model."""
 WEIGHT = 10
-POLLS = 28
-"""Seven minutes of counters: a rule that looks each minute can have failed seven times."""
+POLLS = 24
+"""Six minutes of counters: a rule that looks each minute can have failed six times."""
 COPIES = 1 if quick() else 2
 """Of every model, side by side."""
 RULES: Mapping[str, Callable[[Traffic], Hits]] = {
@@ -61,8 +60,8 @@ CANARIES = (Canary("five", 0.005, 0.055), Canary("two", 0.005, 0.03), Canary("sa
 
 @dataclass(frozen=True)
 class Found:
-    """What a side did about a candidate: seconds from its first share to the verdict, NaN without one, and how many
-    requests it had served badly by then, or in all the time.
+    """What a side did about a candidate: seconds until the verdict, NaN without one, and how many requests were served
+    badly in them, or in all the time. Turnout's begin with the first share, a replayed rule's with its first poll.
     """
 
     canary: Canary
@@ -111,24 +110,29 @@ def has_share(ours: Stage, model: str) -> bool:
 
 
 def results(ours: Stage, streams: Mapping[str, Stream], recorder: Recorder) -> Iterator[Found]:
-    counted, end = recorder.increments(), time.time()
+    counted = recorder.increments()
     for model, canary, acts in models():
-        status = ours.status(f"{model}-2")
-        begun = min(answer.sent for answer in streams[model].answers if answer.version == "2")
-        at = moment(status["verdict"]["at"]) if status.get("verdict") else float("nan")
+        status, caller = ours.status(f"{model}-2"), streams[model]
         print(f"{model}: {status['state']}: {status.get('message', '')}", file=sys.stderr, flush=True)
-        until = end if acts or at != at else at
-        yield Found(canary, ACTS if acts else FREEZES, at - begun, served_badly(streams[model], until))
-        if not acts:
-            for name, rule in RULES.items():
-                hits = rule(traffic_of(counted[model]))[0]
-                at = recorder.at[int(hits.argmax()) + 1] if hits.any() else float("nan")
-                yield Found(canary, name, at - begun, served_badly(streams[model], end if at != at else at))
+        first = min(answer.sent for answer in caller.answers if answer.version == "2")
+        verdict = moment(status["verdict"]["at"]) if status.get("verdict") else None
+        if acts:  # it serves a little longer than until the verdict
+            yield Found(canary, ACTS, seconds(first, verdict), served_badly(caller, first, recorder.at[-1]))
+            continue
+        yield Found(canary, FREEZES, seconds(first, verdict), served_badly(caller, first, verdict or recorder.at[-1]))
+        for name, rule in RULES.items():
+            hits = rule(traffic_of(counted[model]))[0]
+            begun, until = recorder.at[0], recorder.at[int(hits.argmax()) + 1] if hits.any() else None
+            yield Found(canary, name, seconds(begun, until), served_badly(caller, begun, until or recorder.at[-1]))
 
 
-def served_badly(caller: Stream, until: float) -> int:
-    """Requests that failed on the candidate and were sent by then; there is no gateway here that repeats them."""
-    return sum(answer.failed and answer.version == "2" and answer.sent <= until for answer in caller.answers)
+def seconds(begun: float, verdict: float | None) -> float:
+    return float("nan") if verdict is None else verdict - begun
+
+
+def served_badly(caller: Stream, begun: float, until: float) -> int:
+    """Requests that failed on the candidate and were sent in between; there is no gateway here that repeats them."""
+    return sum(answer.failed and answer.version == "2" and begun <= answer.sent <= until for answer in caller.answers)
 
 
 def rows(found: Sequence[Found]) -> list[Row]:
