@@ -21,12 +21,14 @@ from turnout.rollout import rendering
 from turnout.rollout.plan import Deploy, RouteChange
 from turnout.rollout.snapshot import ModelKey, Share
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 LOOK = 0.2
 SETTLING = 2.0  # seconds in which what was just written may still be on its way
 NOWHERE = "dev.local/nowhere:1"
 SIDE_BY_SIDE = 3
+BUSY = 6
+"""How many times longer than the simulator a machine with other work to do may take until something comes true."""
 
 
 class Real:
@@ -72,9 +74,9 @@ class Real:
         return facts_of(route, revisions, Counter(_version(pod) for pod in self._items("pod") if _is_ready(pod)))
 
     def until(self, true: Callable[[Facts], bool], seconds: float) -> None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + BUSY * seconds
         while not true(facts := self.look()):
-            assert time.monotonic() < end, f"not within {seconds} s: {facts}"
+            assert time.monotonic() < end, f"not within {BUSY} x {seconds} s: {facts}"
             time.sleep(LOOK)
 
     def always(self, true: Callable[[Facts], bool], seconds: float) -> None:

@@ -51,6 +51,6 @@ def test_two_watched_namespaces_roll_out_at_once_and_a_third_stays_untouched(
     for stage in (one, two):
         stage.wait_state(f"{MODEL}-2", "Live", 120)
     assert [stage.call() for stage in (one, two)] == [(200, "2"), (200, "2")]
-    assert other.status(f"{MODEL}-1") == {}
+    assert other.state(f"{MODEL}-1") == ""
     assert not other.kubectl("get", "isvc,routes.serving.knative.dev", "-o", "name").strip()
     assert [may(stage, "create", "isvc") for stage in watched] == [True, True, False]
