@@ -1,19 +1,22 @@
 """What the judge remembers between polls, and its written form in `status.analysis.memory`: at most 2 KiB of text.
 
-A version, hexadecimal numbers in sections, a checksum. What cannot be read back whole is not guessed at: the judge
+Whole numbers as JSON, its version first, and a checksum. What cannot be read back whole is not guessed at: the judge
 starts anew, and the promise of the attempt becomes a multiple of alpha. What does not fit is given up in an order that
 costs time or sight, never validity, and is said: pods one by one, then drift, then latency.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from zlib import crc32
 
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
-FORMAT = "2"
+FORMAT = 2
+TO_TEXT = json.JSONEncoder(separators=(",", ":")).encode
 LONGEST = 2048
 MILLI = 1000
 """Logs of wealth are kept in thousandths, rounded down: never in favour of a verdict."""
@@ -99,8 +102,7 @@ def write(memory: Memory) -> str:
 
 
 def _text(memory: Memory) -> str:
-    pods = [f"{key}:{_numbers(reading)}" for key, reading in memory.readings.items()]
-    body = f"{FORMAT};{_fixed(memory)};{' '.join(pods)}"
+    body = TO_TEXT(_sections(memory))
     return f"{body};{crc32(body.encode()):x}"
 
 
@@ -116,7 +118,7 @@ def _ever_shorter(memory: Memory) -> Iterator[Memory]:
         if given_up & LATENCY_GIVEN_UP:
             less = replace(less, cuts=(), histogram=(), window=())
         room = LONGEST - len(_text(less)) - ROOM_TO_GROW
-        longest = max((len(_numbers(reading)) for reading in seen.values()), default=0) + KEY
+        longest = max((len(TO_TEXT(reading)) for reading in seen.values()), default=0) + KEY
         for groups in GROUPS:
             if groups <= memory.groups and 2 * groups * longest <= room:
                 yield replace(less, groups=groups)
@@ -124,26 +126,26 @@ def _ever_shorter(memory: Memory) -> Iterator[Memory]:
     yield replace(less, groups=1)
 
 
-def _fixed(memory: Memory) -> str:
-    single = (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present)
-    step = (memory.step, memory.step_began, *memory.step_requests)
-    kept = (int(memory.complete), memory.groups, memory.gave_up)
-    spreads = [(s.intervals, s.requests, s.bad, s.squares) for s in memory.spreads]
-    sections: list[Iterable[Iterable[int]]] = [
-        (single, step, kept),
+def _sections(memory: Memory) -> list[object]:
+    canary, stable = memory.spreads
+    split = memory.split
+    return [
+        FORMAT,
+        (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present),
+        (memory.step, memory.step_began, *memory.step_requests),
+        (int(memory.complete), memory.groups, memory.gave_up, memory.drift),
         memory.wealths,
         memory.totals,
         memory.passes,
-        (*spreads, (memory.split.intervals, memory.split.surprise, memory.split.seen, memory.split.due)),
+        (canary.intervals, canary.requests, canary.bad, canary.squares),
+        (stable.intervals, stable.requests, stable.bad, stable.squares),
+        (split.intervals, split.surprise, split.seen, split.due),
         (memory.cuts, memory.histogram, memory.window),
-        ((memory.drift,), *memory.outputs, *memory.answers),
-        (memory.out_since,),
+        memory.outputs,
+        memory.answers,
+        memory.out_since,
+        memory.readings,
     ]
-    return ";".join("/".join(map(_numbers, section)) for section in sections)
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return ",".join([f"{value:x}" for value in values])
 
 
 def parse(text: str) -> Memory | None:
@@ -152,19 +154,18 @@ def parse(text: str) -> Memory | None:
     try:
         if not body or int(checksum, 16) != crc32(body.encode()):
             return None
-        return _parsed(body.split(";"))
+        return _parsed(json.loads(body))
     except (ValueError, IndexError, TypeError):
         return None
 
 
-def _parsed(sections: list[str]) -> Memory | None:
+def _parsed(sections: Sequence[Any]) -> Memory | None:
     if sections[0] != FORMAT:
         return None
-    _, head, wealths, totals, passes, spreads, edges, drift, custom, pods = sections
-    (fingerprint, at, began, anew, asked, weight, present), step, (complete, groups, gave_up) = _rows(head)
-    canary, stable, split = _rows(spreads)
+    head, step, kept, wealths, totals, passes, canary, stable, split, edges, outputs, answers, out, pods = sections[1:]
+    fingerprint, at, began, anew, asked, weight, present = head
+    complete, groups, gave_up, drift = kept
     cuts, histogram, window = _rows(edges)
-    evidence, *answers = _rows(drift)
     return Memory(
         fingerprint=fingerprint,
         at=at,
@@ -178,26 +179,22 @@ def _parsed(sections: list[str]) -> Memory | None:
         gave_up=gave_up,
         step=step[0],
         step_began=step[1],
-        step_requests=step[2:],
+        step_requests=tuple(step[2:]),
         wealths=_rows(wealths),
-        totals=tuple((n_c, x_c, n_s, x_s) for n_c, x_c, n_s, x_s in _rows(totals)),
+        totals=tuple((n_c, x_c, n_s, x_s) for n_c, x_c, n_s, x_s in totals),
         passes=_rows(passes),
         spreads=(Spread(*canary), Spread(*stable)),
         split=Split(*split),
         cuts=cuts,
         histogram=histogram,
         window=window,
-        drift=evidence[0],
-        outputs=tuple(answers[:2]),
-        answers=tuple(answers[2:]),
-        out_since=_row(custom),
-        readings={key: _row(numbers) for key, _, numbers in (pod.partition(":") for pod in pods.split())},
+        drift=drift,
+        outputs=_rows(outputs),
+        answers=_rows(answers),
+        out_since=tuple(out),
+        readings={key: tuple(numbers) for key, numbers in pods.items()},
     )
 
 
-def _rows(section: str) -> tuple[tuple[int, ...], ...]:
-    return tuple(map(_row, section.split("/"))) if section else ()
-
-
-def _row(numbers: str) -> tuple[int, ...]:
-    return tuple([int(number, 16) for number in numbers.split(",")]) if numbers else ()
+def _rows(section: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(tuple, section))

@@ -68,8 +68,7 @@ def _custom(case: Case) -> list[MetricStatus]:
 
 
 def _shown(name: str, harm: str, passed: str, canary: str, stable: str, edge: str = "") -> MetricStatus:
-    shown = {"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable, "edge": edge}
-    return MetricStatus.model_validate(shown)
+    return MetricStatus.model_construct(name=name, harm=harm, pass_=passed, canary=canary, stable=stable, edge=edge)
 
 
 def expected_at(case: Case) -> datetime | None:
