@@ -9,6 +9,7 @@ Runs where models are trained, never in a serving process. Pickle is not written
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .artifacts import Example, write_artifact
+from .artifacts import Example, push, write_artifact
 from .artifacts.reference import Reference, read_references, references_of
 from .artifacts.write import copy_into
 from .batching.engine import Outputs, Work
@@ -33,12 +34,15 @@ METHODS = ("predict", "predict_proba")
 
 @dataclass(frozen=True, slots=True)
 class Published:
+    """`path`: the folder it was written to; for a store that folder is gone, and `address` is where it lies."""
+
     path: Path
     digest: str
+    address: str = ""
 
     @property
     def uri(self) -> str:
-        return self.path.as_uri()
+        return self.address or self.path.as_uri()
 
 
 def publish(
@@ -53,7 +57,7 @@ def publish(
     reference: Any = None,
     like: str | Path | None = None,
 ) -> Published:
-    """Writes the artifact into the folder `to` and returns its digest.
+    """Writes the artifact into the folder `to`, or to a URI of a store, and returns its digest.
 
     model: a fitted scikit-learn estimator, or a folder (a saved SentenceTransformer, or files for a custom
     predictor). example: rows the model is asked at publish; with the answers they become examples/. An array
@@ -64,6 +68,20 @@ def publish(
     many answers, by output. like: the folder of the version before; its bins are taken over, so that answers can be
     compared with its. Only numbers outside 0 to 1, lengths and vectors need it.
     """
+    if "://" in str(to):
+        with tempfile.TemporaryDirectory() as scratch:
+            written = publish(
+                model,
+                Path(scratch) / "artifact",
+                example=example,
+                outputs=outputs,
+                signature=signature,
+                examples=examples,
+                labels=labels,
+                reference=reference,
+                like=like,
+            )
+            return Published(written.path, push(written.path, str(to)), str(to))
     target = Path(to).absolute()
     former = _bins_of(like)
     if not isinstance(model, (str, Path)):

@@ -45,9 +45,13 @@ class Patience:
     first_seconds: float = 0.5
     rest: Callable[[float], None] = time.sleep
 
-    def wait(self, failures: int, wanted: float) -> None:
+    def after(self, uri: str, failures: int, fault: Interrupted) -> None:
+        """Waits before the next attempt; StartError after the last."""
+        if failures >= self.attempts:
+            raise StartError(ARTIFACT_UNREACHABLE, f"artifact {uri}: {fault}; tried {failures} times without a byte")
+        log.warning("%s; going on from there", fault)
         backed_off = self.first_seconds * 2**failures * random.uniform(0.5, 1)
-        self.rest(min(LONGEST_WAIT, max(wanted, backed_off)))
+        self.rest(min(LONGEST_WAIT, max(fault.retry_after, backed_off)))
 
 
 def pull(uri: str, source: Source, digest: str | None, cache: Cache, patience: Patience | None = None) -> Path:
@@ -91,7 +95,7 @@ def read_manifest(uri: str, source: Source, patience: Patience) -> bytes:
             return bytes(held)
         except Interrupted as fault:
             failures += 1
-            _wait(uri, patience, failures, fault)
+            patience.after(uri, failures, fault)
 
 
 def _is_sound(whole: Path, digest: str) -> bool:
@@ -165,7 +169,7 @@ def _transfer(source: Source, name: str, entry: Entry, part: Path, patience: Pat
                     raise Interrupted(f"{name} ended after {had} of {entry.size} bytes")
             except Interrupted as fault:
                 failures = 0 if had > before else failures + 1
-                _wait(progress.uri, patience, failures, fault)
+                patience.after(progress.uri, failures, fault)
         file.flush()
         os.fsync(file.fileno())
     if had != entry.size or sha.hexdigest() != entry.sha256:
@@ -179,13 +183,6 @@ def _blocks(source: Source, name: str, start: int) -> Iterator[bytes]:
 
 def _differs(uri: str, name: str, fact: str) -> StartError:
     return StartError(ARTIFACT_DIGEST_MISMATCH, f"artifact {uri}: {name} {fact}; publish or copy it again")
-
-
-def _wait(uri: str, patience: Patience, failures: int, fault: Interrupted) -> None:
-    if failures >= patience.attempts:
-        raise StartError(ARTIFACT_UNREACHABLE, f"artifact {uri}: {fault}; tried {failures} times without a byte")
-    log.warning("%s; going on from there", fault)
-    patience.wait(failures, fault.retry_after)
 
 
 def _write(path: Path, raw: bytes) -> None:

@@ -28,10 +28,8 @@ def write_artifact(
 
     FileExistsError if `target` holds something else; publishing equal bytes again changes nothing.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
-        folder = Path(temporary) / "artifact"
-        folder.mkdir()
+
+    def whole(folder: Path) -> None:
         fill(folder)
         _write_json(folder / SIGNATURE, signature.to_json())
         for index, example in enumerate(examples):
@@ -39,6 +37,17 @@ def write_artifact(
         if references:
             _write_json(folder / FILE, document_of(references))
         (folder / NAME).write_bytes(compute(folder))
+
+    return put_in_place(target, whole)
+
+
+def put_in_place(target: Path, fill: Callable[[Path], None]) -> str:
+    """`fill` writes an artifact into the folder it is given, which then becomes `target`; returns its digest."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        folder = Path(temporary) / "artifact"
+        folder.mkdir()
+        fill(folder)
         digest = digest_of(folder)
         if target.exists() and _is_published(target, digest):
             return digest

@@ -129,6 +129,7 @@ def components() -> tuple[Component, ...]:
     """Everything to build, small and early needed first; the order is that of the build."""
     kourier, helm = "knative.dev/net-kourier", "helm.sh/helm/v3"
     etcd, coredns = "go.etcd.io/etcd/server/v3", "github.com/coredns/coredns"
+    versitygw, fake_gcs = "github.com/versity/versitygw", "github.com/fsouza/fake-gcs-server"  # stores of artifacts
     conform = "github.com/yannh/kubeconform"
     helm_version = _version("helm", "3.21.4")
     stamp = (f"{helm}/internal/version.version=v{helm_version}",)
@@ -147,5 +148,7 @@ def components() -> tuple[Component, ...]:
         _kserve(_version("kserve", "0.20.0")),
         Component("coredns", _version("coredns", "1.12.4"), coredns, (coredns,)),
         Component("helm", helm_version, helm, (f"{helm}/cmd/helm",), stamps=stamp),
+        Component("versitygw", _version("versitygw", "1.8.0"), versitygw, (f"{versitygw}/cmd/versitygw",)),
+        Component("fake-gcs-server", _version("fake_gcs_server", "1.56.1"), fake_gcs, (fake_gcs,)),
         Component("kubeconform", _version("kubeconform", "0.8.0"), conform, (f"{conform}/cmd/kubeconform",)),
     )

@@ -7,7 +7,6 @@ was read so far, and asks again.
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final
@@ -45,7 +44,7 @@ class Http:
     def __init__(self, secret: Headers | None = None) -> None:
         self.secret: Headers = secret or {}
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=stall_seconds())
-        self._direct = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=ssl.create_default_context())
+        self._direct = urllib3.PoolManager(timeout=timeout, retries=False)
         self._timeout = timeout
 
     def read(self, url: str, start: int = 0, headers: Headers | None = None) -> Iterator[bytes]:

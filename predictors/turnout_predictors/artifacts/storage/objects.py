@@ -7,6 +7,7 @@ store of these protocols by its endpoint.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,6 +23,7 @@ from turnout_predictors.errors import (
     ARTIFACT_DENIED,
     ARTIFACT_INVALID,
     ARTIFACT_NOT_FOUND,
+    ARTIFACT_UNREACHABLE,
     Interrupted,
     StartError,
 )
@@ -83,6 +85,8 @@ class Bucket:
             return StartError(
                 ARTIFACT_DENIED, f"{where}: there are no credentials for the store; name a Secret in artifact.authRef"
             )
+        if "status code: 4" in said:
+            return StartError(ARTIFACT_UNREACHABLE, f"{where}: {said}")
         return Interrupted(f"{where}: {said}")
 
 
@@ -128,8 +132,12 @@ def _gs(uri: SplitResult, credentials: Credentials) -> Bucket:
     endpoint = credentials.environment.get("STORAGE_EMULATOR_HOST", "")
     config: GCSConfig = {"service_account": path} if path else {}
     if endpoint:  # Google's own variable: a server that asks for no credentials
-        config = {"base_url": endpoint, "skip_signature": True}
-    store = GCSStore(uri.netloc, config=config, client_options=_client(endpoint), retry_config=RETRIES)
+        nobody = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+        config = {"service_account_key": json.dumps({**nobody, "private_key_id": ""})}
+    try:
+        store = GCSStore(uri.netloc, config=config, client_options=_client(endpoint), retry_config=RETRIES)
+    except BaseError as fault:
+        raise StartError(ARTIFACT_DENIED, f"{path} is no key of a service account: {_sentence(fault)}") from None
     return Bucket(store, uri, f"the account of {path}" if path else "this machine's account")
 
 
