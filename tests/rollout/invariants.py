@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from turnout.api.analysis import Analysis, Unproven
 from turnout.api.reasons import FAILED_STATES, State
-from turnout.judge.protocol import Judge
+from turnout.api.rollout import Verb
+from turnout.api.status import Status
+from turnout.judge.protocol import Judge, Outcome
 from turnout.rollout.capacity import STABLE_KEEPS, needed
 from turnout.rollout.decide import decide
+from turnout.rollout.evidence import examine
+from turnout.rollout.look import Look
 from turnout.rollout.plan import Plan
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Snapshot, Split
@@ -40,6 +45,7 @@ class Invariants:
 
     def __call__(self, world: Judged, snapshot: Snapshot, plan: Plan) -> None:
         check_plan(snapshot, plan)
+        check_judged(snapshot, plan, world.judge)
         if self.steps is not None:
             _steps_rise(self.steps, plan)
         self.passes += 1
@@ -65,6 +71,49 @@ def check_plan(snapshot: Snapshot, plan: Plan) -> None:
             holds(selection, plan)
         except AssertionError as fault:
             raise AssertionError(f"{sentence}: {fault}") from fault
+
+
+def check_judged(snapshot: Snapshot, plan: Plan, judge: Judge) -> None:
+    """No planned rise in a pass where a judge does not allow it, and none prepared: an analysis ends by its rules."""
+    selection = select(snapshot)
+    look = examine(selection, judge)
+    candidate = selection.candidate
+    if candidate is None or candidate.version is None:
+        return
+    if look is not None and look.outcome in {Outcome.HARM, Outcome.PAUSE}:
+        raised = [percent for member, percent in _planned_raises(selection, plan) if member is candidate]
+        assert not raised, f"{candidate.name} is raised to {raised} % while the judge says {look.outcome}"
+    stopped = [stop for stop in candidate.status.stops if stop.lifted_at is None]
+    for member, percent in _planned_raises(selection, plan):
+        over = member is candidate and stopped and percent > min(stop.weight for stop in stopped)
+        assert not over, f"{member.name} is stopped by {stopped[0].metric} and raised to {percent} %"
+    before, after = candidate.status, plan.record.get(candidate.name)
+    if after is not None and _leaves_an_analysis(before, after):
+        allowed = _may_advance(candidate.version.spec.analysis, look)
+        assert allowed, f"{candidate.name} leaves its analysis though the judge says {look and look.outcome}"
+
+
+def _leaves_an_analysis(before: Status, after: Status) -> bool:
+    """It goes on in its plan: not by a person's new word, and not out of it."""
+    step, then = before.step, after.step
+    if step is None or then is None or step.verb is not Verb.ANALYSIS or before.attempt != after.attempt:
+        return False
+    asked = before.control.promote_token != after.control.promote_token
+    same = before.plan is not None and after.plan is not None and before.plan.hash == after.plan.hash
+    return then.index > step.index and same and not asked
+
+
+def _may_advance(analysis: Analysis, look: Look | None) -> bool:
+    if look is None:
+        return False
+    policies = {
+        Outcome.INCONCLUSIVE: analysis.on_inconclusive,
+        Outcome.TOO_FEW_REQUESTS: analysis.on_too_few_requests,
+        Outcome.NO_DATA: analysis.on_source_error,
+        Outcome.SOURCE_ERROR: analysis.on_source_error,
+    }
+    by_policy = policies.get(look.outcome) is Unproven.ADVANCE and look.finding.may_advance
+    return look.outcome is Outcome.PASS or by_policy
 
 
 def _sums_to_100(selection: Selection, plan: Plan) -> None:

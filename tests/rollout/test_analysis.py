@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.rollout.judges import Scripted, always, analysed, then, unproven
-from tests.rollout.simulation import version
+from tests.rollout.simulation import TICK, version
 from tests.rollout.world import World, entered
 from turnout.api.control import Control, Promote
 from turnout.api.reasons import ConditionType, Reason, State
@@ -304,3 +304,26 @@ def test_a_finding_of_nobody_is_never_asked_for_where_there_is_no_share(served: 
     served.run(30)
     assert stands(served) == (State.Paused, Reason.AwaitingApproval)
     assert served.poll is None
+
+
+@pytest.mark.parametrize("outcome", [Outcome.HARM, Outcome.PAUSE])
+def test_what_is_found_in_the_pass_in_which_a_share_is_due_keeps_it_from_being_given(
+    served: World, outcome: Outcome
+) -> None:
+    """The step to 90 % is recorded and its pods come; the poll of the pass that would give it says otherwise."""
+    served.edit("signals-1", scaling=version(1, scaling={"minReplicas": 2}).spec.scaling)
+    served.run(5)
+    begin(served, always(Outcome.PASS), 10, 90)
+    served.never_ready.add(NAME)
+    served.run(20, until=lambda: stands(served) == (State.Progressing, Reason.AwaitingCapacity))
+    served.judge = always(Outcome.HOLD)
+    served.run(1)
+    served.heal(NAME)
+    while served.running[NAME].ready_due:
+        served.now += TICK
+        served.advance()
+    served.poll, served.judge = _later(served), always(outcome)
+    served.run(5)
+    assert all(
+        share.percent != 90 or share.revision.startswith("signals-1") for split in served.splits for share in split
+    )

@@ -5,6 +5,7 @@ unplanned rise is that of the living when another dies.
 """
 
 from turnout.api.reasons import Reason, State
+from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import may_have
 from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Share, Split
@@ -49,6 +50,9 @@ def _unclaimed(selection: Selection) -> Weights:
     return {alone.name: 100} if alone else {}
 
 
+WARNINGS = frozenset({Outcome.HARM, Outcome.PAUSE})
+"""What the judge may say in the very pass in which a step's share is due: the share waits for what follows from it."""
+
 OUT_OF_THE_SPLIT = TAKEN_AWAY | {Reason.RollbackBlocked}
 """Holds without a share: it comes back to its step with its pods, or serves only as the last that lives."""
 
@@ -69,7 +73,8 @@ def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
     route = selection.route
     settled = route is None or route.in_sync or _serves_nobody(selection)
     servable = candidate.revision is not None and candidate.revision.servable
-    if settled and servable and may_have(selection, candidate, wished):
+    warned = selection.look is not None and selection.look.outcome in WARNINGS
+    if settled and servable and may_have(selection, candidate, wished) and not warned:
         return wished
     return min(wished, candidate.written_percent)  # not what is still observed: it may just have been dropped
 
