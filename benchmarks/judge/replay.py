@@ -52,7 +52,7 @@ def replay(traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS) -
         if poll >= 0:
             for side in sides:
                 side.advance(poll)
-        since = at - timedelta(seconds=5) if poll >= 0 and traffic.discarded[run, poll] else None
+        since = at - timedelta(seconds=5) if poll >= 0 and traffic.discarded[run, poll] else START
         read = Poll(at, sides[0].read(), sides[1].read(), EDGES, weight=10, weight_since=since)
         before = time.perf_counter()
         finding = judge.look(Question(analysis, memory, read))

@@ -29,6 +29,7 @@ class Scripted:
     may_advance: bool = True
     metric: str = "drift"
     level: float = 0.4
+    stable_fails: str = ""
     reads = True
 
     def look(self, question: Question) -> Finding:
@@ -46,7 +47,9 @@ class Scripted:
         counts = RequestCounts(canary=40 * (seen + 1), stable=360 * (seen + 1))
         status = AnalysisStatus(verdict=outcome.value, requests=counts, memory=str(seen + 1))
         reason, message = REASONS.get(outcome, Reason.AwaitingEvidence), MESSAGES.get(outcome, "")
-        return Finding(outcome, reason, message, status, self.may_advance, self.metric, str(self.level))
+        return Finding(
+            outcome, reason, message, status, self.may_advance, self.metric, str(self.level), self.stable_fails
+        )
 
 
 def always(outcome: Outcome) -> Scripted:

@@ -13,7 +13,7 @@ from tests.rollout.judges import Scripted, always, analysed, then, unproven
 from tests.rollout.simulation import TICK, version
 from tests.rollout.world import World, entered
 from turnout.api.control import Control, Promote
-from turnout.api.reasons import ConditionType, Reason, State
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.judge.protocol import Finding, Outcome, Question
 
@@ -272,6 +272,48 @@ def test_where_stable_is_dead_only_a_pass_by_absolute_tests_promotes(served: Wor
     assert served.percent(NAME) == 100
     served.run(15)
     assert served.state(NAME) is state
+
+
+FAILS = Scripted(lambda seen, question: Outcome.PASS, stable_fails="more than 10 % of stable's own requests fail")
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "percent"),
+    [
+        pytest.param("Proceed", State.Live, 100, id="absolute tests may"),
+        pytest.param("Hold", State.Held, 10, id="it waits"),
+    ],
+)
+def test_where_stable_fails_the_split_stays_and_a_pass_promotes_at_once(
+    served: World, policy: str, state: State, percent: int
+) -> None:
+    begin(served, FAILS, 10, 50, shortest="20s", longest="60s", rollout={"onStableUnhealthy": policy})
+    served.run(15)
+    assert stands(served) == (State.Held, Reason.StableFails)
+    assert served.percent(NAME) == 10
+    assert "more than 10 % of stable's own requests fail; 10 % is kept since" in served.versions[NAME].status.message
+    served.run(120)
+    assert (served.state(NAME), served.percent(NAME)) == (state, percent)
+    assert len([event for event in served.events if event.reason is EventReason.Held]) == 1
+
+
+def test_when_stable_is_well_again_the_step_goes_on(served: World) -> None:
+    begin(served, FAILS, 10, 50, longest="10m", rollout={"onStableUnhealthy": "Hold"})
+    served.run(15)
+    served.source_trouble = "connection refused"
+    served.run(20)
+    assert stands(served) == (State.Held, Reason.StableFails)
+    served.source_trouble, served.judge = "", always(Outcome.HOLD)
+    served.run(10)
+    assert stands(served) == (State.Progressing, Reason.AwaitingEvidence)
+
+
+def test_a_person_may_move_on_beside_a_failing_stable(served: World) -> None:
+    begin(served, FAILS, 10, 50, rollout={"onStableUnhealthy": "Hold"})
+    served.run(15)
+    served.edit(NAME, control=Control(promote=Promote(token="go")))
+    served.run(3)
+    assert served.percent(NAME) == 50
 
 
 def test_without_a_judge_a_dead_stable_is_waited_for(served: World) -> None:

@@ -152,6 +152,10 @@ class Reason(Documented):
     # held
     Evicted = "Evicted", "Its pods were taken away by the cluster, not by a fault of its own."
     StableUnhealthy = "StableUnhealthy", "The stable version is dead; the candidate carries its share."
+    StableFails = (
+        "StableFails",
+        "The stable version answers, and fails so often that nothing can be compared with it.",
+    )
     TooLittleCapacity = "TooLittleCapacity", "Fewer pods are ready than its share needs."
     LivingFallback = "LivingFallback", "The live version is dead; another with ready pods carries its share."
     NothingLives = "NothingLives", "No version that may serve has a ready pod."

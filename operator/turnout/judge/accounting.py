@@ -7,6 +7,7 @@ which the candidate had none, is discarded for good: mixing two splits is Simpso
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import log
 from operator import add
 from typing import TypedDict
 from zlib import crc32
@@ -17,6 +18,7 @@ from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.drift import log_factor
 from turnout.judge.harm import Tally, bettors, log_factors, summed
+from turnout.judge.health import Watch, bound, watched
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
 from turnout.judge.memory import DRIFT_GIVEN_UP, LATENCY_GIVEN_UP, MILLI, Logs, Memory, Total, added, milliseconds
@@ -66,6 +68,7 @@ class Changes(TypedDict, total=False):
     outputs: tuple[tuple[int, ...], ...]
     answers: tuple[tuple[int, ...], ...]
     out_since: tuple[int, ...]
+    watch: Watch
     readings: Mapping[str, Reading]
 
 
@@ -105,6 +108,7 @@ def absorbed(
             if present == memory.present:
                 changes |= _drift(terms, memory, poll)
         changes |= _passes(terms, memory, interval)
+        changes |= _control(terms, memory, interval)
     changes |= _readings(terms, memory, poll, (*canary, *stable), present)
     silent = changes.get("step_requests", None) == memory.step_requests
     changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
@@ -148,6 +152,13 @@ def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
         n_c, x_c, n_s, x_s = total
         totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}
+
+
+def _control(terms: Terms, memory: Memory, interval: Interval) -> Changes:
+    if terms.error_limit is None:
+        return {}
+    stable = interval.sums(-1)[1]
+    return {"watch": watched(memory.watch, bound(terms.error_limit), *stable, log(1 / terms.alpha))}
 
 
 def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:

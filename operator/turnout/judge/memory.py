@@ -13,6 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from turnout.judge.dispersion import Split, Spread
+from turnout.judge.health import Watch
 from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
 FORMAT = 2
@@ -71,6 +72,7 @@ class Memory:
     outputs: tuple[tuple[int, ...], ...] = ((), ())
     answers: tuple[tuple[int, ...], ...] = ((), ())
     out_since: tuple[int, ...] = ()
+    watch: Watch = ()  # over stable's own errors
     readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
@@ -144,6 +146,7 @@ def _sections(memory: Memory) -> list[object]:
         memory.outputs,
         memory.answers,
         memory.out_since,
+        memory.watch,
         memory.readings,
     ]
 
@@ -162,7 +165,8 @@ def parse(text: str) -> Memory | None:
 def _parsed(sections: Sequence[Any]) -> Memory | None:
     if sections[0] != FORMAT:
         return None
-    head, step, kept, wealths, totals, passes, canary, stable, split, edges, outputs, answers, out, pods = sections[1:]
+    head, step, kept, wealths, totals, passes, canary, stable, split, *last = sections[1:]
+    edges, outputs, answers, out, watch, pods = last
     fingerprint, at, began, anew, asked, weight, present = head
     complete, groups, gave_up, drift = kept
     cuts, histogram, window = _rows(edges)
@@ -192,6 +196,7 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         outputs=_rows(outputs),
         answers=_rows(answers),
         out_since=tuple(out),
+        watch=tuple(watch),
         readings={key: tuple(numbers) for key, numbers in pods.items()},
     )
 

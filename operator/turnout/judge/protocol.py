@@ -107,7 +107,8 @@ class Finding:
 
     `status.memory` is persisted before any effect, and comes back with the next question. `may_advance` is False
     where an Inconclusive step looks too much like harm to be let through by policy. `metric`, `level`: with a
-    Pause, which one stops the rollout, and what was seen of it, a decimal string.
+    Pause, which one stops the rollout, and what was seen of it, a decimal string. `stable_fails`: a sentence where
+    stable answers and fails so often that it is no control; a Pass then rests on absolute tests alone.
     """
 
     outcome: Outcome
@@ -117,6 +118,7 @@ class Finding:
     may_advance: bool = True
     metric: str = ""
     level: str = ""
+    stable_fails: str = ""
 
 
 class Judge(Protocol):

@@ -7,8 +7,9 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 from dataclasses import replace
 
 from turnout.api.reasons import Reason
-from turnout.judge import blind
+from turnout.judge import blind, words
 from turnout.judge.accounting import absorbed, entered, new_memory
+from turnout.judge.health import bound
 from turnout.judge.increments import grouped, is_usable
 from turnout.judge.memory import Memory, milliseconds, parse
 from turnout.judge.protocol import Finding, Outcome, Poll, Question
@@ -96,4 +97,5 @@ def _finding(case: Case, verdict: Verdict | None) -> Finding:
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
     said = verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance
-    return Finding(*said, verdict.metric, verdict.level)
+    fails = words.fails(bound(case.terms.error_limit)) if case.stable_fails and case.terms.error_limit else ""
+    return Finding(*said, verdict.metric, verdict.level, fails)

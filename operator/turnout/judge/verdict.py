@@ -10,6 +10,7 @@ from turnout.judge import budget, custom, passing, published, words
 from turnout.judge.answers import have_same_bins
 from turnout.judge.drift import distance, distance_at_least
 from turnout.judge.harm import log_mean
+from turnout.judge.health import fails_by
 from turnout.judge.memory import MILLI, Memory, milliseconds, natural
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
@@ -57,6 +58,12 @@ class Case:
         needed = log(1 / self.terms.drift_alpha)
         return (self.drift or 0.0) >= needed and self.moved_at_least > self.terms.drift_tolerance
 
+    @property
+    def stable_fails(self) -> bool:
+        """Stable answers, but fails so often that nothing can be compared with it."""
+        sequential = self.question.analysis.judge is not Judge.THRESHOLD
+        return sequential and not self.question.stable_unhealthy and fails_by(self.memory.watch)
+
     @cached_property
     def lifted_bounds(self) -> dict[str, int]:
         """Until when a person has let a bound of one's own pass, in milliseconds, by the metric's name."""
@@ -87,12 +94,14 @@ class Case:
         needed, found = log(1 / terms.beta), dict[str, float]()
         errors, latency, limit = map(natural, memory.passes)
         if terms.error_limit is not None:
-            spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0
+            sides = memory.spreads[:1] if self.stable_fails else memory.spreads
+            spread = max(side.factor for side in sides) if terms.robust else 1.0
             found[ERRORS] = passing.evidence(errors, spread) / needed
-        if terms.latency_ratio is not None:
+        absolute_only = self.question.stable_unhealthy or self.stable_fails
+        if terms.latency_ratio is not None and not (self.stable_fails and terms.latency_limit is None):
             relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
             absolute = passing.evidence(limit, 1.0)
-            found[LATENCY] = (absolute if self.question.stable_unhealthy else relative) / needed
+            found[LATENCY] = (absolute if absolute_only else relative) / needed
         return found
 
     def edge_of(self, stream: Stream) -> float | None:
@@ -113,7 +122,7 @@ def urgent(case: Case) -> Verdict | None:
 
 
 def _harm(case: Case) -> Verdict | None:
-    if case.question.analysis.judge is Judge.THRESHOLD or case.question.stable_unhealthy:
+    if case.question.analysis.judge is Judge.THRESHOLD or case.question.stable_unhealthy or case.stable_fails:
         return None
     terms, memory = case.terms, case.memory
     drift = case.drift if terms.drift_rolls_back and case.drifted else None

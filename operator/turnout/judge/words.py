@@ -52,6 +52,10 @@ def proven_worse(terms: Terms, memory: Memory, stream: Stream, edge: float | Non
     return f"{facts}: worse than stable, proven within a false-alarm budget of {promise(terms, memory)}"
 
 
+def fails(limit: float) -> str:
+    return f"more than {percent(limit)} of stable's own requests fail: it is no control, and only absolute tests count"
+
+
 def passed(memory: Memory, judge: Judge) -> str:
     counted = f"{spaced(memory.step_requests[0])} requests of its own"
     if judge is Judge.THRESHOLD:

@@ -21,6 +21,8 @@ from turnout.rollout.stops import added, is_told, let_pass, standing
 from turnout.rollout.trail import extended
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_CONTROL = frozenset({Reason.StableUnhealthy, Reason.StableFails})
+"""What a candidate is Held for while only absolute tests count, from the beginning of the hold on."""
 UNPROVEN = frozenset({Reason.NoData, Reason.SourceError, Reason.Inconclusive, Reason.TooFewRequests})
 """What a candidate is Held for in an analysis step, until the judge says otherwise."""
 
@@ -47,7 +49,7 @@ def _is_exposed(candidate: Member, selection: Selection) -> bool:
 def _question(candidate: Member, version: ModelVersion, poll: Poll | None, selection: Selection) -> Question:
     status = candidate.status
     at = poll.at if poll else selection.snapshot.now
-    since_stable_died = status.hold.since if candidate.held_for is Reason.StableUnhealthy and status.hold else None
+    since_stable_died = status.hold.since if candidate.held_for in NO_CONTROL and status.hold else None
     return Question(
         analysis=version.spec.analysis,
         memory=status.analysis.memory if status.analysis else "",
@@ -64,7 +66,7 @@ def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | N
     step = current_step(candidate.status)
     if step is None or step.analysis is None or standing(candidate.status):
         return None
-    if candidate.held_for is Reason.StableUnhealthy:
+    if candidate.held_for in NO_CONTROL:
         proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
         return step.analysis if proceeds else None
     runs = candidate.state is State.Progressing or candidate.held_for in UNPROVEN

@@ -100,6 +100,8 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.StableUnhealthy | Reason.RollbackBlocked | Reason.LivingFallback if selection.stable:
             dead = selection.stable.death
             return f"{selection.stable.name} is dead ({dead.message if dead else 'it was'}); this one carries on"
+        case Reason.StableFails if status.hold:
+            return f"{status.hold.message}; {percent} is kept since {clock(status.hold.since)}"
         case Reason.Evicted | Reason.TrafficStuck | Reason.ReadinessLost:
             cause = member.death.message if member.death else "its pods were taken away"
             return f"{cause}; it returns to {percent} when its pods are ready"

@@ -11,6 +11,7 @@ from turnout.rollout.evidence import UNPROVEN, finding_of, unproven_reason
 from turnout.rollout.look import SILENT
 from turnout.rollout.record import condemn, enter, freeze, go_on, hold, promote, resume, stop
 from turnout.rollout.selection import Member, Selection
+from turnout.rollout.steps import current_step
 from turnout.rollout.stops import standing
 
 SOURCE_REASONS = frozenset({Reason.NoData, Reason.SourceError})
@@ -56,6 +57,21 @@ def without_stable(member: Member, version: ModelVersion, selection: Selection) 
     if proceeds and passed:
         return promote(member.status, Reason.PlanCompleted, capacity(selection, version), now)
     return hold(member.status, Reason.StableUnhealthy, now)
+
+
+def beside_failing(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    """Stable answers, and fails too often to be a control: the split stays; only absolute tests promote, at once."""
+    now, status, step = selection.snapshot.now, member.status, current_step(member.status)
+    look = selection.look if member is selection.candidate else None
+    if look is None or look.outcome in SILENT:
+        return status if member.held_for is Reason.StableFails else None
+    runs = status.state is State.Progressing or member.held_for in UNPROVEN | {Reason.StableFails}
+    is_judged = step is not None and step.analysis is not None and runs
+    if not look.finding.stable_fails or not is_judged or version.spec.analysis.dry_run:
+        return None
+    if member.held_for is Reason.StableFails and finding_of(member, selection, Outcome.PASS) is not None:
+        return promote(status, Reason.PlanCompleted, capacity(selection, version), now)
+    return hold(status, Reason.StableFails, now, look.finding.stable_fails)
 
 
 def analysing(member: Member, version: ModelVersion, selection: Selection) -> Status:

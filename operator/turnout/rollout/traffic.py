@@ -41,7 +41,7 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
     if selection.stable_is_down and not death:
         return proving.without_stable(member, version, selection)
     moved = None if fresh or version.spec.control.paused else controls.moved_on(member, version, selection)
-    return moved or _stopped(member, version, selection)
+    return moved or _stopped(member, version, selection) or proving.beside_failing(member, version, selection)
 
 
 def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
