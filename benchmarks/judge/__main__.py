@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.judge import tables
+from benchmarks.judge import moved, slowness, tables
 from benchmarks.report import Row, publish, quick, table
 
 
@@ -29,6 +29,10 @@ def main() -> None:
     show(f"Innocent: the whole grid, worst of five base rates, % ({few} attempts)", lambda: tables.whole_grid(few))
     show(f"Guilty: errors alone, found % / median s ({few} attempts)", lambda: tables.guilty(few))
     show(f"Good: errors below 2 % ({few} attempts)", lambda: tables.good(few))
+    show(f"Latency alone ({few} attempts)", lambda: slowness.slower(few))
+    show(f"Drift: paused % / median s ({few} attempts)", lambda: moved.moved(few))
+    show(f"Drift: whose doing ({few} attempts)", lambda: moved.the_world(few))
+    show(f"Shown apart: rolled back, no bar ({few} attempts)", lambda: tables.apart(few))
     show("Speed", tables.speed)
     for pods in (1, 3):
         found, served = tables.orientation(few, pods)

@@ -51,6 +51,10 @@ def upper_bound(hits: int, runs: int) -> float:
     return 1.0 if hits == runs else float(beta.ppf(0.95, hits + 1, runs - hits))
 
 
+def lower_bound(hits: int, runs: int) -> float:
+    return 0.0 if not hits else float(beta.ppf(0.05, hits, runs - hits + 1))
+
+
 def _quantile(seconds: NDArray[np.int64], part: float) -> float:
     value = float(np.quantile(seconds, part, method="inverted_cdf"))
     return value if value < NEVER else float("nan")

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
-from benchmarks.judge.traffic import POLL_SECONDS, POLLS, Side, Traffic
+from benchmarks.judge.traffic import BEYOND, POLL_SECONDS, POLLS, Side, Traffic
 from turnout.api.analysis import Analysis
 from turnout.judge.protocol import Finding, PodCounters, Poll, Question
 from turnout.judge.sequential import SequentialJudge
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 EDGES = (0.01, 0.1, 1.0)
-"""Far apart: stable's quantiles lie on them, so that the judge chooses just these."""
-HISTORY = (20_000, 16_000, 3_600, 400)
+"""Far apart: stable's shares beyond them are those of the cell, so that the judge chooses just these."""
+HISTORY = 40_000
 
 
 class Pods:
     """One side's counters, cumulated from increments."""
 
-    def __init__(self, name: str, side: Side, run: int) -> None:
+    def __init__(self, name: str, side: Side, run: int, beyond: Sequence[float]) -> None:
         self.name, self.side, self.run = name, side, run
         pods = side.requests.shape[2]
         self.requests, self.errors = [0] * pods, [0] * pods
-        self.latency = [list(HISTORY) for _ in range(pods)]
+        parts = [1.0, *beyond, 0.0]
+        history = [round(HISTORY * (more - less)) for more, less in pairwise(parts)]
+        self.latency = [list(history) for _ in range(pods)]
 
     def advance(self, poll: int) -> None:
         for pod in range(len(self.requests)):
@@ -31,7 +35,7 @@ class Pods:
             slow = [requests - bad, *(int(each[self.run, poll, pod]) for each in self.side.slow), 0]
             self.requests[pod] += requests
             self.errors[pod] += bad
-            for bucket in range(len(HISTORY)):
+            for bucket in range(len(EDGES) + 1):
                 self.latency[pod][bucket] += slow[bucket] - slow[bucket + 1]
 
     def read(self) -> tuple[PodCounters, ...]:
@@ -42,10 +46,12 @@ class Pods:
         )
 
 
-def replay(traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS) -> tuple[list[Finding], list[float]]:
-    """Findings of every poll, and the seconds each took."""
+def replay(
+    traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS, beyond: Sequence[float] = BEYOND
+) -> tuple[list[Finding], list[float]]:
+    """Findings of every poll, and the seconds of the processor each took. `beyond`: see `Cell`."""
     judge, memory = SequentialJudge(), ""
-    sides = (Pods("c", traffic.canary, run), Pods("s", traffic.stable, run))
+    sides = (Pods("c", traffic.canary, run, beyond), Pods("s", traffic.stable, run, beyond))
     findings, seconds = [], []
     for poll in range(-1, polls):
         at = START + timedelta(seconds=POLL_SECONDS * (poll + 1))
@@ -54,9 +60,9 @@ def replay(traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS) -
                 side.advance(poll)
         since = at - timedelta(seconds=5) if poll >= 0 and traffic.discarded[run, poll] else START
         read = Poll(at, sides[0].read(), sides[1].read(), EDGES, weight=10, weight_since=since)
-        before = time.perf_counter()
+        before = time.process_time()
         finding = judge.look(Question(analysis, memory, read))
-        seconds.append(time.perf_counter() - before)
+        seconds.append(time.process_time() - before)
         memory = finding.status.memory
         findings.append(finding)
     return findings[1:], seconds[1:]

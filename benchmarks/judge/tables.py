@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judge import rivals
-from benchmarks.judge.measures import Figures, figures
+from benchmarks.judge.measures import Figures, figures, lower_bound
 from benchmarks.judge.replay import replay
 from benchmarks.judge.traffic import POLL_SECONDS, Cell, Traffic, simulate
 from benchmarks.judge.twin import combined, passing, wealth
@@ -18,6 +18,12 @@ from benchmarks.report import Row
 from turnout.api.analysis import Analysis, Assumption
 
 ALPHA = 0.01
+MOST_MICROSECONDS = 200
+APART = {
+    "cold start": "the candidate fails five times as often in its first minute",
+    "bad node": "the node of the only candidate pod fails every twentieth request",
+    "scrape offset": "the candidate is read five seconds late, with a spike on both sides",
+}
 THRESHOLD = np.log(1 / ALPHA)
 BETA = np.log(1 / 0.05)
 MIN_POLLS = 8
@@ -31,13 +37,25 @@ NUISANCES = (
     "scrape offset",
     "source errors",
     "resets",
+    "retries",
+    "clock skew",
     "weight change",
 )
-SINGLE = {"none", "common spike", "diurnal", "scrape gap", "source errors", "resets", "weight change"}
+SINGLE = {
+    "none",
+    "common spike",
+    "diurnal",
+    "scrape gap",
+    "source errors",
+    "resets",
+    "clock skew",
+    "weight change",
+}
+REPEATED = {"clustered", "sticky", "retries"}
 COVERED = {
     Assumption.INDEPENDENT_REQUESTS: SINGLE,
-    Assumption.CLUSTERED_ERRORS: {*SINGLE, "clustered", "sticky"},
-    Assumption.POD_BURSTS: {*SINGLE, "clustered", "sticky", "pod bursts"},
+    Assumption.CLUSTERED_ERRORS: SINGLE | REPEATED,
+    Assumption.POD_BURSTS: SINGLE | REPEATED | {"pod bursts"},
 }
 """With a scrape offset a common spike is the canary's alone for an interval: no assumption covers that."""
 OURS = {
@@ -132,9 +150,29 @@ def innocent(runs: int) -> list[Row]:
                     "worst, %": 100 * worst.found,
                     "95 % bound, %": 100 * worst.upper,
                     "worst cell": _named(cell),
-                    "covered": ("kept" if worst.upper <= ALPHA else "BROKEN") if covered else "not covered",
+                    "covered": _kept(worst, _runs(runs, assume)) if covered else "not covered",
                 }
             )
+    return rows
+
+
+def _kept(worst: Figures, runs: int) -> str:
+    """A bar is broken where more than alpha is proven; too few attempts prove neither."""
+    if worst.upper <= ALPHA:
+        return "kept"
+    return "BROKEN" if lower_bound(round(worst.found * runs), runs) > ALPHA else "too few attempts"
+
+
+def apart(runs: int) -> list[Row]:
+    """What the promise does not speak of, or what no statistics can tell: rolled back, in percent, without a bar."""
+    rows = []
+    for nuisance, said in APART.items():
+        for weight in (0.1, 0.5):
+            row: dict[str, str | int | float] = {"20 rps": said, "weight": f"{100 * weight:g} %"}
+            for name, assume in OURS.items():
+                traffic = simulate(Cell(20, weight, 0.005, nuisance=nuisance), _runs(runs, assume), seed=16)
+                row[name] = figures(judged(traffic, assume), traffic).short
+            rows.append(row)
     return rows
 
 
@@ -231,12 +269,14 @@ def good(runs: int) -> list[Row]:
 
 
 def speed() -> list[Row]:
-    """Microseconds a poll of the real judge, memory and all."""
+    """Microseconds of the processor a poll of the real judge takes, memory and all."""
     rows = []
     for pods in (1, 3):
         for name, assume in OURS.items():
             traffic = simulate(Cell(200, 0.1, 0.02, pods=(pods, pods)), 5, seed=10)
             seconds = [each for run in range(5) for each in replay(traffic, run, Analysis(assume=assume))[1]]
             low, middle = min(seconds) * 1e6, statistics.median(seconds) * 1e6
-            rows.append({"assume": name, "pods a side": pods, "median us": f"{middle:.0f}", "least us": f"{low:.0f}"})
+            bar = "met" if middle <= MOST_MICROSECONDS else "missed"
+            measured = {"median us": f"{middle:.0f}", "least us": f"{low:.0f}", f"{MOST_MICROSECONDS} us": bar}
+            rows.append({"assume": name, "pods a side": pods, **measured})
     return rows

@@ -1,6 +1,6 @@
 """Synthetic traffic: what both sides would have counted between polls, for many attempts at once.
 
-Polls every 15 s, Poisson requests, each routed by chance; lognormal latency, edges at quantiles of stable.
+Polls every 15 s, Poisson requests, each routed by chance; lognormal latency, edges near quantiles of stable.
 Kinder than life: polls are independent but for what a nuisance says.
 """
 
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 POLL_SECONDS = 15
 POLLS = 40
-QUANTILES = (0.5, 0.9, 0.99)
+BEYOND = (0.45, 0.06, 0.005)
+"""Stable's shares beyond the edges of its median, 90th and 99th percentile, as bounds six a decade lie on average."""
+NARROW = 0.001
+"""The same where all of stable lies in one bucket, with all three edges at its upper bound."""
 SIGMA = 0.5  # of the logarithm of a latency
 CLUSTER = 4
 STICKY = 8
@@ -32,7 +35,7 @@ class Cell:
     base: float
     ratio: float = 1.0
     slower: float = 1.0
-    shape: str = "shift"  # shift | tail | bimodal
+    shape: str = "shift"  # shift | tail | bimodal | narrow
     nuisance: str = "none"
     pods: tuple[int, int] = (1, 1)
     to: float | None = None  # the canary's error rate where it is no ratio
@@ -43,7 +46,12 @@ class Cell:
 
     @property
     def is_null(self) -> bool:
-        return self.canary_rate <= self.base and self.slower <= 1.0 and self.shape == "shift"
+        return self.canary_rate <= self.base and self.slower <= 1.0 and self.shape in {"shift", "narrow"}
+
+    @property
+    def beyond(self) -> tuple[float, ...]:
+        """Stable's shares of successes slower than each edge."""
+        return (NARROW,) * len(BEYOND) if self.shape == "narrow" else BEYOND
 
 
 @dataclass(frozen=True)
@@ -79,23 +87,32 @@ def simulate(cell: Cell, runs: int, seed: int, polls: int = POLLS) -> Traffic:
     pace = cell.rps * POLL_SECONDS * _swing(cell, polls)
     total = draw.poisson(pace, (runs, polls))
     ours = draw.binomial(total, cell.weight)
+    if cell.nuisance == "clock skew":  # the canary is read two seconds later; load wanders, errors do not
+        late = cell.rps * POLL_SECONDS * _swing(cell, polls, 2 / POLL_SECONDS)
+        ours, total = (
+            draw.poisson(late * cell.weight, (runs, polls)),
+            draw.poisson(pace * (1 - cell.weight), (runs, polls)),
+        )
+        total = total + ours
     spike = _spike(cell, runs, polls, draw)
     sides = []
     for index, (requests, rate) in enumerate(((ours, cell.canary_rate), (total - ours, cell.base))):
         pods = draw.multinomial(requests, [1 / cell.pods[index]] * cell.pods[index])
         heat = _heat(cell, spike, index)
-        bad = _bad(cell, pods, np.minimum(1.0, rate * heat[..., None]), draw)
+        bad = _bad(cell, pods, np.minimum(1.0, rate * heat[..., None]), draw, hurt=index == 0)
         sides.append(Side(pods, bad, _slow(cell, pods - bad, index == 0, draw)))
+    if cell.nuisance == "retries":
+        sides = _retried(cell, sides, draw)
     discarded = np.zeros((runs, polls), dtype=bool)
     if cell.nuisance == "weight change":
         discarded[:, 10::10] = True
     return _gapped(cell, Traffic(sides[0], sides[1], discarded), draw)
 
 
-def _swing(cell: Cell, polls: int) -> Rates:
-    if cell.nuisance != "diurnal":
+def _swing(cell: Cell, polls: int, late: float = 0.0) -> Rates:
+    if cell.nuisance not in {"diurnal", "clock skew"}:
         return np.ones(polls)
-    return np.exp(np.log(4) * np.sin(np.arange(polls) / polls * 2 * np.pi) / 2)
+    return np.exp(np.log(4) * np.sin((np.arange(polls) + late) / polls * 2 * np.pi) / 2)
 
 
 def _spike(cell: Cell, runs: int, polls: int, draw: np.random.Generator) -> Rates:
@@ -112,28 +129,43 @@ def _heat(cell: Cell, spike: Rates, index: int) -> Rates:
     """With a scrape offset the canary is read 5 s late: a third of its interval is the next one's."""
     if cell.nuisance == "slow leak" and index == 0:
         return spike[:, :-1] * np.linspace(0, 2, spike.shape[1] - 1)
+    if cell.nuisance == "cold start" and index == 0:  # five times the errors in its first minute
+        return spike[:, :-1] * np.where(np.arange(spike.shape[1] - 1) < 4, 5.0, 1.0)
     if cell.nuisance == "scrape offset" and index == 0:
         return spike[:, :-1] * 2 / 3 + spike[:, 1:] / 3
     return spike[:, :-1]
 
 
-def _bad(cell: Cell, pods: Counts, rate: Rates, draw: np.random.Generator) -> Counts:
+def _bad(cell: Cell, pods: Counts, rate: Rates, draw: np.random.Generator, hurt: bool = False) -> Counts:
     size = {"clustered": CLUSTER, "sticky": STICKY}.get(cell.nuisance, 1)
     if size > 1:
         bursts = draw.poisson(pods * rate / size)
         return np.minimum(pods, bursts * size)
     bad = draw.binomial(pods, np.broadcast_to(rate, pods.shape))
+    if cell.nuisance == "bad node" and pods.shape[2] == 1 and hurt:
+        return np.maximum(bad, draw.binomial(pods, 0.05))
     if cell.nuisance == "pod bursts":
         hit = draw.random(pods.shape) < 0.02
         bad = np.minimum(pods, bad + np.where(hit, draw.binomial(pods, 0.5), 0))
     return bad
 
 
+def _retried(cell: Cell, sides: list[Side], draw: np.random.Generator) -> list[Side]:
+    """Callers repeat what failed, up to twice, and it fails again; each repeat is routed by chance."""
+    again = 2 * sum(side.bad.sum(2) for side in sides)
+    ours = draw.binomial(again, cell.weight)
+    found = []
+    for side, repeats in zip(sides, (ours, again - ours), strict=True):
+        pods = side.bad.shape[2]
+        more = draw.multinomial(repeats, [1 / pods] * pods)
+        found.append(Side(side.requests + more, side.bad + more, side.slow))
+    return found
+
+
 def _slow(cell: Cell, ok: Counts, canary: bool, draw: np.random.Generator) -> Counts:
-    """Successes slower than stable's quantiles, nested as they are."""
-    beyond = survival(cell) if canary else [1 - q for q in QUANTILES]
+    """Successes slower than the edges, nested as they are."""
     found, left, before = [], ok, 1.0
-    for part in beyond:
+    for part in survival(cell) if canary else cell.beyond:
         left = draw.binomial(left, min(1.0, part / before) if before else 0.0)
         found.append(left)
         before = part
@@ -141,17 +173,20 @@ def _slow(cell: Cell, ok: Counts, canary: bool, draw: np.random.Generator) -> Co
 
 
 def survival(cell: Cell) -> list[float]:
-    """The canary's shares of successes slower than stable's quantiles."""
+    """The canary's shares of successes slower than the edges."""
     from statistics import NormalDist
 
+    if cell.shape == "narrow":  # stable evenly over a bucket whose bounds are 1.5 apart
+        return [max(part, min(1.0, (1.5 - 1.5 / cell.slower) / 0.5)) for part in cell.beyond]
     normal = NormalDist()
-    moved = [1 - normal.cdf(normal.inv_cdf(q) - np.log(cell.slower) / SIGMA) for q in QUANTILES]
+    quantiles = [1 - part for part in cell.beyond]
+    moved = [1 - normal.cdf(normal.inv_cdf(q) - np.log(cell.slower) / SIGMA) for q in quantiles]
     if cell.shape == "tail":  # one in twenty takes five times as long
-        far = [1 - normal.cdf(normal.inv_cdf(q) - np.log(5) / SIGMA) for q in QUANTILES]
-        return [0.95 * (1 - q) + 0.05 * part for q, part in zip(QUANTILES, far, strict=True)]
+        far = [1 - normal.cdf(normal.inv_cdf(q) - np.log(5) / SIGMA) for q in quantiles]
+        return [0.95 * (1 - q) + 0.05 * part for q, part in zip(quantiles, far, strict=True)]
     if cell.shape == "bimodal":  # half is faster, the other half slower
-        near = [1 - normal.cdf(normal.inv_cdf(q) + np.log(1.5) / SIGMA) for q in QUANTILES]
-        far = [1 - normal.cdf(normal.inv_cdf(q) - np.log(1.5) / SIGMA) for q in QUANTILES]
+        near = [1 - normal.cdf(normal.inv_cdf(q) + np.log(1.5) / SIGMA) for q in quantiles]
+        far = [1 - normal.cdf(normal.inv_cdf(q) - np.log(1.5) / SIGMA) for q in quantiles]
         return [(one + other) / 2 for one, other in zip(near, far, strict=True)]
     return [float(part) for part in moved]
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge.traffic import QUANTILES, Side, Traffic
+from benchmarks.judge.traffic import BEYOND, Cell, Side, Traffic
 from turnout.api.analysis import Assumption
+from turnout.judge.dispersion import LEAST_EVENTS, PRIOR_EVENTS
 from turnout.judge.harm import BETTING_RATIOS, LIKELY_RATIOS, MOST_STAKED, bettors, log_factors
-from turnout.judge.passing import BETTER_PARTS
+from turnout.judge.passing import BETTER_PARTS, BETTER_RATIOS
+from turnout.judge.terms import PASS_QUANTILE
 
 MILLI = 1000
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 def wealth(traffic: Traffic, assume: Assumption, tolerate: float = 1.0) -> Floats:
     """Log of evidence per stream, [streams, attempts, polls]: errors, then latency by quantile."""
     if assume is Assumption.POD_BURSTS:
-        return np.stack([_pods(traffic, stream, tolerate) for stream in range(1 + len(QUANTILES))])
-    return np.stack([_sides(traffic, stream, assume, tolerate) for stream in range(1 + len(QUANTILES))])
+        return np.stack([_pods(traffic, stream, tolerate) for stream in range(1 + len(BEYOND))])
+    return np.stack([_sides(traffic, stream, assume, tolerate) for stream in range(1 + len(BEYOND))])
 
 
 def combined(streams: Floats, latency: bool = True) -> Floats:
@@ -94,6 +97,45 @@ def passing(traffic: Traffic, limit: float, robust: bool) -> Floats:
         return evidence
     spreads = [_spread(side.total()) for side in (traffic.canary, traffic.stable)]
     return evidence / np.maximum(*spreads)
+
+
+def passing_latency(traffic: Traffic, cell: Cell, ratio: float, robust: bool) -> Floats:
+    """Log of the evidence that slow requests are fewer than `ratio` times stable's, [attempts, polls]."""
+    part, usual = 1 - PASS_QUANTILE, cell.beyond[1]
+    (n_c, x_c), (n_s, x_s) = (_stream(side.total(), 2) for side in (traffic.canary, traffic.stable))
+    n_c, x_c, n_s, x_s = (counts[..., 0] for counts in (n_c, x_c, n_s, x_s))
+    limit, most = min(ratio * part, (1 + part) / 2), (1 + part) / 2
+    if usual < part / 2 or ratio * part > most:
+        logs = [x_c * np.log(p) + (n_c - x_c) * np.log((1 - p * limit) / (1 - limit)) for p in BETTER_PARTS]
+    else:
+        safe_c, safe_s = np.maximum(n_c, 1), np.maximum(n_s, 1)
+        counts = (n_c > 0) & (n_s > 0) & (x_c + x_s > 0)
+        forbidden, logs = ratio * safe_c / (ratio * safe_c + safe_s), []
+        for better in (each * safe_c / (each * safe_c + safe_s) for each in BETTER_RATIOS if each < ratio):
+            factor = x_c * np.log(better / forbidden) + x_s * np.log((1 - better) / (1 - forbidden))
+            logs.append(np.where(counts, factor, 0.0))
+    evidence = log_mean(np.stack([remembered(np.where(traffic.discarded, 0.0, each)) for each in logs]))
+    return evidence / _split(n_c, x_c, n_s, x_s) if robust else evidence
+
+
+def _split(n_c: Counts, x_c: Counts, n_s: Counts, x_s: Counts) -> Floats:
+    """The dispersion of the canary's part of the slow requests, as `dispersion.Split` sums it up."""
+    shape = n_c.shape
+    intervals, surprise, seen, due = (np.zeros(shape[0]) for _ in range(4))
+    found = np.ones(shape)
+    for poll in range(shape[1]):
+        one, slow, other, slow_too = (counts[:, poll] for counts in (n_c, x_c, n_s, x_s))
+        events = slow + slow_too
+        counts = (events > 0) & (one > 0) & (other > 0)
+        rate = (seen + PRIOR_EVENTS) / (due + PRIOR_EVENTS)
+        expected = np.where(counts, rate * one / np.maximum(rate * one + other, 1e-9), 0.5)
+        squared = (slow - events * expected) ** 2 / np.where(counts, events * expected * (1 - expected), 1.0)
+        surprise, intervals = surprise + np.where(counts, squared, 0.0), intervals + counts
+        due = due + np.where(counts, events * one / np.maximum(one + other, 1), 0.0)
+        seen = seen + np.where(counts, slow, 0)
+        enough = intervals >= LEAST_EVENTS
+        found[:, poll] = np.where(enough, np.maximum(1.0, surprise / np.maximum(intervals, 1)), 1.0)
+    return found
 
 
 def _spread(side: Side) -> Floats:

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
+from benchmarks.judge import moved
 from benchmarks.judge.measures import upper_bound
 from benchmarks.judge.replay import replay
 from benchmarks.judge.traffic import Cell, simulate
-from benchmarks.judge.twin import combined, passing, wealth
+from benchmarks.judge.twin import combined, passing, passing_latency, wealth
 from turnout.api.analysis import Analysis, Assumption
-from turnout.judge.accounting import ERROR_PASS
+from turnout.judge.accounting import ERROR_PASS, LATENCY_PASS
 from turnout.judge.budget import combined as real_combined
+from turnout.judge.drift import distance_at_least, log_factor, moved_at_least
 from turnout.judge.harm import log_mean
 from turnout.judge.memory import natural, parse
 from turnout.judge.passing import evidence
@@ -20,6 +22,8 @@ CELLS = [
     Cell(200, 0.5, 0.02, nuisance="clustered"),
     Cell(200, 0.1, 0.005, slower=1.2, nuisance="weight change", pods=(2, 3)),
     Cell(200, 0.25, 0.05, nuisance="source errors"),
+    Cell(200, 0.25, 0.005, slower=1.2, shape="narrow"),
+    Cell(200, 0.1, 0.02, nuisance="retries"),
 ]
 
 
@@ -29,10 +33,11 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
     traffic = simulate(cell, runs=2, seed=4, polls=20)
     evidence_of_twin = combined(wealth(traffic, assume))
     passes = passing(traffic, 0.01, robust=assume is not Assumption.INDEPENDENT_REQUESTS)
+    latency_passes = passing_latency(traffic, cell, 1.5, robust=assume is not Assumption.INDEPENDENT_REQUESTS)
     analysis = Analysis(assume=assume)
     terms = terms_of(analysis)
     for run in range(2):
-        findings, _ = replay(traffic, run, analysis, polls=20)
+        findings, _ = replay(traffic, run, analysis, polls=20, beyond=cell.beyond)
         for poll, finding in enumerate(findings):
             memory = parse(finding.status.memory)
             assert memory is not None
@@ -42,6 +47,11 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
                 spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0
                 real_pass = evidence(natural(memory.passes[ERROR_PASS]), spread)
                 assert real_pass == pytest.approx(passes[run, poll], abs=0.05)
+                if cell.rps < 200:
+                    continue  # too few to be sure on which side of the choice of bets the window lies
+                split = memory.split.factor if terms.robust else 1.0
+                real_pass = evidence(natural(memory.passes[LATENCY_PASS]), split)
+                assert real_pass == pytest.approx(latency_passes[run, poll], rel=0.01, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +73,23 @@ def test_no_more_than_alpha_of_the_innocent_are_condemned(assume: Assumption, ce
 def test_the_simulator_is_seeded() -> None:
     one, other = (simulate(CELLS[0], 3, seed=2) for _ in range(2))
     assert (one.canary.bad == other.canary.bad).all()
+
+
+def test_the_twin_of_drift_is_the_judge() -> None:
+    """Both comparisons, poll by poll, on the same answers."""
+    cell = moved.Cell(20, 0.25, 0.7, world=0.1)
+    canary, stable, rows = moved.simulate(cell, 2, seed=3)
+    twin = moved.against_stable(canary, stable), moved.against_rows(canary, rows)
+    for run in range(2):
+        ours, theirs, evidence_so_far = (0,) * moved.BINS, (0,) * moved.BINS, 0
+        published = tuple(rows[run].tolist())
+        for poll in range(20):
+            new, other = (tuple(side[run, poll].tolist()) for side in (canary, stable))
+            evidence_so_far += int(log_factor(ours, theirs, new, other) * 1000 // 1)
+            ours, theirs = (tuple(map(sum, zip(*pair, strict=True))) for pair in ((ours, new), (theirs, other)))
+            significant = evidence_so_far / 1000 >= np.log(1 / moved.ALPHA)
+            sure = distance_at_least(ours, theirs, moved.ALPHA) > moved.TOLERANCE
+            assert (significant and sure) == twin[0][run, poll]
+            assert (moved_at_least(ours, published, moved.ALPHA) > moved.TOLERANCE) == twin[1][run, poll]
+    assert twin[0].any()
+    assert twin[1].any()

@@ -18,6 +18,7 @@ from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
 FORMAT = 2
 TO_TEXT = json.JSONEncoder(separators=(",", ":")).encode
+FROM_TEXT = json.JSONDecoder().raw_decode
 LONGEST = 2048
 MILLI = 1000
 """Logs of wealth are kept in thousandths, rounded down: never in favour of a verdict."""
@@ -85,7 +86,9 @@ def added(logs: Logs, factors: Iterable[float]) -> Logs:
     steps = [int(each * MILLI // 1) for each in factors]
     if not steps:
         return logs
-    grown = map(int.__add__, logs, steps) if logs else steps
+    grown = tuple(map(int.__add__, logs, steps)) if logs else tuple(steps)
+    if max(grown) <= MOST_LOG and min(grown) >= -MOST_LOG:
+        return grown
     return tuple([max(-MOST_LOG, min(MOST_LOG, each)) for each in grown])
 
 
@@ -157,7 +160,7 @@ def parse(text: str) -> Memory | None:
     try:
         if not body or int(checksum, 16) != crc32(body.encode()):
             return None
-        return _parsed(json.loads(body))
+        return _parsed(FROM_TEXT(body)[0])
     except (ValueError, IndexError, TypeError):
         return None
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from math import log
 
 from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
-from turnout.judge import budget, words
+from turnout.judge import words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, write
 from turnout.judge.protocol import Outcome
@@ -23,7 +23,7 @@ def status(case: Case, verdict: Verdict) -> AnalysisStatus:
         verdict=verdict.outcome.value,
         expected_at=expected_at(case) if verdict.outcome is Outcome.HOLD else None,
         requests=RequestCounts(canary=canary, stable=stable),
-        harm=words.evidence(budget.combined(case.terms, case.evidence, case.drift)),
+        harm=words.evidence(case.combined),
         metrics=(*_streams(case), *_drift(case), *_custom(case))[:MOST_SHOWN],
         memory=write(case.memory),
     )
@@ -68,7 +68,8 @@ def _custom(case: Case) -> list[MetricStatus]:
 
 
 def _shown(name: str, harm: str, passed: str, canary: str, stable: str, edge: str = "") -> MetricStatus:
-    return MetricStatus.model_construct(name=name, harm=harm, pass_=passed, canary=canary, stable=stable, edge=edge)
+    shown = {"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable, "edge": edge}
+    return MetricStatus.model_validate(shown)
 
 
 def expected_at(case: Case) -> datetime | None:

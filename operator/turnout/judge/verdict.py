@@ -48,6 +48,11 @@ class Case:
         return [log_mean(natural(logs)) for logs in self.memory.wealths]
 
     @cached_property
+    def combined(self) -> float:
+        """The log of the evidence of harm of all metrics together, as it stands; drift takes part where it decides."""
+        return budget.combined(self.terms, self.evidence, self.drift if self.drifted else None)
+
+    @cached_property
     def drift(self) -> float | None:
         """The log of the evidence of drift; None where it is off."""
         return self.memory.drift / MILLI if Against.STABLE in self.terms.drift_from else None
@@ -125,9 +130,9 @@ def _harm(case: Case) -> Verdict | None:
     if case.question.analysis.judge is Judge.THRESHOLD or case.question.stable_unhealthy or case.stable_fails:
         return None
     terms, memory = case.terms, case.memory
-    drift = case.drift if terms.drift_rolls_back and case.drifted else None
-    if budget.combined(terms, case.evidence, drift) < case.threshold:
+    if case.combined < case.threshold:
         return None
+    drift = case.drift if terms.drift_rolls_back and case.drifted else None
     stream, strength = budget.culprit(terms, case.evidence)
     if drift is not None and (stream is None or drift > strength):
         return Verdict(Outcome.HARM, Reason.Drift, _moved(case))

@@ -138,7 +138,7 @@ def account_of(version: ModelVersion) -> Account | None:
         polled_at=analysis.polled_at,
         promise=words.promise(terms, memory),
         beta=terms.beta,
-        harm=budget.combined(terms, case.evidence, case.drift),
+        harm=case.combined,
         threshold=case.threshold,
         bets=bets,
         moved=_moved(case),
