@@ -1,6 +1,6 @@
 """A cluster in virtual time with the operator on it, and the words in which stories are told: `World`'s own.
 
-Everything of the operator but HTTP, kopf and the warm-up's requests is the real thing: engine, cache, loop, queue.
+Everything of the operator but HTTP (watches, warm-ups) is the real thing: engine, cache, loop, queue.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -59,8 +59,8 @@ class Line:
     async def get(self, resource: Resource, namespace: str, name: str) -> Raw:
         return await self._call("get", resource, name, lambda: self._server.get(resource, namespace, name))
 
-    async def list_all(self, resource: Resource, namespace: str = "") -> Page:
-        return await self._call("list", resource, "", lambda: self._server.list_all(resource, namespace))
+    async def pages(self, resource: Resource, namespace: str = "") -> AsyncIterator[Page]:
+        yield await self._call("list", resource, "", lambda: self._server.list_all(resource, namespace))
 
     async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
         name = body["metadata"]["name"] if resource in WATCHED else f"{body['reason']}"

@@ -1,10 +1,12 @@
 """An API server in memory, as far as the engine uses one: over real HTTP, so that the real client is tested with it.
 
 Knows: resourceVersion, generation, uid, LIST with pages and label selectors, POST, merge and JSON patch, server-side
-apply by manager with conflicts, /status apart, delete with preconditions, faults on demand. Knows no schema, no
-admission and no watch; what it says of server-side apply was compared with a real one (Kubernetes 1.34).
+apply by manager with conflicts, /status apart, delete with preconditions, watches that can be cut and forget their
+past, faults on demand. Knows no schema and no admission; what it says of server-side apply was compared with a real
+one (Kubernetes 1.34).
 """
 
+import asyncio
 import copy
 import itertools
 import json
@@ -34,7 +36,11 @@ class ApiServer:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, query
     page: int = 500
+    events: list[tuple[int, str, str, Object]] = field(default_factory=list)  # moment, path of the kind, type, object
+    compacted: int = 0  # a watch that asks for this moment or an earlier one is told 410
     _clock: Iterator[int] = field(default_factory=lambda: itertools.count(100))
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _watches: set[asyncio.Event] = field(default_factory=set)  # set to end one
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -51,7 +57,41 @@ class ApiServer:
         if manager:
             metadata["managedFields"] = [{"manager": manager, "operation": "Update"}]
         self.objects[kind, metadata["namespace"], metadata["name"]] = body
+        self._tell(kind, "MODIFIED" if old else "ADDED", body)
         return body
+
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        raw = copy.deepcopy(self.objects.pop((kind, namespace, name)))
+        raw["metadata"]["resourceVersion"] = str(next(self._clock))
+        self._tell(kind, "DELETED", raw)
+
+    def bookmark(self, kind: str) -> None:
+        """Tell those who watch the kind how late it is."""
+        self._tell(kind, "BOOKMARK", {"metadata": {"resourceVersion": str(next(self._clock))}})
+
+    def repeat(self) -> None:
+        """Tell the last event once more."""
+        self.events.append((next(self._clock), *self.events[-1][1:]))
+        self._happened()
+
+    def cut(self) -> None:
+        """End every watch, as a load balancer does."""
+        for watch in self._watches:
+            watch.set()
+        self._happened()
+
+    def forget(self) -> None:
+        """Compact: nobody learns what has happened until now but from a list."""
+        self.compacted = next(self._clock)
+        self.events.clear()
+
+    @property
+    def watches(self) -> int:
+        return len(self._watches)
+
+    def _tell(self, kind: str, event: str, body: Object) -> None:
+        self.events.append((int(body["metadata"]["resourceVersion"]), kind, event, copy.deepcopy(body)))
+        self._happened()
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         return self.objects[kind, namespace, name]
@@ -59,7 +99,7 @@ class ApiServer:
     def writes(self) -> list[tuple[str, str]]:
         return [(method, path) for method, path, _ in self.requests if method != "GET"]
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         path, method = request.path, request.method
         self.requests.append((method, path, request.query_string))
         for fault in self.faults:
@@ -69,6 +109,8 @@ class ApiServer:
         kind, namespace, name, sub = _parse(path)
         if kind.rsplit("/", 1)[-1] in self.missing:
             return web.Response(status=404, text="404 page not found")
+        if request.query.get("watch"):
+            return await self._watch(kind, namespace, request)
         if method == "GET" and not name:
             return self._list(kind, namespace, request)
         body = json.loads(await request.read() or b"null")
@@ -97,6 +139,33 @@ class ApiServer:
         return web.json_response(
             {"metadata": {"resourceVersion": str(next(self._clock)), "continue": rest}, "items": items}
         )
+
+    async def _watch(self, kind: str, namespace: str, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        since = int(request.query["resourceVersion"])
+        if since <= self.compacted:
+            gone = {"kind": "Status", "code": 410, "message": "too old resource version"}
+            await answer.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+            return answer
+        self._watches.add(ended := asyncio.Event())
+        selector = request.query.get("labelSelector", "")
+        try:
+            while not ended.is_set():
+                news = self._news  # of this moment: what happens while it writes is heard, too
+                for moment, of, event, raw in list(self.events):
+                    within = event == "BOOKMARK" or namespace in ("", raw["metadata"]["namespace"])
+                    if moment > since and of == kind and within and _selected(raw, selector):
+                        since = moment
+                        await answer.write(json.dumps({"type": event, "object": raw}).encode() + b"\n")
+                await news.wait()
+        finally:
+            self._watches.discard(ended)
+        return answer
+
+    def _happened(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _create(self, kind: str, namespace: str, body: Object, manager: str) -> web.Response:
         name = body["metadata"]["name"]
@@ -162,7 +231,7 @@ class ApiServer:
         if metadata.get("finalizers"):
             metadata["deletionTimestamp"] = "2026-11-21T10:00:00Z"
             return web.json_response(self.put(kind, live))
-        del self.objects[kind, metadata["namespace"], metadata["name"]]
+        self.remove(kind, metadata["namespace"], metadata["name"])
         return web.json_response({"kind": "Status", "status": "Success"})
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import ApiClient, Configuration
 
 from tests.platform.kubernetes.apiserver import ApiServer, Object
 from turnout.platform.kubernetes import resources
-from turnout.platform.kubernetes.calls import Calls
+from turnout.platform.kubernetes.connection import Way, connect
 from turnout.platform.kubernetes.engine import KubernetesPlatform
 from turnout.platform.kubernetes.resources import Resource
 from turnout.rollout.rendering import HASH_LABEL, MODEL_LABEL, VERSION_LABEL
@@ -61,11 +60,9 @@ async def cluster() -> AsyncIterator[Cluster]:
     dirty: list[ModelKey] = []
     running = TestServer(server.application())
     await running.start_server()
-    configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{running.port}"
-    async with ApiClient(configuration) as client:
+    async with connect(Way(f"http://127.0.0.1:{running.port}")) as calls:
         images = {"sklearn": "example.com/sklearn:1"}
-        platform = KubernetesPlatform(Calls(client), dirty.append, images=images, now=clock)
+        platform = KubernetesPlatform(calls, dirty.append, images=images, now=clock)
         yield Cluster(server, platform, clock, dirty)
         await platform.close()
     await running.close()

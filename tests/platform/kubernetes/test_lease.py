@@ -8,11 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import ApiClient, Configuration
 
 from tests.platform.kubernetes.apiserver import ApiServer, Fault, Object
 from turnout.platform.kubernetes.calls import Calls, NotLeading
-from turnout.platform.kubernetes.connection import fenced_by
+from turnout.platform.kubernetes.connection import Way, connect, fenced_by
 from turnout.platform.kubernetes.lease import KubernetesLease
 from turnout.platform.kubernetes.resources import ROUTES
 from turnout.platform.lease import Lease
@@ -62,11 +61,8 @@ async def world() -> AsyncIterator[World]:
 
     app.middlewares.append(slow)
     await running.start_server()
-    configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{running.port}"
-    configuration.client_session_kwargs = {"request_class": fenced_by(fence)}
-    async with ApiClient(configuration) as client:
-        here = World(server, Calls(client, fence), fence)
+    async with connect(Way(f"http://127.0.0.1:{running.port}"), fence=fence) as calls:
+        here = World(server, calls, fence)
         yield here
     await running.close()
 
@@ -120,7 +116,7 @@ async def test_who_does_not_lead_sends_no_write_and_may_read(world: World, verb:
     with pytest.raises(NotLeading):
         await WRITES[verb](world.calls)
     assert world.server.requests == []
-    assert (await world.calls.list_all(ROUTES)).items == ()
+    assert [page.items async for page in world.calls.pages(ROUTES)] == [()]
 
 
 @pytest.mark.parametrize("verb", WRITES)
@@ -142,7 +138,7 @@ async def test_a_write_that_is_not_answered_is_cut_off_when_the_term_ends(world:
 
 def test_every_way_to_write_is_fenced() -> None:
     """A new verb of `Calls` needs a line above."""
-    reads = {"get", "list_all"}
+    reads = {"get", "pages", "watch"}
     verbs = {name for name in vars(Calls) if not name.startswith("_")}
     assert verbs - reads == set(WRITES)
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from yarl import URL
 
 from tests.platform.kubernetes.apiserver import Fault
 from tests.platform.kubernetes.conftest import KEY, Cluster, a_revision, a_route, a_service, a_version, serve
@@ -319,7 +320,7 @@ Verb = Callable[[Cluster], Awaitable[None]]
 
 
 async def test_a_server_that_is_away_is_unavailable(cluster: Cluster) -> None:
-    cluster.platform.feed._calls._client.configuration.host = "http://127.0.0.1:9"
+    cluster.platform.feed._calls._session._base_url = URL("http://127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"GET /apis/turnout\.dev/v1alpha1/modelversions"):
         await cluster.platform.refresh()
     assert PODS.path("a", "b", "log") == "/api/v1/namespaces/a/pods/b/log"

@@ -1,25 +1,29 @@
 """Requests to the API server, and the translation of every way in which they fail into one of three words.
 
-The only module that knows the client library. It builds no bodies and keeps no state.
+Plain HTTP: of the seven verbs that the engine needs, a client library would make thousands of models, none of them
+read here. It builds no bodies and keeps no state.
 """
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, ApiException
+from pydantic_core import from_json
 
 from turnout.api.base import JsonObject
 from turnout.platform.kubernetes.resources import Resource
 from turnout.platform.protocol import Conflict, Refused, Unavailable
 
 FIELD_MANAGER = "turnout"
-TIMEOUT = 15.0  # seconds; the library's own is five minutes
-PAGE = 500
+TIMEOUT = 15.0  # seconds
+LIST_TIMEOUT = 60.0  # of one page, from an API server that may be starting itself
+PAGE = 250  # objects of a list in one answer: some 3 MB of a fleet's versions
+WATCH = 300  # seconds, after which the server ends a watch and it is begun anew
+QUIET = 75.0  # seconds without a word; the server sends a bookmark each minute, so the connection is dead
+CONNECT = 10.0
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -28,6 +32,8 @@ JSON = "application/json"
 
 NOT_THE_OBJECTS_FAULT = ('forbidden: User "', "being terminated")
 """Words of a 403 that speaks of the operator's rights or of a namespace that goes, not of what was written."""
+
+BOOKMARK = "BOOKMARK"
 
 Raw = dict[str, Any]
 
@@ -40,12 +46,28 @@ class NotServed(Unavailable):
     """The cluster does not know the kind at all."""
 
 
+class Expired(Unavailable):
+    """The API server remembers that moment no more (410): a list must be begun anew."""
+
+
 @dataclass(frozen=True)
 class Page:
-    """One whole list, and the moment at which it was true."""
+    """A part of a list. All its parts are true at one moment."""
 
     items: tuple[Raw, ...]
     resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of a watch: ADDED, MODIFIED, DELETED, or BOOKMARK, which tells nothing but the moment."""
+
+    kind: str
+    raw: Raw
+
+    @property
+    def resource_version(self) -> str:
+        return str(self.raw["metadata"]["resourceVersion"])
 
 
 class NotLeading(Unavailable):
@@ -60,26 +82,50 @@ def unfenced() -> float:
 class Calls:
     """Typed requests over one connection pool. `fence`: for how many seconds a write may be under way; 0: none may."""
 
-    def __init__(self, client: ApiClient, fence: Callable[[], float] = unfenced) -> None:
-        self._client = client
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        authorization: Callable[[], Awaitable[str]],
+        fence: Callable[[], float] = unfenced,
+        server_name: str | None = None,
+    ) -> None:
+        self._session = session
+        self._authorization = authorization
         self._fence = fence
+        self._server_name = server_name
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Raw:
         return await self._request("GET", resource.path(namespace, name))
 
-    async def list_all(self, resource: Resource, namespace: str = "") -> Page:
-        """All pages. A list that expires half-way (410) is read again by whoever asked."""
-        items: list[Raw] = []
-        query: dict[str, str] = {"limit": str(PAGE)}
-        if resource.selector:
-            query["labelSelector"] = resource.selector
+    async def pages(self, resource: Resource, namespace: str = "") -> AsyncIterator[Page]:
+        """The list, page by page; may end in `Expired`."""
+        query = {"limit": str(PAGE), **_selected(resource)}
         while True:
-            raw = await self._request("GET", resource.path(namespace), query=query)
-            items += raw["items"]
+            raw = await self._request("GET", resource.path(namespace), query=query, patience=LIST_TIMEOUT)
             metadata = raw["metadata"]
+            yield Page(tuple(raw.pop("items") or ()), str(metadata["resourceVersion"]))
             if not metadata.get("continue"):
-                return Page(tuple(items), str(metadata["resourceVersion"]))
+                return
             query["continue"] = metadata["continue"]
+
+    async def watch(self, resource: Resource, namespace: str, since: str) -> AsyncIterator[Change]:
+        """What has changed since that moment, until the server ends the request; may end in `Expired`.
+
+        The first is a bookmark of that very moment: it is connected.
+        """
+        path = resource.path(namespace)
+        asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH)}
+        query = {**asked, "resourceVersion": since, **_selected(resource)}
+        timeout = aiohttp.ClientTimeout(total=WATCH + QUIET, sock_connect=CONNECT, sock_read=QUIET)
+        try:
+            async with self._session.get(path, params=query, **await self._given(timeout)) as answer:
+                if answer.status != 200:
+                    raise classify(answer.status, answer.reason or "", await answer.read(), f"watch {path}")
+                yield Change(BOOKMARK, {"metadata": {"resourceVersion": since}})
+                async for line in _lines(answer.content):
+                    yield _change(line, f"watch {path}")
+        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as fault:  # OSError: timeouts too
+            raise Unavailable(f"watch {path}: {str(fault) or type(fault).__name__}") from fault
 
     async def create(self, resource: Resource, namespace: str, body: JsonObject) -> Raw:
         return await self._request("POST", resource.path(namespace), body, JSON, _strict())
@@ -107,29 +153,51 @@ class Calls:
         body: JsonObject | list[JsonObject] | None = None,
         content_type: str = JSON,
         query: Mapping[str, str] | None = None,
+        patience: float = TIMEOUT,
     ) -> Raw:
-        url = path + (f"?{urlencode(query)}" if query else "")
+        timeout = patience if method == "GET" else min(patience, self._fence())
+        if timeout <= 0:
+            raise NotLeading(f"{method} {path}: this operator does not lead")
+        given = await self._given(aiohttp.ClientTimeout(total=timeout))
+        given["headers"]["Content-Type"] = content_type
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         try:
-            return await self._send(method, url, body, content_type)
-        except ApiException as fault:
-            raise classify(fault.status, str(fault.reason or ""), str(fault.body or ""), f"{method} {path}") from fault
+            async with self._session.request(method, path, params=query, data=data, **given) as answer:
+                told = await answer.read()
+            if not 200 <= answer.status <= 299:
+                raise classify(answer.status, answer.reason or "", told, f"{method} {path}")
+            raw: Raw = from_json(told, cache_strings="all")
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as fault:  # OSError: timeouts too
             raise Unavailable(f"{method} {path}: {str(fault) or type(fault).__name__}") from fault
+        return raw
 
-    async def _send(self, method: str, url: str, body: object, content_type: str) -> Raw:
-        headers = {"Accept": JSON, "Content-Type": content_type}
-        prepared = await self._client.param_serialize(
-            method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        timeout = TIMEOUT if method == "GET" else min(TIMEOUT, self._fence())
-        if timeout <= 0:
-            raise NotLeading(f"{method} {url}: this operator does not lead")
-        response = await self._client.call_api(*prepared, _request_timeout=timeout)
-        data = await response.read()
-        if not 200 <= response.status <= 299:
-            raise ApiException(response.status, response.reason, body=data.decode(errors="replace"))
-        answer: Raw = json.loads(data)
-        return answer
+    async def _given(self, timeout: aiohttp.ClientTimeout) -> dict[str, Any]:
+        """What every request has: its time, who asks, and whose certificate is expected."""
+        headers = {"Accept": JSON}
+        if authorization := await self._authorization():
+            headers["Authorization"] = authorization
+        return {"headers": headers, "timeout": timeout, "server_hostname": self._server_name}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """One event each, however long."""
+    rest = b""
+    async for data in content.iter_any():
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line
+
+
+def _change(line: bytes, call: str) -> Change:
+    event: Raw = from_json(line, cache_strings="all")
+    if event["type"] == "ERROR":
+        status = event["object"]
+        raise classify(status.get("code"), "", json.dumps(status), call)
+    return Change(str(event["type"]), event["object"])
+
+
+def _selected(resource: Resource) -> dict[str, str]:
+    return {"labelSelector": resource.selector} if resource.selector else {}
 
 
 def _strict() -> dict[str, str]:
@@ -137,7 +205,7 @@ def _strict() -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
 
-def classify(status: int | None, reason: str, body: str, call: str) -> Exception:
+def classify(status: int | None, reason: str, body: str | bytes, call: str) -> Exception:
     """What an answer of the API server means for the loop; the sentence is the server's own."""
     sentence, missing = _sentence(body) or reason or f"HTTP {status}", _missing(body)
     if status == 404 and missing == "namespaces":  # what outlived its namespace is nobody's to mend: no hurry
@@ -146,8 +214,8 @@ def classify(status: int | None, reason: str, body: str, call: str) -> Exception
         return NotFound(f"{call}: {sentence}") if missing else NotServed(f"{call}: {sentence}")
     if status == 409:
         return Conflict(f"{call}: {sentence}")
-    if status == 410:  # a list that has expired
-        return Unavailable(f"{call}: {sentence}")
+    if status == 410:
+        return Expired(f"{call}: {sentence}")
     if status == 403 and any(words in sentence for words in NOT_THE_OBJECTS_FAULT):
         return Unavailable(f"{call}: {sentence}")
     if status in {400, 403, 405, 406, 413, 415, 422}:
@@ -155,7 +223,7 @@ def classify(status: int | None, reason: str, body: str, call: str) -> Exception
     return Unavailable(f"{call}: {sentence}")  # 401 with a stale token, 429, 5xx, no answer at all
 
 
-def _status(body: str) -> Raw:
+def _status(body: str | bytes) -> Raw:
     try:
         raw = json.loads(body)
     except ValueError:
@@ -163,11 +231,11 @@ def _status(body: str) -> Raw:
     return raw if isinstance(raw, dict) else {}
 
 
-def _sentence(body: str) -> str:
+def _sentence(body: str | bytes) -> str:
     return str(_status(body).get("message") or "")
 
 
-def _missing(body: str) -> str:
+def _missing(body: str | bytes) -> str:
     """The kind of the object that a 404 names; one that names none is about the kind itself: empty."""
     details = _status(body).get("details")
     if not isinstance(details, dict) or not details.get("name"):

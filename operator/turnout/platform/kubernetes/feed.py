@@ -1,7 +1,7 @@
 """How the cache is fed: by watch events, by full lists, and by the answers to our own writes.
 
-Every change marks the models it concerns dirty, at once: nothing is collected, nothing waits. A full list every few
-minutes finds what a watch has lost.
+Every change marks the models it concerns dirty, at once: nothing is collected, nothing waits. A list that follows a
+gap of a watch finds what it has lost, deletions too.
 """
 
 import asyncio
@@ -15,15 +15,16 @@ from pydantic import ValidationError
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
 from turnout.platform.kubernetes import resources
-from turnout.platform.kubernetes.cache import Cache, key_of, needed_names
-from turnout.platform.kubernetes.calls import Calls, NotServed
+from turnout.platform.kubernetes.cache import Cache, Name, key_of, needed_names, order
+from turnout.platform.kubernetes.calls import Calls, Expired, NotServed, Raw
 from turnout.platform.kubernetes.objects import AnyObject, Pod, Revision, Route, read
 from turnout.platform.kubernetes.observation import Memory
 from turnout.platform.kubernetes.resources import Resource
 from turnout.platform.kubernetes.unread import UnreadVersion, unread_version
 from turnout.rollout.snapshot import ModelKey, Problem
 
-PARSED_AT_ONCE = 100  # objects of a list between two turns of the event loop
+PARSED_AT_ONCE = 20  # objects of a list between two turns of the event loop: some 10 ms
+LIST_TRIES = 3  # of one that expires before its last page
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,12 @@ class Feed:
         self.missing: frozenset[Resource] = frozenset()
         self._complete = True  # False within the first lists: half a world says nothing about readiness
         self._listed = False
+        self._listed_at: dict[tuple[Resource, str], str] = {}
+        self._parsing = asyncio.Lock()
         self._calls = calls
         self._dirty = dirty
         self._now = now
-        self._namespaces = namespaces
+        self.places = namespaces or ("",)  # what is listed and watched, each by itself; "": all namespaces
 
     def observe(self, resource: Resource, event: str | None, raw: dict[str, Any]) -> None:
         """Take in one event of a watch, or (event None or "MODIFIED") the answer to a write."""
@@ -94,14 +97,18 @@ class Feed:
         )
 
     async def _list_all(self) -> set[Resource]:
-        """Which kinds are not served."""
-        missing: set[Resource] = set()
-        for resource in resources.WATCHED:
-            try:
-                await self._refresh(resource)
-            except NotServed:
-                missing.add(resource)
+        """Which kinds are not served. All at once: the API server has more processors than this process."""
+        places = [(resource, namespace) for resource in resources.WATCHED for namespace in self.places]
+        ends = await asyncio.gather(*(self.relist(*place) for place in places), return_exceptions=True)
+        missing = {resource for (resource, _), end in zip(places, ends, strict=True) if isinstance(end, NotServed)}
+        faults = [end for end in ends if isinstance(end, BaseException) and not isinstance(end, NotServed)]
+        if faults:
+            raise faults[0]
         return missing
+
+    def listed_at(self, resource: Resource, namespace: str) -> str:
+        """The moment from which a watch goes on where the last list ended."""
+        return self._listed_at[resource, namespace]
 
     @property
     def trouble(self) -> Problem | None:
@@ -112,24 +119,50 @@ class Feed:
         sentence = f"the cluster does not serve {', '.join(lacking)}; install KServe 0.20 or newer in Knative mode"
         return Problem(Reason.KServeMissing, sentence)
 
-    async def _refresh(self, resource: Resource) -> None:
-        for namespace in self._namespaces or ("",):
-            page = await self._calls.list_all(resource, namespace)
-            items = []
-            for at, raw in enumerate(page.items):
+    async def relist(self, resource: Resource, namespace: str) -> None:
+        """One kind, of one namespace or of all: what is not in the list is gone."""
+        items, names, moment = await self._list(resource, namespace)
+        if order(moment) < order(self._listed_at.get((resource, namespace), "")):
+            return  # another was faster; what was deleted between the two is not remembered any more
+        if resource is resources.VERSIONS:
+            self._forget_unread(namespace, names)
+        store = self.cache.store(resource)
+        primed = len(store) > 0
+        changed = store.replace(items, moment, frozenset({namespace} if namespace else ()))
+        self._listed_at[resource, namespace] = moment
+        for item in changed:
+            self._changed(resource, None, item)
+        if changed and primed:
+            log.info("the list of %s differs from what was known in %d objects", resource, len(changed))
+
+    async def _list(self, resource: Resource, namespace: str) -> tuple[list[AnyObject], set[Name], str]:
+        """What could be read, the names of all, and the moment at which it was so."""
+        for tries_left in reversed(range(LIST_TRIES)):
+            items: list[AnyObject] = []
+            names: set[Name] = set()
+            moment = ""
+            try:
+                async for page in self._calls.pages(resource, namespace):
+                    moment = page.resource_version
+                    names.update((raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in page.items)
+                    items += await self._parse(resource, page.items)
+            except Expired:
+                if not tries_left:
+                    raise
+            else:
+                break
+        return items, names, moment
+
+    async def _parse(self, resource: Resource, page: tuple[Raw, ...]) -> list[AnyObject]:
+        """One page at a time of all lists, for its raw objects weigh much more than what is kept of them."""
+        items = []
+        async with self._parsing:
+            for at, raw in enumerate(page):
                 if item := self._known(resource, raw) or self._read(resource, raw):
                     items.append(item)
                 if at % PARSED_AT_ONCE == 0:
                     await asyncio.sleep(0)
-            if resource is resources.VERSIONS:
-                self._forget_unread(namespace, page.items)
-            store = self.cache.store(resource)
-            primed = len(store) > 0
-            changed = store.replace(items, page.resource_version, frozenset({namespace} if namespace else ()))
-            for item in changed:
-                self._changed(resource, None, item)
-            if changed and primed:
-                log.info("the list of %s differs from what was known in %d objects", resource, len(changed))
+        return items
 
     def _known(self, resource: Resource, raw: dict[str, Any]) -> AnyObject | None:
         """What the cache has in this very state: reading it again is most of what a list costs."""
@@ -138,8 +171,7 @@ class Feed:
         same = item is not None and item.uid == metadata.get("uid")
         return item if item and same and item.metadata.resource_version == metadata.get("resourceVersion") else None
 
-    def _forget_unread(self, namespace: str, listed: tuple[dict[str, Any], ...]) -> None:
-        present = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed}
+    def _forget_unread(self, namespace: str, present: set[Name]) -> None:
         for name in tuple(self.cache.unread):
             if namespace in ("", name[0]) and name not in present:
                 self._dirty(self.cache.unread.pop(name).key)

@@ -15,6 +15,7 @@ from turnout.api import status as api_status
 from turnout.api.analysis import Analysis
 from turnout.api.base import Block, Observed
 from turnout.api.control import Control
+from turnout.api.predictor import Resources
 from turnout.api.rollout import Rollout
 from turnout.api.scalars import Time
 from turnout.api.scaling import Scaling
@@ -273,8 +274,20 @@ _SPEC: Mapping[str, type[Block]] = {
     "analysis": Analysis,
     "control": Control,
 }
-_STATUS: Mapping[str, type[Block]] = {"plan": PlanStatus, "conditions": api_status.Condition}
-_UNREAD = frozenset({"annotations", "labels"})  # of a ModelVersion
+_PREDICTOR: Mapping[str, type[Block]] = {"resources": Resources}
+_STATUS: Mapping[str, type[Block]] = {
+    "plan": PlanStatus,
+    "conditions": api_status.Condition,
+    "control": api_status.ControlStatus,
+    "replicas": api_status.ReplicasStatus,
+}
+_UNREAD = frozenset({"annotations", "labels", "managedFields"})  # of a ModelVersion
+_TIMELESS: Mapping[Resource, frozenset[str]] = {  # conditions that are read, and never since when
+    resources.INFERENCE_SERVICES: frozenset({"PredictorReady", "PredictorRouteReady"}),
+    resources.REVISIONS: frozenset({"Ready", "ResourcesAvailable", "ContainerHealthy"}),
+    resources.AUTOSCALERS: frozenset(),
+}
+_OURS = (Manager(manager=MANAGER),)
 SHARED_BLOCKS = 4096
 
 
@@ -309,9 +322,34 @@ def _thrifty(resource: Resource, raw: Mapping[str, Any]) -> dict[str, Any]:
     if resource is resources.VERSIONS:
         if isinstance(thin["metadata"], dict):
             thin["metadata"] = {key: thin["metadata"][key] for key in thin["metadata"] if key not in _UNREAD}
-        thin["spec"] = _with_shared(raw.get("spec"), _SPEC)
+        thin["spec"] = spec = _with_shared(raw.get("spec"), _SPEC)
+        if isinstance(spec, dict):
+            spec["predictor"] = _with_shared(spec.get("predictor"), _PREDICTOR)
         thin["status"] = _with_shared(raw.get("status", {}), _STATUS)
+    elif resource is not resources.ROUTES:
+        thin["metadata"] = _managed(thin["metadata"])
+    if resource in _TIMELESS:
+        thin["status"] = _timeless(raw.get("status"), _TIMELESS[resource])
     return thin
+
+
+def _managed(metadata: Any) -> Any:
+    """With one thing of its field managers: whether we are among them."""
+    if not isinstance(metadata, dict):
+        return metadata
+    managers = metadata.get("managedFields") or ()
+    ours = any(isinstance(each, dict) and each.get("manager") == MANAGER for each in managers)
+    return {**metadata, "managedFields": _OURS if ours else ()}
+
+
+def _timeless(status: Any, kinds: frozenset[str]) -> Any:
+    """With these conditions alone, less their times."""
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    if not isinstance(conditions, list):
+        return status or {}
+    read = (each for each in conditions if isinstance(each, dict) and each.get("type") in kinds)
+    kept = ({name: each[name] for name in each if name != "lastTransitionTime"} for each in read)
+    return {**status, "conditions": [_shared(Condition, each) for each in kept]}
 
 
 AnyObject: TypeAlias = Seen | ModelVersion
