@@ -5,13 +5,15 @@ BIN = .venv/bin
 BENCH = QUICK=$(QUICK) JSON=$(JSON) $(BIN)/python -m
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test check lint format generate lock cluster-build cluster cluster-shell cluster-down test-cluster clean
+.PHONY: help demo clients test check lint format generate lock cluster-build cluster cluster-shell cluster-down test-cluster clean
 
 help: ## print this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv/.demo ## set up, then show a whole story of rollouts on this machine (three minutes)
 	$(BIN)/python -m demo
+
+clients: .clients/triton .clients/schemathesis .clients/mlserver ## set up the clients of others that predictors are tried against
 
 test: .venv/.dev ## set up, then run every test that needs no cluster
 	$(BIN)/pytest -q -m "not cluster"
@@ -52,7 +54,7 @@ bench-%: .venv/.dev ## run a benchmark: bench-breakage, -judge, -operator, -oper
 	$(BENCH) benchmarks.$*
 
 clean: ## remove what the other targets made here
-	rm -rf .venv .demo .turnout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .demo .turnout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -62,6 +64,10 @@ $(BIN)/uv:
 .venv/.dev: locks/dev.txt pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r locks/dev.txt
 	$(BIN)/uv pip install -q --no-deps -e . && touch .venv/.demo $@
+
+.clients/%: locks/client-%.txt | $(BIN)/uv
+	$(BIN)/uv venv -q --clear --python $(BIN)/python $@
+	VIRTUAL_ENV=$(CURDIR)/$@ $(BIN)/uv pip install -q --require-hashes -r $< && touch $@
 
 .venv/.demo: locks/demo.txt pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r locks/demo.txt

@@ -69,7 +69,12 @@ class PredictorError(Exception):
 
 
 class RequestError(PredictorError):
-    """One request cannot be answered. `code` is one of STATUS_OF_CODE; `field` is a path into the request."""
+    """One request cannot be answered. `code` is one of STATUS_OF_CODE; `field` is a path into the request.
+
+    `allowed`: the methods of a route that was asked by another.
+    """
+
+    allowed: tuple[str, ...] = ()
 
     def __init__(self, code: str, message: str, *, field: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)

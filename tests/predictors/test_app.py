@@ -94,6 +94,12 @@ async def test_tells(in_process: Any, method: str, path: str, holds: Callable[[A
     assert method == "HEAD" or holds(answer.json)
 
 
+@pytest.mark.parametrize(("path", "allowed"), [(INFER, "POST"), ("/v2", "GET, HEAD")])
+async def test_another_method_is_told_those_that_are_served(in_process: Any, path: str, allowed: str) -> None:
+    answer = await in_process(Echo()).ask("PUT", path)
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
 async def test_metadata_shows_variable_sizes_labels_and_space(in_process: Any) -> None:
     described = (await in_process(Echo()).ask("GET", "/v2/models/m")).json
     assert described["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]

@@ -31,6 +31,7 @@ def describe(model: str, version: str, contract: Contract | None, examples: Sequ
     """`contract` None: the model is still loading, and its tensors are described as any tensors."""
     base = f"/v2/models/{model}"
     infer = _infer(examples)
+    index = _get("the state of what is served", 200)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -50,7 +51,7 @@ def describe(model: str, version: str, contract: Contract | None, examples: Sequ
             f"{base}/versions/{version}": _get("the version's tensors", 200, 503),
             f"{base}/versions/{version}/ready": _get("whether the version is ready", 200, 503),
             f"{base}/versions/{version}/infer": {"post": infer},
-            "/v2/repository/index": _get("the state of what is served", 200),
+            "/v2/repository/index": {**index, "post": index["get"]},
             f"/v1/models/{model}:predict": {"post": _v1()},
             **_facades(contract),
         },

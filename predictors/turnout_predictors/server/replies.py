@@ -29,4 +29,6 @@ def refusal(fault: RequestError, exchange: Exchange) -> Reply:
     headers: tuple[Header, ...] = ()
     if fault.retry_after is not None:
         headers = ((b"retry-after", b"%d" % fault.retry_after),)
+    if fault.allowed:
+        headers = (*headers, (b"allow", ", ".join(fault.allowed).encode()))
     return Reply(fault.status, (orjson.dumps(content),), headers)

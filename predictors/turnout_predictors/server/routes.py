@@ -63,7 +63,10 @@ class Routes:
         allowed = _METHODS.get(name, GET)
         if method not in allowed:
             shown = path.decode("latin-1")
-            raise RequestError("method_not_allowed", f"{method} is not served at {shown}; use {' or '.join(allowed)}")
+            message = f"{method} is not served at {shown}; use {' or '.join(allowed)}"
+            fault = RequestError("method_not_allowed", message)
+            fault.allowed = allowed
+            raise fault
         return name
 
     def _by_segments(self, path: bytes) -> str:
