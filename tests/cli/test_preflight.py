@@ -13,6 +13,7 @@ import pytest
 from tests.cli.apiserver import ApiServer
 from turnout import __version__
 from turnout.api.crd import definition
+from turnout.cli.cluster_checks import _image_version
 
 VERBS = ("list", "patch", "promote", "abort", "create")
 Turnout = Callable[..., tuple[int, str, str]]
@@ -173,7 +174,7 @@ NEWER: Raw = {
         (
             deployments(CONTROLLER, NAMELESS),
             0,
-            "? KServe: installed; its controller names no version",
+            "? KServe: installed; the image of its controller, kserve-controller@sha256:ab, does not tell its version",
         ),
         (answer("/apis/serving.knative.dev/v1", 404), 1, "✗ Knative Serving: the cluster does not know them"),
         (
@@ -304,3 +305,18 @@ def test_a_folder_that_is_none_is_told(turnout: Turnout, tmp_path: Path) -> None
     code, out = machine(turnout, "--state", "file")
     assert code == 1
     assert "cannot be written\n    turnout up --state DIR" in out
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("kserve/kserve-controller:v0.20.0", "v0.20.0"),
+        ("registry:5000/kserve-controller:0.20.1-rc1@sha256:ab", "0.20.1-rc1"),
+        ("kserve-controller:20260101.3", ""),
+        ("kserve-controller:1f3a.9c2b", ""),
+        ("kserve-controller@sha256:0.20", ""),
+        ("registry:5000/kserve-controller", ""),
+    ],
+)
+def test_only_a_release_is_taken_for_one(image: str, version: str) -> None:
+    assert _image_version({"spec": {"template": {"spec": {"containers": [{"image": image}]}}}}) == version

@@ -225,7 +225,8 @@ class Histories(RuleBasedStateMachine):
             cluster.run(600)
             calls = [call for call in cluster.weather.calls[before:] if not call.startswith("list")]
             for name, one in cluster.versions.items():
-                if one.status.state in TRAFFIC_STATES and one.status.weight.observed:
+                weight = one.status.weight
+                if one.status.state in TRAFFIC_STATES and (weight.observed or weight.desired):
                     polls = int(600 / one.spec.analysis.interval.delta.total_seconds()) + 1
                     assert calls.count(f"apply modelversions {name}") <= polls, "more than one write a poll"
                     calls = [call for call in calls if call != f"apply modelversions {name}"]

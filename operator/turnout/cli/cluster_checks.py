@@ -37,6 +37,8 @@ VERBS = (
 )
 INSTALL_CRD = "turnout crd | kubectl apply --server-side -f -"
 
+RELEASE = re.compile(r"v?\d{1,2}\.\d{1,3}(\.\d+)?([-+.][-+.\w]*)?")
+
 Check = Callable[[Cluster, str], Iterator[Finding]]
 
 
@@ -98,7 +100,7 @@ def _kserve(cluster: Cluster, _: str) -> Iterator[Finding]:
         way_out = (
             "it must be 0.20 or newer: an older one refuses the first update of an InferenceService in Knative mode"
         )
-        yield Finding(Level.UNKNOWN, "KServe", "installed; its controller names no version", way_out)
+        yield Finding(Level.UNKNOWN, "KServe", f"installed; {_nameless(deployments)}", way_out)
         return
     yield _at_least("KServe", versions[0], KSERVE, "older ones refuse the first update in Knative mode: upgrade it")
 
@@ -108,9 +110,21 @@ def _deployments(cluster: Cluster, labels: str) -> list[dict[str, Any]]:
     return items
 
 
+def _images(deployment: Mapping[str, Any]) -> list[str]:
+    return [str(each.get("image", "")) for each in deployment["spec"]["template"]["spec"]["containers"]]
+
+
 def _image_version(deployment: Mapping[str, Any]) -> str:
-    images = [str(each.get("image", "")) for each in deployment["spec"]["template"]["spec"]["containers"]]
-    return next((tag for image in images if re.match(r"v?\d", tag := image.rpartition("/")[2].partition(":")[2])), "")
+    """A tag that is a release's: `v0.20.0`, `0.20`, `v0.20.0-rc1`; not a digest, a date, or a builder's own word."""
+    tags = (image.rpartition("/")[2].partition("@")[0].partition(":")[2] for image in _images(deployment))
+    return next((tag for tag in tags if RELEASE.fullmatch(tag)), "")
+
+
+def _nameless(deployments: list[dict[str, Any]]) -> str:
+    images = [image for each in deployments for image in _images(each)]
+    if not images:
+        return "its controller's Deployment is not where KServe puts it"
+    return f"the image of its controller, {images[0]}, does not tell its version"
 
 
 def _knative(cluster: Cluster, _: str) -> Iterator[Finding]:
@@ -128,7 +142,7 @@ def _knative(cluster: Cluster, _: str) -> Iterator[Finding]:
 
 
 def _at_least(what: str, version: str, least: tuple[int, int], way_out: str) -> Finding:
-    numbers = re.search(r"(\d+)\.(\d+)", version)
+    numbers = re.match(r"v?(\d{1,2})\.(\d{1,3})(?!\d)", version)
     needs = ".".join(map(str, least))
     if numbers is None:
         return Finding(Level.UNKNOWN, what, f"{version}, which says little", f"it must be {needs} or newer")

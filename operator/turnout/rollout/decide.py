@@ -254,6 +254,7 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
         yield next_edge(version.spec.scaling, selection.snapshot.now)
     if status.state is State.Deploying and status.progress_since:
         yield status.progress_since + rollout.progress_deadline.delta
+        yield status.progress_since + PATIENCE  # by then the platform has said something, or that is what is told
     if status.state is State.Warming and status.state_since:
         yield status.state_since + request(member, version.model).timeout
     if status.step and status.state is State.Paused:

@@ -1,8 +1,11 @@
 """Why a version does not come up, from what the kubelet, KServe and Knative report. Messages as real ones said them."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.platform.kubernetes.conftest import (
+    START,
     Cluster,
     a_pod,
     a_revision,
@@ -10,6 +13,7 @@ from tests.platform.kubernetes.conftest import (
     an_autoscaler,
     ended,
 )
+from turnout.api.reasons import Reason
 from turnout.platform.kubernetes.resources import AUTOSCALERS, INFERENCE_SERVICES, PODS, REVISIONS
 from turnout.rollout.snapshot import Problem
 
@@ -134,3 +138,17 @@ async def test_where_there_is_no_revision_kserve_tells(
     cluster.sees(INFERENCE_SERVICES, service, manager="turnout")
     problem: Problem | None = (await cluster.snapshot()).deployments[0].problem
     assert (problem and (problem.reason.value, problem.permanent)) == told
+
+
+async def test_a_kserve_that_does_nothing_is_named_with_its_likely_causes(cluster: Cluster) -> None:
+    """As 0.19 does in Knative mode: it refuses its own first update and never writes a status."""
+    made = START.isoformat().replace("+00:00", "Z")
+    cluster.sees(INFERENCE_SERVICES, a_service(creationTimestamp=made), manager="turnout")
+    assert (await cluster.snapshot()).deployments[0].problem is None
+    cluster.clock.now += timedelta(seconds=30)
+    problem = (await cluster.snapshot()).deployments[0].problem
+    assert problem is not None
+    assert (problem.reason, problem.permanent) == (Reason.KServeMissing, False)
+    assert "signals-7 since 10:00:00: its controller does not run, or is older than 0.20" in problem.message
+    cluster.sees(REVISIONS, a_revision())
+    assert (await cluster.snapshot()).deployments[0].problem is None

@@ -20,7 +20,7 @@ from turnout.api.rollout import Rollout
 from turnout.api.scalars import Time
 from turnout.api.scaling import Scaling
 from turnout.api.status import PlanStatus
-from turnout.api.version import ModelVersion, OwnerReference
+from turnout.api.version import ModelVersion, ObjectMeta, OwnerReference
 from turnout.platform.kubernetes import resources
 from turnout.platform.kubernetes.resources import Resource
 from turnout.rollout.rendering import HASH_LABEL, MODEL_LABEL, VERSION_LABEL
@@ -65,17 +65,12 @@ class Manager(Observed):
         return {**raw, "splits": "f:traffic" in held.get("f:spec", {})} if isinstance(held, dict) else raw
 
 
-class Meta(Observed):
-    name: str
+class Meta(ObjectMeta):
+    """As everywhere, but for labels and annotations that are not read: the cache holds thousands of these."""
+
     namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    generation: int = 0
-    creation_timestamp: Time | None = None
-    deletion_timestamp: Time | None = None
     labels: Annotated[Mapping[str, str], BeforeValidator(_kept_labels)] = Field(default_factory=dict)
     annotations: Annotated[Mapping[str, str], BeforeValidator(_kept_annotations)] = Field(default_factory=dict)
-    owner_references: tuple[OwnerReference, ...] = ()
     managed_fields: tuple[Manager, ...] = ()
 
     @property

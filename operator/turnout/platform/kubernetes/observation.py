@@ -7,6 +7,7 @@ process; the pods' own facts stand in, and a Route is waited for anew.
 
 from datetime import datetime, timedelta
 
+from turnout.api.reasons import Reason
 from turnout.evidence.pods import Target
 from turnout.platform.kubernetes import pods as reading
 from turnout.platform.kubernetes.cache import Cache
@@ -16,6 +17,7 @@ from turnout.rollout import snapshot
 from turnout.rollout.rendering import HASH_LABEL, VERSION_LABEL, read_autoscaling
 from turnout.rollout.snapshot import Deployment, ModelKey, Problem
 
+UNTOUCHED_AFTER = timedelta(seconds=25)
 FOREIGN_WINDOW = timedelta(minutes=5)
 ISVC_LABEL = "serving.kserve.io/inferenceservice"
 
@@ -151,10 +153,23 @@ def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datet
         owners=_owners(item),
         revision=memory.revision(chosen, now) if chosen else None,
         unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
-        problem=reading.problem(pods, chosen, item.status.condition("PredictorReady")),
+        problem=reading.problem(pods, chosen, item.status.condition("PredictorReady"))
+        or (None if revisions else _untouched(item, now)),
         leaving=item.metadata.deletion_timestamp is not None,
         unread=_unread_uid(cache, item),
     )
+
+
+def _untouched(item: InferenceService, now: datetime) -> Problem | None:
+    """KServe has said nothing about it for longer than it ever takes. An old one refuses its own first update."""
+    made = item.metadata.creation_timestamp
+    if item.status.conditions or made is None or now - made < UNTOUCHED_AFTER:
+        return None
+    sentence = (
+        f"KServe has done nothing with InferenceService {item.name} since {made:%H:%M:%S}: its controller does "
+        "not run, or is older than 0.20, which refuses its own updates in Knative mode; see: turnout preflight"
+    )
+    return Problem(Reason.KServeMissing, sentence)
 
 
 def _unread_uid(cache: Cache, item: InferenceService) -> str:
