@@ -20,6 +20,7 @@ from demo.story import FAST, JOURNAL, NIGHT, Measured, Pace, Stage, StoryError, 
 from demo.teller import WIDEST, Teller, shown
 from demo.train import Trained, train
 from turnout.cli.local_world import holder
+from turnout.view.account import Account
 from turnout.view.html import render_page
 from turnout.view.live import Screen, terminal_size
 
@@ -120,7 +121,7 @@ async def play_on(folder: Path, trained: Trained, args: argparse.Namespace) -> i
         measured = await play(stage)
         recorder.look()
         seconds = recorder.now
-    return finish(folder, recorder, tallies, measured, seconds, args.json)
+    return finish(folder, recorder, tallies, measured, seconds, engine.accounts(), args.json)
 
 
 async def ended(task: asyncio.Task[None]) -> None:
@@ -134,12 +135,13 @@ def finish(
     tallies: dict[str, Tally],
     measured: Measured,
     seconds: float,
+    accounts: tuple[Account, ...],
     json_file: Path | None,
 ) -> int:
     """Write the page and the numbers; say what was measured and what was not kept."""
     page = folder / "story.html"
     found = results(recorder, tallies, measured, seconds, shown(page))
-    page.write_text(render_page(story(recorder, found, tallies)), "utf-8")
+    page.write_text(render_page(story(recorder, found, tallies, accounts)), "utf-8")
     if json_file:
         json_file.write_text(json.dumps(found.as_json(), indent=1), "utf-8")
     width = min(terminal_size()[0], WIDEST)

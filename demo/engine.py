@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from turnout.cli.local_world import local_tree
+from turnout.cli.local_world import LocalWorld, local_tree
+from turnout.view.account import Account, account_of
 from turnout.view.tree import Tree, VersionView
 
 START_SECONDS, STOP_SECONDS = 30.0, 20.0
@@ -99,6 +100,10 @@ class Engine:
     def version(self, name: str) -> VersionView | None:
         versions = (version for model in self.tree().models for version in model.versions)
         return next((version for version in versions if version.name == name), None)
+
+    def accounts(self) -> tuple[Account, ...]:
+        """What the judge knows of each version that it has judged."""
+        return tuple(filter(None, map(account_of, LocalWorld(self.folder).versions())))
 
     def happenings(self) -> tuple[Happening, ...]:
         """Everything it has told so far, oldest first."""

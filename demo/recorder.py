@@ -13,6 +13,9 @@ from turnout.view.story import Mark, MarkKind, Sample
 from turnout.view.tree import Clients, ModelView, Tree
 
 LOOK_EVERY_SECONDS = 0.1
+FAILING, CRASHING, BROKEN = 3, 4, 5
+"""The versions of `digits` that are not to be promoted: found out by the judge, by the crash, by their loading."""
+PROVEN = "proven within a false-alarm budget"
 TELLING = {
     "RolloutStarted": (MarkKind.DEPLOYED, "is applied: its process starts, and no caller can reach it yet"),
     "Promoted": (MarkKind.PROMOTED, "is promoted: all traffic is its own"),
@@ -109,12 +112,13 @@ class Recorder:
             self._asleep[version.name] = is_asleep
 
     def _note_crash(self) -> None:
-        """The moment that version 3 wrote down before it died."""
-        if not self.first("digits", 3, MarkKind.CRASHED) and self._journal.exists():
+        """The moment that version 4 wrote down before it died."""
+        if not self.first("digits", CRASHING, MarkKind.CRASHED) and self._journal.exists():
             text = self._journal.read_text("utf-8")
             if text:
                 at = float(text) - self.began
-                self.mark("digits", Mark(round(at, 3), MarkKind.CRASHED, 3, "crashes, and crashes again at each start"))
+                text = "crashes, and crashes again at each start"
+                self.mark("digits", Mark(round(at, 3), MarkKind.CRASHED, CRASHING, text))
 
     def _note_news(self) -> None:
         happenings = self._engine.happenings()
@@ -132,6 +136,9 @@ class Recorder:
             return Mark(at, kind, number, text)
         if happening.reason == "Failed":
             return Mark(at, MarkKind.FAILED, number, f"fails before any caller meets it: {happening.message}")
+        if happening.reason == "RollbackStarted" and PROVEN in happening.message:
+            sentence = happening.message[happening.message.index("canary") :].partition(" (found at")[0]
+            return Mark(at, MarkKind.JUDGED, number, f"is taken back by the judge: {sentence}")
         if happening.reason == "Dropped":
             crashed = self.first(happening.model, number, MarkKind.CRASHED)
             after = f", {at - crashed.at:.2f} s after its crash" if crashed else ""

@@ -2,20 +2,23 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.callers import Tally
-from demo.recorder import Recorder
+from demo.recorder import BROKEN, CRASHING, FAILING, Recorder
 from demo.story import NIGHT, Measured
 from demo.teller import wrapped
 from turnout import __version__
+from turnout.view.account import Account
 from turnout.view.story import Closeup, Fact, MarkKind, ModelStory, Outcome, Sample, Story
 from turnout.view.tree import ModelView, VersionView
 
 OUT_WITHIN_SECONDS = 1.0
+TOLD = (2, FAILING)
+"""The versions whose judgement the page shows: one proven good, one proven worse."""
 COUNTED_LATE = (
     "Errors stand where they were counted, which is done twice a second: half a second or so after they happened, "
     "so also after the version was out of the traffic."
@@ -23,8 +26,9 @@ COUNTED_LATE = (
 NOTES = {
     ("digits", 1): "naive Bayes, trained on 120 images",
     ("digits", 2): "a support vector machine, trained on 898",
-    ("digits", 3): "version 2 in code that dies of its 12th real image, and at every start after that",
-    ("digits", 4): "half of its model file is missing",
+    ("digits", 3): "version 2 in code that raises on one image in twenty, and never crashes",
+    ("digits", 4): "version 2 in code that dies of its 12th real image, and at every start after that",
+    ("digits", 5): "half of its model file is missing",
     (NIGHT, 1): "version 2 again, for a model that is rarely asked",
 }
 
@@ -46,7 +50,10 @@ class Results:
     slowest_seconds: float
     states: Mapping[str, tuple[str, ...]]
     promoted_seconds: float | None
+    judged_seconds: float | None
+    verdict: str
     crash_to_out_seconds: float | None
+    failed_by: Mapping[int, int]
     repeated_on_stable: int
     wake_seconds: float
     page: str
@@ -55,12 +62,14 @@ class Results:
         """Each sentence is something that must not be true."""
         if self.failed:
             yield f"{counted(self.failed, 'request')} failed at their caller: {'; '.join(self.failures)}"
-        if self.answered.get(4):
-            yield f"version 4, which cannot load, answered {counted(self.answered[4], 'request')}"
+        if self.answered.get(BROKEN):
+            yield f"version {BROKEN}, which cannot load, answered {counted(self.answered[BROKEN], 'request')}"
+        if self.judged_seconds is None:
+            yield f"version {FAILING} was not taken back by the judge"
         if self.crash_to_out_seconds is None:
-            yield "version 3 was never taken out of the traffic"
+            yield f"version {CRASHING} was never taken out of the traffic"
         elif self.crash_to_out_seconds > OUT_WITHIN_SECONDS:
-            yield f"version 3 was out only {self.crash_to_out_seconds:.2f} s after its crash"
+            yield f"version {CRASHING} was out only {self.crash_to_out_seconds:.2f} s after its crash"
 
     def as_json(self) -> Mapping[str, object]:
         return asdict(self)
@@ -73,8 +82,10 @@ def results(
     tally, night = tallies["digits"], tallies[NIGHT]
     applied = recorder.first("digits", 2, MarkKind.DEPLOYED)
     promoted = recorder.first("digits", 2, MarkKind.PROMOTED)
-    crashed = recorder.first("digits", 3, MarkKind.CRASHED)
-    out = recorder.first("digits", 3, MarkKind.ROLLED_BACK)
+    shared = recorder.first("digits", FAILING, MarkKind.STEPPED)
+    judged = recorder.first("digits", FAILING, MarkKind.JUDGED)
+    crashed = recorder.first("digits", CRASHING, MarkKind.CRASHED)
+    out = recorder.first("digits", CRASHING, MarkKind.ROLLED_BACK)
     right = {version: tally.accuracy(version) for version in sorted(tally.answered)}
     return Results(
         turnout=__version__,
@@ -90,7 +101,10 @@ def results(
         slowest_seconds=round(tally.slowest_seconds, 3),
         states={name: tuple(states) for name, states in sorted(recorder.states.items())},
         promoted_seconds=round(promoted.at - applied.at, 2) if promoted and applied else None,
+        judged_seconds=round(judged.at - shared.at, 1) if judged and shared else None,
+        verdict=judged.text.partition(": ")[2] if judged else "",
         crash_to_out_seconds=round(out.at - crashed.at, 3) if out and crashed else None,
+        failed_by=_failed(recorder),
         repeated_on_stable=_repeated(recorder),
         wake_seconds=round(measured.wake_seconds, 2),
         page=str(page),
@@ -116,21 +130,29 @@ def explained(recorder: Recorder, tallies: Mapping[str, Tally]) -> Iterator[str]
             )
 
 
+def _failed(recorder: Recorder) -> Mapping[int, int]:
+    """Requests of `digits` that each version failed, whoever answered them then."""
+    models = (model for model in recorder.tree.models if model.model == "digits")
+    versions = (version for model in models for version in model.versions)
+    return {version.version: version.traffic.errors for version in versions if version.traffic}
+
+
 def _repeated(recorder: Recorder) -> int:
     versions = (version for model in recorder.tree.models for version in model.versions)
     return sum(version.traffic.repeated for version in versions if version.traffic)
 
 
-def story(recorder: Recorder, found: Results, tallies: Mapping[str, Tally]) -> Story:
+def story(recorder: Recorder, found: Results, tallies: Mapping[str, Tally], accounts: Sequence[Account]) -> Story:
     """The recording as the view draws it."""
     return Story(
-        title="Four versions of a model that reads digits",
+        title="Five versions of a model that reads digits",
         summary="Recorded by make demo: real predictor processes behind a real Envoy on one machine, "
-        f"{found.requests:,} real requests, each answer checked. Version 2 is better and is promoted; version 3 "
-        "crashes once it meets callers and is taken out; version 4 cannot load. Nobody touched anything.",
+        f"{found.requests:,} real requests, each answer checked. Version 2 is better and is promoted, by proof; "
+        "version 3 fails now and then and is taken back, by proof; version 4 crashes once it meets callers and is "
+        "taken out; version 5 cannot load. Nobody touched anything.",
         began=datetime.fromtimestamp(recorder.began, UTC),
         seconds=found.seconds,
-        models=tuple(_model(recorder, model, tallies[model.model]) for model in recorder.tree.models),
+        models=tuple(_model(recorder, model, tallies[model.model], accounts) for model in recorder.tree.models),
         facts=tuple(_facts(found)),
     )
 
@@ -138,19 +160,24 @@ def story(recorder: Recorder, found: Results, tallies: Mapping[str, Tally]) -> S
 def _facts(found: Results) -> Iterator[Fact]:
     yield Fact(f"{found.requests:,}", "requests sent by callers")
     yield Fact(f"{found.failed:,}", "failed at their caller", good=found.failed == 0)
+    if found.judged_seconds is not None:
+        yield Fact(
+            f"{found.judged_seconds:.0f} s", "of 10 % of the traffic until version 3 was proven worse", good=True
+        )
     if found.crash_to_out_seconds is not None:
         quick = found.crash_to_out_seconds <= OUT_WITHIN_SECONDS
-        label = "from the crash of version 3 until it was out of the traffic"
+        label = f"from the crash of version {CRASHING} until it was out of the traffic"
         yield Fact(f"{found.crash_to_out_seconds:.2f} s", label, good=quick)
-    label = f"{'request' if found.repeated_on_stable == 1 else 'requests'} that version 3 failed, repeated on version 2"
+    were = "request" if found.repeated_on_stable == 1 else "requests"
+    label = f"{were} that versions {FAILING} and {CRASHING} failed, repeated on version 2"
     yield Fact(f"{found.repeated_on_stable:,}", label)
     yield Fact(f"{found.wake_seconds:.1f} s", f"waited the caller who woke {NIGHT}")
 
 
-def _model(recorder: Recorder, model: ModelView, tally: Tally) -> ModelStory:
+def _model(recorder: Recorder, model: ModelView, tally: Tally, accounts: Sequence[Account]) -> ModelStory:
     samples = tuple(recorder.samples.get(model.model, ()))
-    crashed = recorder.first(model.model, 3, MarkKind.CRASHED)
-    title = "The moment at which version 3 breaks"
+    crashed = recorder.first(model.model, CRASHING, MarkKind.CRASHED)
+    title = f"The moment at which version {CRASHING} breaks"
     closeup = (Closeup(title, crashed.at - 2.5, crashed.at + 2.5, COUNTED_LATE),) if crashed else ()
     return ModelStory(
         model=model.model,
@@ -159,6 +186,7 @@ def _model(recorder: Recorder, model: ModelView, tally: Tally) -> ModelStory:
         marks=tuple(sorted(recorder.marks.get(model.model, ()), key=lambda mark: mark.at)),
         outcomes=tuple(_outcome(model, version, samples, tally) for version in reversed(model.versions)),
         closeups=closeup,
+        accounts=tuple(account for account in accounts if account.model == model.model and account.version in TOLD),
     )
 
 
@@ -188,26 +216,33 @@ def counted(number: int, noun: str) -> str:
 
 def _taken_along(found: Results) -> Iterator[str]:
     right = {version: f"{share:.1%}" for version, share in found.accuracy.items()}
-    were = "was" if found.repeated_on_stable == 1 else "were"
     yield f"In {found.seconds:.0f} s, {counted(found.requests, 'request')}, {found.failed:,} failed at their caller."
     yield (
-        f"  version 2  promoted {found.promoted_seconds} s after it was applied; right answers "
+        f"  version 2  proven good and promoted {found.promoted_seconds} s after it was applied; right answers "
         f"{right.get(1, '–')} before, {right.get(2, '–')} after"
     )
+    yield f"  version 3  taken back after {found.judged_seconds} s of 10 %: {found.verdict}"
     yield (
-        f"  version 3  out of the traffic {found.crash_to_out_seconds} s after its crash; the "
-        f"{counted(found.repeated_on_stable, 'request')} it failed {were} repeated on version 2"
+        f"  version 4  out of the traffic {found.crash_to_out_seconds} s after its crash; "
+        f"{_repeats(found)} repeated on version 2"
     )
-    yield f"  version 4  could not load and answered {counted(found.answered.get(4, 0), 'request')}"
+    yield f"  version 5  could not load and answered {counted(found.answered.get(BROKEN, 0), 'request')}"
     yield f"  {NIGHT}  slept; the caller who woke it waited {found.wake_seconds} s"
     yield ""
     yield f"The whole story as a page: {found.page}"
+
+
+def _repeats(found: Results) -> str:
+    """What versions 3 and 4 failed, and that nobody saw."""
+    were = "was" if found.repeated_on_stable == 1 else "were"
+    return f"the {counted(found.repeated_on_stable, 'request')} that it and version 3 failed {were}"
 
 
 def _tries(folder: Path, width: int) -> Iterator[str]:
     """Each command below what it is for; one that is too long goes on in further lines, as a shell reads it."""
     tries = (
         ("what was left", (".venv/bin/turnout status", f"--state {folder}/state")),
+        ("what the judge knew of version 3", (".venv/bin/turnout analyze digits 3", f"--state {folder}/state")),
         (
             "go on where it ended; edit a file",
             (".venv/bin/turnout up", f"{folder}/versions", f"--state {folder}/state"),

@@ -1,4 +1,4 @@
-"""Version 3 of the demo: answers as well as version 2, and does not survive its first real callers.
+"""Version 4 of the demo: answers as well as version 2, and does not survive its first real callers.
 
 It passes all that can be tried beforehand: it loads, it is ready, it answers its examples. At the image numbered
 `crash_after` it leaves a corrupt journal behind and dies; whoever starts it again dies of that journal: a crash

@@ -17,6 +17,7 @@ INKS = {
     MarkKind.PROMOTED: Ink.GREEN,
     MarkKind.CRASHED: Ink.RED,
     MarkKind.ROLLED_BACK: Ink.RED,
+    MarkKind.JUDGED: Ink.RED,
     MarkKind.FAILED: Ink.RED,
     MarkKind.SLEPT: Ink.DIM,
 }

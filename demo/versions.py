@@ -25,17 +25,27 @@ ROLLOUT = """\
     steps:
     - warmup: {{requests: 20, timeout: 1m}}
     - setWeight: 10
-    - pause: {{duration: {pause}}}
+    - analysis: {{minDuration: 5s, maxDuration: 2m, minRequests: 60}}
     - setWeight: 50
-    - pause: {{duration: {pause}}}
+    - analysis: {{minDuration: 5s, maxDuration: 2m, minRequests: 100}}
     promotedScaleDownDelay: 5s
     abortScaleDownDelay: 2s
+  analysis:
+    interval: 5s
+    errors: {{passBelow: "0.05"}}      # must be proven; and no more than stable's, or it goes
+    latency: {{enabled: false}}        # the demo shares this machine with everything else
+    drift: {{enabled: true}}           # are the answers others than stable's?
+"""
+FLAWED = """\
+    runtime: custom
+    entrypoint: flawed_digits:Digits
 """
 SHAKY = """\
     runtime: custom
     entrypoint: shaky_digits:Digits
     settings: {{journal: {journal}, crash_after: 12}}
 """
+SKLEARN = "    runtime: sklearn\n"
 
 
 def first(model: str, artifact: Published, *, floor: int = 1, retention: str = "30s") -> str:
@@ -43,13 +53,17 @@ def first(model: str, artifact: Published, *, floor: int = 1, retention: str = "
     return FIRST.format(model=model, version=1, artifact=artifact, floor=floor, retention=retention)
 
 
-def next_one(version: int, artifact: Published, pause: str) -> str:
-    """A further version of `digits`: 10 %, 50 %, then all."""
+def next_one(version: int, artifact: Published) -> str:
+    """A further version of `digits`: 10 %, 50 %, then all, as soon as it is proven good enough."""
     head = FIRST.format(model="digits", version=version, artifact=artifact, floor=1, retention="30s")
-    return head + ROLLOUT.format(pause=pause)
+    return head + ROLLOUT.format()
 
 
-def shaky(version: int, artifact: Published, pause: str, journal: Path) -> str:
-    """A further version whose own code serves the model."""
-    custom = SHAKY.format(journal=journal)
-    return next_one(version, artifact, pause).replace("    runtime: sklearn\n", custom)
+def flawed(version: int, artifact: Published) -> str:
+    """A further version whose own code serves the model, and fails now and then."""
+    return next_one(version, artifact).replace(SKLEARN, FLAWED)
+
+
+def shaky(version: int, artifact: Published, journal: Path) -> str:
+    """The same, in code that dies."""
+    return next_one(version, artifact).replace(SKLEARN, SHAKY.format(journal=journal))

@@ -66,7 +66,7 @@ def publish(
     folder. reference: many rows as callers send them (at least 50); how the outputs for them are distributed fixes
     the bins by which drift is seen. Without it an analysis has no drift to look at. For a custom predictor's folder:
     many answers, by output. like: the folder of the version before; its bins are taken over, so that answers can be
-    compared with its. Only numbers outside 0 to 1, lengths and vectors need it.
+    compared with its. Numbers outside 0 to 1, labels that are texts, lengths and vectors need it.
     """
     if "://" in str(to):
         with tempfile.TemporaryDirectory() as scratch:

@@ -73,16 +73,29 @@ def test_states_follow_each_other_as_the_story_says(told: Told) -> None:
     states = told.results["states"]
     assert isinstance(states, dict)
     assert is_in_order(["Live", "Standby"], states["digits-1"])
-    assert is_in_order(["Deploying", "Paused", "Live"], states["digits-2"])
-    assert is_in_order(["Deploying", "Paused", "RolledBack"], states["digits-3"])
-    assert states["digits-4"][-1] == "Failed"
-    assert not {"Progressing", "Paused", "Live"} & set(states["digits-4"])
+    assert is_in_order(["Deploying", "Progressing", "Live"], states["digits-2"])
+    assert is_in_order(["Deploying", "Progressing", "RolledBack"], states["digits-3"])
+    assert is_in_order(["Deploying", "Progressing", "RolledBack"], states["digits-4"])
+    assert states["digits-5"][-1] == "Failed"
+    assert not {"Progressing", "Paused", "Live"} & set(states["digits-5"])
     assert states["digits-night-1"][-1] == "Live"
 
 
 def is_in_order(expected: list[str], states: list[str]) -> bool:
     rest = iter(states)
     return all(state in rest for state in expected)
+
+
+def test_the_version_that_fails_now_and_then_is_taken_back_by_proof(told: Told) -> None:
+    verdict = told.results["verdict"]
+    assert isinstance(verdict, str)
+    assert re.search(r"canary .* errors of .*: worse than stable, proven within a false-alarm budget of 1 %", verdict)
+    assert verdict in " ".join(told.out.split())
+    failed = told.results["failed_by"]
+    assert isinstance(failed, dict)
+    assert failed["3"] >= 3
+    assert failed["2"] == 0
+    assert failed["3"] + failed["4"] == told.results["repeated_on_stable"]
 
 
 def test_the_crashing_version_is_out_within_a_second_and_its_requests_were_repeated(told: Told) -> None:
@@ -96,7 +109,7 @@ def test_the_crashing_version_is_out_within_a_second_and_its_requests_were_repea
 def test_the_broken_version_never_gets_a_request(told: Told) -> None:
     answered = told.results["answered"]
     assert isinstance(answered, dict)
-    assert "4" not in answered
+    assert "5" not in answered
 
 
 def test_the_better_version_is_better_and_the_sleeper_woke(told: Told) -> None:
@@ -111,7 +124,9 @@ def test_the_better_version_is_better_and_the_sleeper_woke(told: Told) -> None:
 def test_the_page_is_one_file_that_needs_no_other(told: Told) -> None:
     page = (told.folder / "story.html").read_text("utf-8")
     assert not re.search(r"""(src|href)\s*=|url\(|@import""", page)
-    for words in ("failed at their caller", "RolledBack", "The moment at which version 3 breaks", "digits-night"):
+    for words in ("failed at their caller", "RolledBack", "The moment at which version 4 breaks", "digits-night"):
+        assert words in page
+    for words in ("What the judge knew of version 2", "What the judge knew of version 3", "100: rolled back"):
         assert words in page
 
 
@@ -124,7 +139,7 @@ def test_the_story_is_told_in_plain_lines_where_there_is_no_terminal(told: Told)
 def test_its_files_are_ordinary_model_versions(told: Told) -> None:
     loaded = load([told.folder / "versions"])
     assert loaded.problems == ()
-    assert len(loaded.versions) == 5
+    assert len(loaded.versions) == 6
 
 
 def test_nothing_is_left_running(told: Told) -> None:

@@ -27,7 +27,10 @@ FOUND = Results(
     slowest_seconds=0.4,
     states={},
     promoted_seconds=16.52,
+    judged_seconds=20.5,
+    verdict="canary 6.2 % errors of 96, stable 0 % of 1 007: worse than stable, proven",
     crash_to_out_seconds=0.031,
+    failed_by={1: 0, 2: 0, 3: 6, 4: 1},
     repeated_on_stable=1,
     wake_seconds=1.61,
     page=".demo/story.html",
@@ -75,7 +78,7 @@ def test_a_path_is_never_broken() -> None:
 def test_the_summary_fits_and_its_commands_can_be_pasted(folder: str, width: int) -> None:
     text = summary(FOUND, Path(folder), width)
     assert max(map(len, text.splitlines())) <= width
-    assert "\n  version 4  could not load and answered 0 requests\n  digits-night  slept" in text
+    assert "\n  version 5  could not load and answered 0 requests\n  digits-night  slept" in text
     commands = [line.strip() for line in text.replace(" \\\n", "").partition("Try next:")[2].splitlines()]
     up = next(line for line in commands if " up " in line)
     assert up.split() == [".venv/bin/turnout", "up", f"{folder}/versions", "--state", f"{folder}/state"]
@@ -83,8 +86,8 @@ def test_the_summary_fits_and_its_commands_can_be_pasted(folder: str, width: int
 
 def test_one_request_is_one_and_two_are_two() -> None:
     one, two = (" ".join(summary(replace(FOUND, repeated_on_stable=n), Path("d")).split()) for n in (1, 2))
-    assert "the 1 request it failed was repeated on version 2" in one
-    assert "the 2 requests it failed were repeated on version 2" in two
+    assert "the 1 request that it and version 3 failed was repeated on version 2" in one
+    assert "the 2 requests that it and version 3 failed were repeated on version 2" in two
     assert [counted(n, "request") for n in (0, 1, 1200)] == ["0 requests", "1 request", "1,200 requests"]
 
 

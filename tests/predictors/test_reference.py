@@ -39,7 +39,8 @@ def known(output: str, rows: Array) -> Reference:
 @pytest.mark.parametrize(
     ("rows", "kind", "bins"),
     [
-        pytest.param(RNG.integers(0, 10, 200), "class", 11, id="few integers: each, and all others"),
+        pytest.param(RNG.integers(0, 10, 200), "class", 20, id="small integers: 0 to 18, and all others"),
+        pytest.param(RNG.integers(-5, 5, 200), "class", 11, id="few integers: each, and all others"),
         pytest.param(np.array(["a", "b"] * 50, object), "class", 3, id="few texts"),
         pytest.param(RNG.random(100) < 0.1, "class", 3, id="flags"),
         pytest.param(RNG.random((100, 4)).astype(np.float32), "argmax", 4, id="scores of few columns"),
@@ -158,6 +159,8 @@ def test_versions_whose_numbers_lie_elsewhere_have_the_same_bins_only_if_those_a
     risks, higher = RNG.beta(2, 8, 200), RNG.beta(8, 2, 200)
     assert known("risk", risks).name == known("risk", higher).name
     assert known("risk", risks).counts != known("risk", higher).counts
+    some, all_of_them = RNG.integers(0, 5, 200), RNG.integers(0, 10, 200)
+    assert known("digit", some).name == known("digit", all_of_them).name, "one that never says 5 to 9 is compared too"
     prices, dearer = RNG.normal(50, 5, 200), RNG.normal(80, 5, 200)
     assert known("price", prices).name != known("price", dearer).name
     (taken,) = references_of({"price": dearer}, references_of({"price": prices}))

@@ -19,6 +19,7 @@ SIGNS = {
     MarkKind.PROMOTED: "good",
     MarkKind.CRASHED: "bad",
     MarkKind.ROLLED_BACK: "bad",
+    MarkKind.JUDGED: "bad",
     MarkKind.FAILED: "bad",
     MarkKind.SLEPT: "rest",
     MarkKind.WOKE: "new",

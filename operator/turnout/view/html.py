@@ -10,6 +10,8 @@ from importlib.resources import files
 from turnout import __version__
 from turnout.api.reasons import State
 from turnout.view import chart
+from turnout.view.account import Account
+from turnout.view.account_section import account_section
 from turnout.view.ink import UNICODE
 from turnout.view.story import Fact, Mark, ModelStory, Outcome, Story, story_json
 from turnout.view.text import RED_STATES, state_sign
@@ -75,8 +77,15 @@ def _section(number: int, model: ModelStory, seconds: float) -> str:
         parts.append(f"<h3>{escape(closeup.title)}</h3>")
         parts.append(f'<p class="note">{escape(closeup.note)}</p>' if closeup.note else "")
         parts.append(_drawn(model, closeup.start, closeup.end, f"{name}-{index}"))
-    parts += [_outcomes(model), _happenings(model)]
+    parts += [_outcomes(model), _happenings(model), *map(_judgement, model.accounts)]
     return f"<section>{''.join(parts)}</section>"
+
+
+def _judgement(account: Account) -> str:
+    """Folded away unless it ended badly: the story is told without it."""
+    title = f"What the judge knew of version {account.version}: {account.sentence}"
+    opened = " open" if account.harm >= account.threshold else ""
+    return f"<details{opened}><summary>{escape(title)}</summary>{account_section(account)}</details>"
 
 
 def _drawn(model: ModelStory, start: float, end: float, name: str) -> str:

@@ -6,11 +6,13 @@ records decides what is true, who draws decides what is beautiful.
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from turnout.api.reasons import State
+from turnout.view.account import Account
+from turnout.view.account_json import account_json
 
 
 class MarkKind(StrEnum):
@@ -21,6 +23,7 @@ class MarkKind(StrEnum):
     PROMOTED = "promoted"
     CRASHED = "crashed"
     ROLLED_BACK = "rolled back"
+    JUDGED = "judged"
     FAILED = "failed"
     SLEPT = "asleep"
     WOKE = "awake"
@@ -75,7 +78,7 @@ class Closeup:
 
 @dataclass(frozen=True, slots=True)
 class ModelStory:
-    """All that happened to one model."""
+    """All that happened to one model. `accounts`: what the judge knew of those versions that are worth telling of."""
 
     model: str
     url: str = ""
@@ -83,6 +86,7 @@ class ModelStory:
     marks: tuple[Mark, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     closeups: tuple[Closeup, ...] = ()
+    accounts: tuple[Account, ...] = ()
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -129,4 +133,9 @@ class Story:
 
 def story_json(story: Story) -> Mapping[str, object]:
     """The whole recording as plain data."""
-    return {**asdict(story), "began": story.began.isoformat(timespec="seconds")}
+    models = [
+        {**asdict(replace(model, accounts=())), "accounts": list(map(account_json, model.accounts))}
+        for model in story.models
+    ]
+    began = story.began.isoformat(timespec="seconds")
+    return {**asdict(replace(story, models=())), "models": models, "began": began}

@@ -1,9 +1,9 @@
 """reference/outputs.json: how a model's outputs were distributed when it was published, over bins fixed there.
 
 Drift is a difference of counts, so both sides must count over the same bins: they travel with the artifact and never
-move. Two versions can be compared only where their bins are the same, which `Reference.name` tells: numbers within
-0 to 1 have fixed ones, others those of the version before if publishing is told of it (`like`). At most twenty
-bins an output; what an output is counted by follows from its type and shape:
+move. Two versions can be compared only where their bins are the same, which `Reference.name` tells: flags, small
+integers and numbers within 0 to 1 have fixed ones, others those of the version before if publishing is told of it
+(`like`). At most twenty bins an output; what an output is counted by follows from its type and shape:
 
     class     BOOL, integers and texts of few values: the value; the last bin is every other value
     argmax    scores [N, K] of few columns: the column of the greatest
@@ -105,9 +105,7 @@ def reference_of(output: str, rows: Array) -> Reference | None:
     if len(rows) < LEAST_ROWS:
         raise ValueError(f"a reference needs at least {LEAST_ROWS} rows, output {output} has {len(rows)}")
     if rows.ndim == 1 and rows.dtype.kind in "biuOUST":
-        values = np.unique(rows.astype(str))
-        if rows.dtype.kind == "b":
-            values = np.array(["False", "True"])
+        values = _classes(rows)
         if len(values) < MAX_BINS:
             return _counted(Reference(output, "class", (0,) * (len(values) + 1), classes=tuple(values.tolist())), rows)
     if rows.ndim == 2 and 2 <= rows.shape[1] <= MAX_BINS and rows.dtype.kind == "f":
@@ -119,6 +117,15 @@ def reference_of(output: str, rows: Array) -> Reference | None:
     edges = _edges(kind, _measure(kind, rows, centroid))
     shape = Reference(output, kind, (0,) * (len(edges) + 1), edges, centroid=tuple(np.atleast_1d(centroid).tolist()))
     return _counted(shape, rows)
+
+
+def _classes(rows: Array) -> Array:
+    """The values; of flags and small integers all that there could be: no version's bins hang on its answers."""
+    if rows.dtype.kind == "b":
+        return np.array(["False", "True"])
+    if rows.dtype.kind in "iu" and rows.min() >= 0 and rows.max() < MAX_BINS - 1:
+        return np.arange(MAX_BINS - 1).astype(str)
+    return np.unique(rows.astype(str))
 
 
 def _counted(shape: Reference, rows: Array) -> Reference:
