@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from tests.judge.counting import START, Attempt, analysis
-from turnout.api.judgement import Trail
+from turnout.api.judgement import Stop, Trail
 from turnout.api.plan import default_steps
 from turnout.api.reasons import State
 from turnout.api.status import PlanSource, PlanStatus, Status, StepStatus, Verdict
@@ -56,8 +56,15 @@ def played(plot: Plot, state: State) -> ModelVersion:
         verdict=Verdict(outcome=State.RolledBack, reason=found.reason, message=found.message, at=attempt.at)
         if is_harm
         else None,
+        stops=(stop(found, attempt),) if found.outcome is Outcome.PAUSE else (),
     )
     return version_of(attempt, status)
+
+
+def stop(found: Finding, attempt: Attempt) -> Stop:
+    return Stop(
+        reason=found.reason, metric=found.metric, message=found.message, at=attempt.at - EVERY, weight=attempt.weight
+    )
 
 
 def version_of(attempt: Attempt, status: Status) -> ModelVersion:

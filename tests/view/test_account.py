@@ -9,8 +9,10 @@ import pytest
 
 from tests.judge.attempts import Plot, played
 from tests.view.test_page import Reader
+from turnout.api.judgement import MetricStatus
 from turnout.api.reasons import State
-from turnout.view.account import Account, account_of, lasting, portion
+from turnout.judge.terms import REFERENCE
+from turnout.view.account import Account, account_of, lasting, portion, published_words
 from turnout.view.account_json import account_json
 from turnout.view.account_page import render_account_page
 from turnout.view.account_text import render_account
@@ -155,3 +157,36 @@ def test_a_forecast_is_as_precise_as_it_can_be(seconds: float, words: str) -> No
 @pytest.mark.parametrize(("log", "part"), [(-1.0, 0), (0.0, 0), (2.3, 50), (4.6, 100), (50.0, 100)])
 def test_the_way_to_a_verdict_is_a_logarithms(log: float, part: int) -> None:
     assert portion(log, 4.6) == part
+
+
+def test_what_the_judge_has_not_compared_is_not_drawn() -> None:
+    """The two count over bins of other meaning: its status has a distance of 0, though the counts differ."""
+    version = played(Plot(moved=0.12), State.Paused)
+    analysis = version.status.analysis
+    assert analysis is not None
+    metrics = tuple(
+        metric.model_copy(update={"canary": "0"}) if metric.name == "drift" else metric for metric in analysis.metrics
+    )
+    status = version.status.model_copy(update={"analysis": analysis.model_copy(update={"metrics": metrics})})
+    found = account_of(version.model_copy(update={"status": status}))
+    assert found is not None
+    assert "none can be compared yet" in render_account(found)
+    assert "share of the answers" not in render_account_page(found)
+
+
+def test_how_far_both_sides_lie_from_their_publishing() -> None:
+    version = played(Plot(polls=3, moved=0.0), State.Progressing)
+    analysis = version.status.analysis
+    assert analysis is not None
+    extra = MetricStatus(name=REFERENCE, canary="0.31", stable="0.02")
+    more = analysis.model_copy(update={"metrics": (*analysis.metrics, extra)})
+    found = account_of(version.model_copy(update={"status": version.status.model_copy(update={"analysis": more})}))
+    assert found is not None
+    said = "answers: the candidate's lie 0.31 from those at its publishing and stable's lie 0.02"
+    assert said in " ".join(render_account(found).split())
+    assert "stable&#x27;s lie 0.02" in render_account_page(found)
+    assert "none can be held" in published_words(MetricStatus(name=REFERENCE))
+
+
+def test_a_paused_rollout_says_what_stopped_it() -> None:
+    assert "moved by 0." in told("a version whose scores have moved").sentence

@@ -17,9 +17,10 @@ from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, Memory, parse
 from turnout.judge.power import Traffic, seconds_to_detect
 from turnout.judge.protocol import Outcome, Question
-from turnout.judge.terms import ERRORS, LATENCY, Stream, Terms, terms_of
+from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms, terms_of
 from turnout.judge.verdict import Case
 from turnout.rollout.steps import current_step, elapsed
+from turnout.rollout.stops import standing
 from turnout.rollout.trail import Moment, moments
 
 RATIOS = (3, 10)
@@ -81,7 +82,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The whole. `harm`, `threshold`: logarithms of the evidence of all metrics and of where it is a verdict."""
+    """The whole. `harm`, `threshold`: logarithms of the evidence of all metrics and of where it is a verdict.
+    `published`: how far both sides' answers lie from those at their publishing, if that is looked at.
+    """
 
     namespace: str
     model: str
@@ -99,6 +102,7 @@ class Account:
     threshold: float
     bets: tuple[Bet, ...] = ()
     moved: Moved | None = None
+    published: MetricStatus | None = None
     custom: tuple[MetricStatus, ...] = ()
     asked: Asked | None = None
     began: datetime | None = None
@@ -141,7 +145,8 @@ def account_of(version: ModelVersion) -> Account | None:
         harm=case.combined,
         threshold=case.threshold,
         bets=bets,
-        moved=_moved(case),
+        moved=_moved(case, shown),
+        published=shown.get(REFERENCE),
         custom=tuple(shown[metric.name] for metric in version.spec.analysis.custom if metric.name in shown),
         asked=_asked(version, analysis),
         began=analysis.trail.began if analysis.trail else None,
@@ -190,7 +195,10 @@ def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: M
     status, terms, memory = version.status, case.terms, case.memory
     if status.verdict and status.verdict.message:
         return status.verdict.message
-    if status.hold and status.hold.message and status.state in {State.Held, State.Paused}:
+    stops = tuple(standing(status))
+    if stops:
+        return stops[-1].message
+    if status.hold and status.hold.message and status.state is State.Held:
         return status.hold.message
     stream, evidence = budget.culprit(terms, case.evidence)
     if stream is not None and not any(map(any, memory.totals)):
@@ -218,10 +226,14 @@ def _is_proven(bets: tuple[Bet, ...]) -> bool:
     return bool(proofs) and min(proofs) >= 1
 
 
-def _moved(case: Case) -> Moved | None:
+def _moved(case: Case, shown: Mapping[str, MetricStatus]) -> Moved | None:
+    """Nothing is compared where the judge has not compared: the two may count over bins of other meaning."""
     if case.drift is None:
         return None
     canary, stable = case.answers
+    known = shown.get(DRIFT)
+    if known is None or (known.canary == "0" and distance(canary, stable)):
+        canary, stable = (), ()
     return Moved(
         canary,
         stable,
@@ -277,6 +289,13 @@ def _notes(version: ModelVersion, memory: Memory) -> Iterator[str]:
         yield "dryRun: it decides nothing"
     if version.status.analysis and version.status.analysis.verdict == Outcome.PAUSE:
         yield "it has paused the rollout: a person decides"
+
+
+def published_words(metric: MetricStatus) -> str:
+    """How far both sides have gone from what they were published with."""
+    sides = {"the candidate's": metric.canary, "stable's": metric.stable}
+    known = [f"{side} lie {value} from those at its publishing" for side, value in sides.items() if value]
+    return f"answers: {' and '.join(known) or 'none can be held against those at publishing yet'}"
 
 
 def amount(log_evidence: float) -> str:

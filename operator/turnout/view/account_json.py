@@ -21,6 +21,7 @@ def account_json(account: Account) -> Mapping[str, object]:
         "metrics": [_bet_json(bet) for bet in account.bets],
         "custom": [metric.body() for metric in account.custom],
         "answers": account.moved and _moved_json(account.moved),
+        "published": account.published and account.published.body(),
         "step": account.asked and _asked_json(account.asked),
         "finds": account.finds,
         "notes": account.notes,

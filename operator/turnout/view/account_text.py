@@ -11,7 +11,7 @@ from math import exp, log
 
 from turnout.api.scalars import Duration
 from turnout.judge.words import percent, spaced
-from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, portion
+from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, portion, published_words
 from turnout.view.curve import Points, plot, row_of, spark
 from turnout.view.ink import UNICODE, Glyphs, Ink
 from turnout.view.text import state_ink, state_sign
@@ -128,14 +128,16 @@ class _Pen:
 
     def answers(self) -> list[str]:
         """How both sides' answers spread over the bins."""
-        moved = self.account.moved
+        moved, published = self.account.moved, self.account.published
+        lines = self.wrapped(published_words(published)) if published else []
         if moved is None:
-            return []
+            return lines
         if not sum(moved.canary) or not sum(moved.stable):
-            return self.wrapped(
+            missing = (
                 "answers: none can be compared yet; both versions must be published with reference= and the same bins"
             )
-        return [*self.wrapped(_moved_words(moved)), *self._bins(moved)]
+            return [*self.wrapped(missing), *lines]
+        return [*self.wrapped(_moved_words(moved)), *self._bins(moved), *lines]
 
     def _bins(self, moved: Moved) -> Iterator[str]:
         most = max(max(_shares(side)) for side in (moved.canary, moved.stable))

@@ -104,10 +104,9 @@ def _is_as_expected(judged: Judged) -> None:
     for model in expected:
         assert (model, 200) in judged.answers
         assert model == "better" or (model, 500) not in judged.answers
-    verdict, hold = judged.status("astray", 2).verdict, judged.status("digits", 2).hold
+    verdict, (stop,) = judged.status("astray", 2).verdict, judged.status("digits", 2).stops
     assert verdict is not None
-    assert hold is not None
-    for said in (verdict.message, hold.message):
+    for said in (verdict.message, stop.message):
         assert "answers moved by" in said
     told = account_of(next(each for each in judged.engine.versions if each.name == "digits-2"))
     assert told is not None
