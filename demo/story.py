@@ -16,7 +16,7 @@ from demo.train import Trained
 from turnout.api.reasons import State
 from turnout.view.story import Mark, MarkKind
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 NIGHT = "digits-night"
 JOURNAL = "journal-of-version-4"
 
