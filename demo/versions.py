@@ -34,7 +34,6 @@ ROLLOUT = """\
     interval: 5s
     errors: {{passBelow: "0.05"}}      # must be proven; and no more than stable's, or it goes
     latency: {{enabled: false}}        # the demo shares this machine with everything else
-    drift: {{enabled: true}}           # are the answers others than stable's?
 """
 FLAWED = """\
     runtime: custom

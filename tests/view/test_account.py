@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,5 +189,18 @@ def test_how_far_both_sides_lie_from_their_publishing() -> None:
     assert "none can be held" in published_words(MetricStatus(name=REFERENCE))
 
 
-def test_a_paused_rollout_says_what_stopped_it() -> None:
-    assert "moved by 0." in told("a version whose scores have moved").sentence
+def test_a_stopped_rollout_says_what_stopped_it_and_a_dry_run_only_that_it_decides_nothing() -> None:
+    stopped = told("a version whose scores have moved")
+    assert "moved by 0." in stopped.sentence
+    assert stopped.notes == ("it has stopped the rollout: turnout promote signals or turnout abort signals decides",)
+    dry = played(Plot(moved=0.12, fields={"dryRun": True}), State.Progressing)
+    found = account_of(dry.model_copy(update={"status": dry.status.model_copy(update={"stops": ()})}))
+    assert found is not None
+    assert found.notes == ("dryRun: it decides nothing",)
+
+
+def test_a_bound_of_ones_own_is_shown_with_its_number() -> None:
+    metric = MetricStatus(name="queue-depth", canary="17")
+    account = replace(told("an equal version, whose rollout runs"), custom=(metric,))
+    for shown in (render_account(account), render_account_page(account)):
+        assert "queue-depth: 17, held to a bound of its own, without a guarantee" in shown

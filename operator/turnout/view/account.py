@@ -16,7 +16,7 @@ from turnout.judge import budget, words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, Memory, parse
 from turnout.judge.power import Traffic, seconds_to_detect
-from turnout.judge.protocol import Outcome, Question
+from turnout.judge.protocol import Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms, terms_of
 from turnout.judge.verdict import Case
 from turnout.rollout.steps import current_step, elapsed
@@ -195,7 +195,7 @@ def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: M
     status, terms, memory = version.status, case.terms, case.memory
     if status.verdict and status.verdict.message:
         return status.verdict.message
-    stops = tuple(standing(status))
+    stops = standing(status)
     if stops:
         return stops[-1].message
     if status.hold and status.hold.message and status.state is State.Held:
@@ -287,8 +287,13 @@ def _notes(version: ModelVersion, memory: Memory) -> Iterator[str]:
         yield f"the judge's memory was lost: the budget of this attempt is {memory.anew + 1} x alpha"
     if version.spec.analysis.dry_run:
         yield "dryRun: it decides nothing"
-    if version.status.analysis and version.status.analysis.verdict == Outcome.PAUSE:
-        yield "it has paused the rollout: a person decides"
+    if standing(version.status):
+        yield f"it has stopped the rollout: turnout promote {version.model} or turnout abort {version.model} decides"
+
+
+def bound_words(metric: MetricStatus) -> str:
+    """A number that no bet is laid on."""
+    return f"{metric.name}: {metric.canary}, held to a bound of its own, without a guarantee"
 
 
 def published_words(metric: MetricStatus) -> str:

@@ -5,7 +5,7 @@ from html import escape
 from math import log
 
 from turnout.judge.words import percent, spaced
-from turnout.view.account import Account, Bet, Count, Moved, amount, published_words
+from turnout.view.account import Account, Bet, Count, Moved, amount, bound_words, published_words
 from turnout.view.evidence_chart import Line, draw_answers, draw_evidence, kind_of
 
 HARM_NOTE = (
@@ -97,6 +97,7 @@ def _answers(moved: Moved) -> Iterator[str]:
 def _further(account: Account) -> Iterator[str]:
     if account.published:
         yield f"{published_words(account.published)}."
+    yield from (bound_words(metric) for metric in account.custom)
     if account.finds:
         yield f"{account.finds[:1].upper()}{account.finds[1:]}."
     yield from account.notes

@@ -11,7 +11,7 @@ from math import exp, log
 
 from turnout.api.scalars import Duration
 from turnout.judge.words import percent, spaced
-from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, portion, published_words
+from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, bound_words, portion, published_words
 from turnout.view.curve import Points, plot, row_of, spark
 from turnout.view.ink import UNICODE, Glyphs, Ink
 from turnout.view.text import state_ink, state_sign
@@ -153,7 +153,7 @@ class _Pen:
             ways += [_proof(bet, log(1 / account.beta)) for bet in account.bets if bet.proof is not None]
         size = max(len(name) for name, _, _ in ways)
         lines = [self._way(name.ljust(size), part, words) for name, part, words in ways]
-        lines += [f"{metric.name}: {metric.canary}, a bound of its own" for metric in account.custom]
+        lines += [bound_words(metric) for metric in account.custom]
         return [*lines, *(self._step(account.asked) if account.asked else ())]
 
     def _way(self, name: str, part: int, words: str) -> str:
