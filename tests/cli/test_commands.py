@@ -22,6 +22,7 @@ NAMES = (
     "analyze",
     *CONTROLS,
     "history",
+    "publish",
     "plan",
     "power",
     "lint",

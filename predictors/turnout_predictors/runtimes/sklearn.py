@@ -120,7 +120,7 @@ class SklearnModel:
 def _read(artifact: Artifact, settings: SklearnSettings) -> Any:
     path = artifact.file(SKOPS)
     if path is not None:
-        return _read_skops(path, frozenset(settings.trusted) | (INNARDS if artifact.pinned else frozenset()))
+        return read_skops(path, frozenset(settings.trusted) | (INNARDS if artifact.pinned else frozenset()))
     pickled = artifact.file(*PICKLES)
     if pickled is None:
         raise StartError(ARTIFACT_INVALID, f"artifact {artifact.path} holds no {SKOPS}; publish the model as skops")
@@ -135,7 +135,8 @@ def _read(artifact: Artifact, settings: SklearnSettings) -> Any:
     return joblib.load(pickled)
 
 
-def _read_skops(path: Path, trusted: frozenset[str]) -> Any:
+def read_skops(path: Path, trusted: frozenset[str]) -> Any:
+    """The estimator; StartError if it builds types that are neither skops' own nor trusted."""
     from skops.io import get_untrusted_types
     from skops.io import load as read
 
