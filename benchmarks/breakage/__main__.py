@@ -2,7 +2,7 @@
 
 KServe's side gets all the help there is: a script sets the percent to 0 after exactly as long as Turnout took to act
 on the same fault. For the crash loop there is a third side, on which nobody acts: KServe and Knative alone. Rounds
-run side by side, except where the fault is the whole cluster's.
+run side by side, and so do faults but one that hits the whole cluster.
 
 Counted from the break: requests that failed or were given up by their caller, and the seconds until the last such
 request was sent. `judged` has the canaries that only fail more often. Needs root and what `make cluster` needs.
@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.breakage import judged
@@ -33,18 +35,37 @@ PATIENCE = 10.0
 """Seconds a caller waits for an answer."""
 WATCH = 60.0
 """Seconds that are watched from the break on."""
+LONG = 600.0
+"""Seconds after which a round that others wait for is given up."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to break the pods of one revision, alike on both sides. `bound`: what probes allow at best; `alone`:
-    it hits others too.
+    """A way to break the pods of one revision, alike on both sides. `bound`: what probes allow at best; `then`: what
+    happens to the whole cluster at once.
     """
 
     name: str
     bound: str
     strike: Callable[[Stage, str], object]
-    alone: bool = False
+    then: Callable[[Cluster], object] | None = None
+
+
+class Rounds:
+    """All rounds of a fault strike at the same moment, so that what hits the whole cluster happens once."""
+
+    def __init__(self, cluster: Cluster, fault: Fault, number: int) -> None:
+        self._fault = fault
+        self._ready = threading.Barrier(number)
+        self._struck = threading.Barrier(number, partial(fault.then, cluster) if fault.then else None)
+
+    def strike(self, ours: Stage, revision: str) -> float:
+        """The moment of the break."""
+        self._ready.wait(LONG)
+        broken = time.time()
+        self._fault.strike(ours, revision)
+        self._struck.wait(LONG)
+        return broken
 
 
 def _poison(feature: float) -> Callable[[Stage, str], object]:
@@ -64,15 +85,14 @@ def _pods(ours: Stage, revision: str) -> list[str]:
     return ours.cluster.pods(ours.namespace, f"serving.knative.dev/revision={revision}")
 
 
-def _crash_and_restart_knative(ours: Stage, revision: str) -> None:
+def _restart_knative(cluster: Cluster) -> None:
     """Knative looks at the dead revision anew, marks it not Ready, and no change of a Route that names it counts."""
-    _poison(CRASH)(ours, revision)
-    ours.cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
+    cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
 
 
 FAULTS = (
     Fault("crash loop", "the crash itself", _poison(CRASH)),
-    Fault("crash loop, Knative's controller restarts", "the crash itself", _crash_and_restart_knative, alone=True),
+    Fault("crash loop, Knative's controller restarts", "the crash itself", _poison(CRASH), _restart_knative),
     Fault("stopped process", "readiness probe", _stop),
     Fault("forward never returns", "timeoutSeconds (10 s), then the probe", _poison(HANG)),
 )
@@ -95,21 +115,20 @@ def loss(caller: Stream, broken: float, acted: float) -> Loss:
     return Loss(len(asked), len(failed), last - broken, acted - broken)
 
 
-def under_turnout(ours: Stage, fault: Fault) -> Loss:
+def under_turnout(ours: Stage, rounds: Rounds) -> Loss:
     """The operator acts alone; the moment of its verdict is on record."""
     first_version(ours)
     ours.apply(mver(2, rollout=steps(30, pause="30m")))
     ours.wait_weight(f"{MODEL}-2", 30, 120)
     with ours.stream(rate=RATE, timeout=PATIENCE) as caller:
         time.sleep(3)
-        broken = time.time()
-        fault.strike(ours, f"{MODEL}-2-predictor-00001")
+        broken = rounds.strike(ours, f"{MODEL}-2-predictor-00001")
         time.sleep(max(0.0, WATCH - (time.time() - broken)))
     acted = moment(ours.status(f"{MODEL}-2")["verdict"]["at"])
     return loss(caller, broken, acted)
 
 
-def under_percent(ours: Stage, fault: Fault, delay: float, image: str) -> Loss:
+def under_percent(ours: Stage, rounds: Rounds, delay: float, image: str) -> Loss:
     """One InferenceService, its second revision at 30 %; the percent is set to 0 `delay` seconds after the break.
 
     A delay that is not finite: nobody sets it.
@@ -121,8 +140,7 @@ def under_percent(ours: Stage, fault: Fault, delay: float, image: str) -> Loss:
     url, host = f"{ours.cluster.gateway}/v2/models/{MODEL}/infer", f"{MODEL}-predictor.{ours.namespace}.example.com"
     with Stream(url, body, host=host, rate=RATE, timeout=PATIENCE) as caller:
         time.sleep(3)
-        broken = time.time()
-        fault.strike(ours, f"{MODEL}-predictor-00002")
+        broken = rounds.strike(ours, f"{MODEL}-predictor-00002")
         if math.isfinite(delay):
             time.sleep(max(0.0, broken + delay - time.time()))
             ours.apply(inference_service(image, 2, percent=0))
@@ -161,15 +179,15 @@ def inference_service(image: str, number: int, percent: int | None = None) -> di
     }
 
 
-def compare(cluster: Cluster, fault: Fault, image: str) -> dict[str, Loss]:
+def compare(cluster: Cluster, fault: Fault, image: str, rounds: Rounds) -> dict[str, Loss]:
     """Every side, one after the other, in fresh namespaces."""
     with stage(cluster) as ours:
-        losses = {"Turnout": under_turnout(ours, fault)}
+        losses = {"Turnout": under_turnout(ours, rounds)}
     with stage(cluster) as theirs:
-        losses["percent, set to 0"] = under_percent(theirs, fault, losses["Turnout"].acted, image)
+        losses["percent, set to 0"] = under_percent(theirs, rounds, losses["Turnout"].acted, image)
     if fault is FAULTS[0]:
         with stage(cluster) as theirs:
-            losses["percent, nobody acts"] = under_percent(theirs, fault, math.inf, image)
+            losses["percent, nobody acts"] = under_percent(theirs, rounds, math.inf, image)
     return losses
 
 
@@ -185,21 +203,21 @@ def row(fault: Fault, side: str, losses: Sequence[Loss]) -> Row:
     }
 
 
-def broken(cluster: Cluster, rounds: int, faults: Sequence[Fault]) -> list[Row]:
-    """Every round of every fault, as many as may be at once."""
-    image, seen = predictor_image(cluster), dict[str, list[dict[str, Loss]]]()
-    together = [fault for fault in faults if not fault.alone]
-    with ThreadPoolExecutor(max(1, len(together))) as pool:
-        for number in range(rounds):
-            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-            losses = pool.map(lambda fault: compare(cluster, fault, image), together)
-            alone = (compare(cluster, fault, image) for fault in faults if fault.alone)
-            ordered = [*together, *(fault for fault in faults if fault.alone)]
-            for fault, loss in zip(ordered, (*losses, *alone), strict=True):
-                seen.setdefault(fault.name, []).append(loss)
-    return [
-        row(fault, side, [each[side] for each in seen[fault.name]]) for fault in faults for side in seen[fault.name][0]
-    ]
+def broken(cluster: Cluster, number: int, faults: Sequence[Fault]) -> list[Row]:
+    """As many rounds of every fault, all at once but for those that hit the whole cluster."""
+    image, rows = predictor_image(cluster), dict[str, list[Row]]()
+    for group in ([fault for fault in faults if not fault.then], *([fault] for fault in faults if fault.then)):
+        print(f"{number} rounds of {'; '.join(fault.name for fault in group)}", file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(max(1, number * len(group))) as pool:
+            step = {fault: Rounds(cluster, fault, number) for fault in group}
+            seen = {
+                fault: [pool.submit(compare, cluster, fault, image, step[fault]) for _ in range(number)]
+                for fault in group
+            }
+        for fault, futures in seen.items():
+            losses = [future.result() for future in futures]
+            rows[fault.name] = [row(fault, side, [each[side] for each in losses]) for side in losses[0]]
+    return [each for fault in faults for each in rows[fault.name]]
 
 
 def failing(cluster: Cluster) -> dict[str, Any]:

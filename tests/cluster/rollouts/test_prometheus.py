@@ -29,7 +29,6 @@ PER_SECOND = 20.0
 WEIGHT = 30
 PATIENCE = 420.0  # seconds for a verdict, on a machine that has other work to do
 BLIND = 20.0  # seconds without a source
-ANALYSIS = 2  # the step's index
 
 
 class Discovery(BaseHTTPRequestHandler):
@@ -43,10 +42,11 @@ class Discovery(BaseHTTPRequestHandler):
             for pod in self.cluster.get("pods", "-A", "-l", "turnout.dev/model")["items"]
             if (meta := pod["metadata"]) and (address := pod.get("status", {}).get("podIP"))
         ]
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(groups).encode())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was killed while it asked
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(groups).encode())
 
     def log_message(self, *_: object) -> None:
         """Nothing: it is asked each second."""
@@ -73,8 +73,7 @@ def prometheus(discovery: str, tmp_path: Path) -> Iterator[Serving]:
 @pytest.fixture
 def analysed(stage: Stage, prometheus: Serving) -> Iterator[Stage]:
     """Two candidates that nobody has found anything wrong with yet, each beside its stable version, and callers."""
-    plan = judged(WEIGHT, source={"prometheus": "cluster"})
-    plan["rollout"]["steps"][ANALYSIS]["analysis"]["minDuration"] = "90s"  # for the kill to come first
+    plan = judged(WEIGHT, least="90s", source={"prometheus": "cluster"})  # for the kill to come first
     stage.apply(*(unwell(model, 1) for model in MODELS))
     for model in MODELS:
         stage.wait_state(f"{model}-1", "Live", 180)

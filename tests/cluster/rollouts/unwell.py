@@ -29,9 +29,9 @@ def unwell(model: str, number: int, settings: Mapping[str, float] = HEALTHY, **s
     return mver(number, model=model, runtime=predictor, scaling={"minReplicas": 1}, **spec)
 
 
-def judged(weight: int, *, interval: str = "5s", **analysis: Any) -> dict[str, Any]:
-    """`rollout` and `analysis`: one step at `weight`, which nothing but a proof ends."""
-    step = {"minDuration": "15s", "maxDuration": "20m", "minRequests": 30}
+def judged(weight: int, *, interval: str = "5s", least: str = "15s", **analysis: Any) -> dict[str, Any]:
+    """`rollout` and `analysis`: one step at `weight` that ends by a proof alone; by one for good not before `least`."""
+    step = {"minDuration": least, "maxDuration": "20m", "minRequests": 30}
     steps = [{"warmup": {"requests": 5}}, {"setWeight": weight}, {"analysis": step}]
     passes = {"errors": {"passBelow": "0.05"}, "latency": {"passRatio": "4"}}
     return {
