@@ -16,7 +16,7 @@ import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge.traffic import POLL_SECONDS, QUANTILES, Side, Traffic
+from benchmarks.judge.traffic import BEYOND, POLL_SECONDS, Side, Traffic
 from tests.cluster.rollouts.stage import Stage
 from turnout.evidence.pods import Target, poll
 from turnout.judge.protocol import PodCounters, Poll
@@ -82,4 +82,4 @@ def traffic_of(increments: Sequence[Increments]) -> Traffic:
 
 def _side(requests: NDArray[np.int64], bad: NDArray[np.int64]) -> Side:
     shaped = requests[None, :, None], bad[None, :, None]
-    return Side(*shaped, np.zeros((len(QUANTILES), *shaped[0].shape), dtype=np.int64))
+    return Side(*shaped, np.zeros((len(BEYOND), *shaped[0].shape), dtype=np.int64))
