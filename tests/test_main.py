@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from turnout.platform.kubernetes.engine import KubernetesPlatform
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, Resource
 from turnout.platform.kubernetes.watching import Watches
 from turnout.platform.protocol import Refused, Unavailable
-from turnout.rollout.snapshot import Problem
+from turnout.rollout.snapshot import ModelKey, Problem
 
 
 class Lists:
@@ -32,6 +33,10 @@ class Lists:
         self.refreshed = 0
         self.appears = asyncio.Event()
         self.often = asyncio.Event()
+        self.models: set[ModelKey] = set()
+
+    def keys(self) -> set[ModelKey]:
+        return self.models
 
     async def refresh(self) -> None:
         self.refreshed += 1
@@ -71,9 +76,11 @@ class Lease:
         self.free.set()
         self.listed_before = -1  # lists that were read when it was acquired
         self.released = 0
+        self.idle = False
         self._lists = log
 
-    async def acquire(self) -> None:
+    async def acquire(self, idle: Callable[[], bool]) -> None:
+        self.idle = idle()
         await self.free.wait()
         self.listed_before = self._lists.refreshed
 
@@ -240,6 +247,16 @@ async def test_a_standby_reads_and_watches_and_does_not_work(world: World, monke
     assert world.lists.refreshed > world.lease.listed_before, "what the former leader wrote last is read first"
     world.told.event.set()
     assert await running is False
+
+
+@pytest.mark.parametrize("models", [set(), {ModelKey("support", "signals")}], ids=["no model", "a model"])
+async def test_only_where_no_model_is_there_is_nothing_to_lead_over(world: World, models: set[ModelKey]) -> None:
+    world.lists.models = models
+    running = asyncio.create_task(runs(world))
+    await asyncio.wait_for(world.workers.begun.wait(), 5)
+    assert world.lease.idle is not bool(models)
+    world.told.event.set()
+    await running
 
 
 async def test_a_lost_lease_ends_the_work_and_makes_it_start_over(world: World) -> None:

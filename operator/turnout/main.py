@@ -144,7 +144,7 @@ class Operator:
 
         What the former leader wrote last may not have come by a watch yet: no pass before lists of now.
         """
-        await self._election.acquire()
+        await self._election.acquire(idle=lambda: not any(self._platform.keys()))
         holding = asyncio.create_task(self._election.hold(), name="lease")
         working = asyncio.create_task(self._work(), name="workers")
         try:

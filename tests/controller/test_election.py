@@ -26,6 +26,7 @@ class Record:
 
     lease: Lease | None = None
     down: bool = False
+    idle: bool = True  # no model exists yet
     latency: Callable[[], float] = lambda: 0.01
     writes: list[tuple[float, str, int]] = field(default_factory=list)
     _versions: Iterator[int] = field(default_factory=itertools.count)
@@ -62,7 +63,7 @@ class Candidate:
 
     async def _run(self) -> None:
         while True:
-            await self.election.acquire()
+            await self.election.acquire(lambda: self.record.idle)
             writing = asyncio.create_task(self._write())
             await self.election.hold()
             writing.cancel()
@@ -193,6 +194,68 @@ async def test_a_lease_that_is_deleted_is_made_again_by_its_leader_and_not_taken
     assert leader.election.leads
     assert {holder for _, holder, _ in record.writes} == {"a"}
     assert not other.written
+
+
+async def test_a_deleted_lease_is_not_taken_by_one_who_has_never_seen_it() -> None:
+    record = Record()
+    leader = Candidate(record, "a")
+    await until(lambda: leader.election.leads)
+    record.idle = False
+    for number in range(5):
+        await asyncio.sleep(3.3)
+        record.lease = None
+        fresh = Candidate(record, f"fresh-{number}")
+        await asyncio.sleep(3)
+        assert not fresh.written
+        await fresh.die()
+    assert {holder for _, holder, _ in record.writes} == {"a"}
+
+
+async def test_a_lease_that_is_deleted_after_its_holders_death_is_taken_within_twelve_seconds() -> None:
+    record = Record()
+    leader = Candidate(record, "a")
+    await until(lambda: leader.election.leads)
+    record.idle = False
+    await leader.die()
+    record.lease = None
+    began = now()
+    fresh = Candidate(record, "fresh")
+    assert TIMING.write < await until(lambda: fresh.election.leads) - began < 12
+
+
+async def test_without_a_model_nobody_waits_for_a_holder_that_never_was() -> None:
+    first = Candidate(Record(), "a")
+    assert await until(lambda: first.election.leads) < 1
+    late = Candidate(Record(idle=False), "b")
+    began = now()
+    assert await until(lambda: late.election.leads) - began > TIMING.lease
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_never_two_at_once_though_somebody_deletes_the_lease_again_and_again(seed: int) -> None:
+    dice = random.Random(seed)
+    record = Record(latency=lambda: dice.choice((0.005, 0.05, 0.3, 1.0)) * dice.random(), idle=False)
+    everyone = [Candidate(record, name) for name in "ab"]
+    living = list(everyone)
+    for number in range(40):
+        await asyncio.sleep(dice.uniform(0, 10))
+        match dice.choice(("delete", "delete", "down", "up", "replace")):
+            case "delete":
+                record.lease = None
+            case "down":
+                record.down = True
+            case "up":
+                record.down = False
+            case "replace":
+                await living.pop(0).die()
+                living.append(Candidate(record, f"new-{number}"))
+                everyone.append(living[-1])
+    record.down, record.latency = False, lambda: 0.01
+    await until(lambda: any(candidate.election.leads for candidate in living), 30)
+    written = sorted((at, candidate.election.identity) for candidate in everyone for at in candidate.written)
+    handovers = [(before, after) for before, after in itertools.pairwise(written) if before[1] != after[1]]
+    for (last, former), (first, latter) in handovers:  # two who lead at once write in turns, every 0.05 s
+        assert first - last > 1, f"{latter} wrote {first - last:.2f} s after {former}, at {first:.2f}"
 
 
 async def test_one_who_is_robbed_stops_at_its_next_renewal() -> None:

@@ -2,8 +2,11 @@
 
 The algorithm is client-go's, with our numbers. A candidate measures on its own clock how long the record has stood
 still since it saw it change; clocks of two machines are never compared. A leader counts from before it asked to renew,
-which is earlier than anybody can have seen the answer, so it has always stopped before another may begin. It knows no
-Kubernetes and does no work of a leader; whoever writes asks `seconds_left` first.
+which is earlier than anybody can have seen the answer, so it has always stopped before another may begin. A record
+that is not there is no proof that nobody leads: it may have been deleted by hand, and its holder makes it again at its
+next renewal. So who finds none waits as long as for a silent holder, unless there is nothing yet to lead over.
+
+It knows no Kubernetes and does no work of a leader; whoever writes asks `seconds_left` first.
 """
 
 import asyncio
@@ -48,7 +51,7 @@ class Election:
         self._clock = clock
         self._known: Lease | None = None  # the record as it was last seen
         self._exists = False
-        self._still_since = 0.0
+        self._still_since: float | None = None  # since when the record, or its absence, stands as it was last seen
         self._renewed: float | None = None  # when the last renewal that succeeded was asked for; None: not the leader
         self._tried = clock()
 
@@ -77,10 +80,10 @@ class Election:
         age = self._clock() - self._renewed
         return self._timing.write - age if age < self._timing.begin else 0.0
 
-    async def acquire(self) -> None:
-        """Wait until this candidate leads."""
-        while not await self._take():
-            free_in = self._still_since + self._patience() - self._clock()
+    async def acquire(self, idle: Callable[[], bool] = lambda: False) -> None:
+        """Wait until this candidate leads. `idle`: there is nothing that a leader could have written to."""
+        while not await self._take(idle):
+            free_in = self._patience() - self._still()
             await asyncio.sleep(min(self._timing.look, free_in) if free_in > 0 else self._timing.again)
         log.info("%s leads, epoch %d", self.identity, self.epoch)
 
@@ -109,12 +112,12 @@ class Election:
         except (Conflict, Unavailable, Refused, TimeoutError) as fault:
             log.warning("the lease was not released and runs out by itself: %s", str(fault) or "no answer in time")
 
-    async def _take(self) -> bool:
+    async def _take(self, idle: Callable[[], bool]) -> bool:
         try:
             async with asyncio.timeout(2 * self._timing.answer):
                 self._tried = self._clock()
                 self._see(await self._store.read())
-                if not self._is_free():
+                if not self._is_free(idle):
                     return False
                 began = self._clock()
                 wish = Lease(self.identity, self._timing.lease, self.epoch + 1)
@@ -128,19 +131,24 @@ class Election:
         return True
 
     def _see(self, record: Lease | None) -> None:
-        """Take in the record; one that has gone counts as it was last seen, for its holder may still work."""
-        self._exists = record is not None
-        if record is None:
-            return
-        if self._known is None or record.said != self._known.said:
+        """Take in the record; the holder of one that has gone may still work."""
+        changed = record.said != self._known.said if record and self._known else record is not None or self._exists
+        if changed or self._still_since is None:
             self._still_since = self._clock()
-        self._known = record
+        self._exists = record is not None
+        self._known = record or self._known
 
-    def _is_free(self) -> bool:
+    def _is_free(self, idle: Callable[[], bool]) -> bool:
         """Nobody holds it, or our own former process did, which is dead, or its holder has been silent for too long."""
-        if self.leader in ("", self.identity):
+        if self._exists and self.leader in ("", self.identity):
             return True
-        return self._clock() - self._still_since >= self._patience()
+        if not self._exists and self._known is None and idle():
+            return True
+        return self._still() >= self._patience()
+
+    def _still(self) -> float:
+        """For how many seconds nothing has changed; 0 before the first look."""
+        return self._clock() - self._still_since if self._still_since is not None else 0.0
 
     def _patience(self) -> float:
         """The holder's own word counts where it is longer: it may be of another release."""

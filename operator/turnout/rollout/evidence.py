@@ -5,8 +5,9 @@ at one of other revisions.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from turnout.api.conditions import EPOCH
 from turnout.api.judgement import AnalysisStatus
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import AnalysisStep, OnStableUnhealthy
@@ -20,7 +21,6 @@ from turnout.rollout.steps import current_step, elapsed
 from turnout.rollout.stops import added, is_told, let_pass, standing
 from turnout.rollout.trail import extended
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_CONTROL = frozenset({Reason.StableUnhealthy, Reason.StableFails})
 """What a candidate is Held for while only absolute tests count, from the beginning of the hold on."""
 UNPROVEN = frozenset({Reason.NoData, Reason.SourceError, Reason.Inconclusive, Reason.TooFewRequests})
