@@ -3,6 +3,8 @@
 First byte: from the return of `kubectl apply` to the first 200 through the model's public address, polled every
 20 ms. Split: from the API server's receipt of the operator's write to the Route (audit log) to the first answer by
 the version that it added. `make bench-operator`.
+
+Thousands of versions at once are `make bench-operator.fleet`: benchmarks.operator.fleet.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ class ApiServer:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, query
     page: int = 500
+    streams: bool = True  # lists, for who asks so
+    meanwhile: list[tuple[str, Object]] = field(default_factory=list)  # events that a streamed list tells at its end
     events: list[tuple[int, str, str, Object]] = field(default_factory=list)  # moment, path of the kind, type, object
     compacted: int = 0  # a watch that asks for this moment or an earlier one is told 410
     _clock: Iterator[int] = field(default_factory=lambda: itertools.count(100))
@@ -127,12 +129,15 @@ class ApiServer:
             return self._delete(kind, live, body)
         return self._patch(kind, live, body, request)
 
-    def _list(self, kind: str, namespace: str, request: web.Request) -> web.Response:
-        every = [
+    def _items(self, kind: str, namespace: str, request: web.Request) -> list[Object]:
+        return [
             item
             for (of, within, _), item in sorted(self.objects.items())
             if of == kind and namespace in ("", within) and _selected(item, request.query.get("labelSelector", ""))
         ]
+
+    def _list(self, kind: str, namespace: str, request: web.Request) -> web.Response:
+        every = self._items(kind, namespace, request)
         start = int(request.query.get("continue", "0"))
         items = every[start : start + self.page]
         rest = str(start + self.page) if len(every) > start + self.page else ""
@@ -141,6 +146,8 @@ class ApiServer:
         )
 
     async def _watch(self, kind: str, namespace: str, request: web.Request) -> web.StreamResponse:
+        if request.query.get("sendInitialEvents"):
+            return await self._stream(kind, namespace, request)
         answer = web.StreamResponse()
         await answer.prepare(request)
         since = int(request.query["resourceVersion"])
@@ -161,6 +168,19 @@ class ApiServer:
                 await news.wait()
         finally:
             self._watches.discard(ended)
+        return answer
+
+    async def _stream(self, kind: str, namespace: str, request: web.Request) -> web.StreamResponse:
+        """A list as a watch begins with it."""
+        if not self.streams:
+            return _status(422, "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled")
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        events = [("ADDED", item) for item in self._items(kind, namespace, request)]
+        end = {"resourceVersion": str(next(self._clock)), "annotations": {"k8s.io/initial-events-end": "true"}}
+        moments = [("BOOKMARK", {"metadata": {"resourceVersion": "1"}}), *events, *self.meanwhile]
+        for event, raw in (*moments, ("BOOKMARK", {"metadata": end})):
+            await answer.write(json.dumps({"type": event, "object": raw}).encode() + b"\n")
         return answer
 
     def _happened(self) -> None:

@@ -98,8 +98,9 @@ async def test_an_object_that_cannot_be_read_is_named_and_left_alone(
     assert "ModelVersion support/signals-7 cannot be read and is left alone" in caplog.text
 
 
-async def test_lists_are_read_in_pages_and_by_selector(cluster: Cluster) -> None:
-    cluster.server.page = 2
+@pytest.mark.parametrize("streams", [True, False], ids=["streamed", "in pages, by an older server"])
+async def test_lists_are_read_part_by_part_and_by_selector(cluster: Cluster, streams: bool) -> None:
+    cluster.server.page, cluster.server.streams = 2, streams
     for number in range(5):
         cluster.server.put("apis/turnout.dev/v1alpha1/modelversions", a_version(f"signals-{number}", number + 1))
     cluster.server.put("api/v1/pods", {"metadata": {"name": "foreign", "namespace": "support"}})
@@ -108,6 +109,22 @@ async def test_lists_are_read_in_pages_and_by_selector(cluster: Cluster) -> None
     assert not list(cluster.platform.feed.cache.pods.everything())
     assert set(cluster.dirty) == {KEY}
     assert list(cluster.platform.keys()) == [KEY]
+
+
+async def test_what_changes_while_a_list_is_told_is_part_of_it(cluster: Cluster) -> None:
+    for number in (6, 7, 8):
+        cluster.server.put(VERSIONS.path().strip("/"), a_version(f"signals-{number}", number))
+    later = at(a_version("signals-6", 6), "900", cluster.live(VERSIONS, "signals-6")["metadata"]["uid"])
+    cluster.server.meanwhile = [
+        ("DELETED", at({**cluster.live(VERSIONS, "signals-7")}, "901")),
+        ("MODIFIED", {**later, "spec": {**later["spec"], "desired": "Standby"}}),
+    ]
+    await cluster.platform.refresh()
+    versions = (await cluster.snapshot()).versions
+    assert [(version.name, version.spec.desired.value) for version in versions] == [
+        ("signals-6", "Standby"),
+        ("signals-8", "Live"),
+    ]
 
 
 async def test_a_full_list_finds_what_watches_have_lost(cluster: Cluster) -> None:

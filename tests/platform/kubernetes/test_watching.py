@@ -62,7 +62,8 @@ class World:
         self.server.remove(resource.path().strip("/"), "support", name)
 
     def lists(self) -> list[str]:
-        return [path for method, path, query in self.server.requests if method == "GET" and "watch" not in query]
+        asked = [(path, query) for method, path, query in self.server.requests if method == "GET"]
+        return [path for path, query in asked if "watch" not in query or "sendInitialEvents" in query]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ FIELD_MANAGER = "turnout"
 TIMEOUT = 15.0  # seconds
 LIST_TIMEOUT = 60.0  # of one page, from an API server that may be starting itself
 PAGE = 250  # objects of a list in one answer: some 3 MB of a fleet's versions
+STREAMED_AT_ONCE = 20  # objects of a streamed list that are read together
 WATCH = 300  # seconds, after which the server ends a watch and it is begun anew
 QUIET = 75.0  # seconds without a word; the server sends a bookmark each minute, so the connection is dead
 CONNECT = 10.0
@@ -34,6 +35,7 @@ NOT_THE_OBJECTS_FAULT = ('forbidden: User "', "being terminated")
 """Words of a 403 that speaks of the operator's rights or of a namespace that goes, not of what was written."""
 
 BOOKMARK = "BOOKMARK"
+_INITIAL_END = "k8s.io/initial-events-end"
 
 Raw = dict[str, Any]
 
@@ -52,10 +54,11 @@ class Expired(Unavailable):
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a list. All its parts are true at one moment."""
+    """A part of a list; the last one says at which moment all of it was so. `gone`: went while it was told."""
 
     items: tuple[Raw, ...]
     resource_version: str
+    gone: Raw | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,24 @@ class Calls:
         self._authorization = authorization
         self._fence = fence
         self._server_name = server_name
+        self._streams = True  # the server tells a list object by object, until it refuses
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Raw:
         return await self._request("GET", resource.path(namespace, name))
 
     async def pages(self, resource: Resource, namespace: str = "") -> AsyncIterator[Page]:
-        """The list, page by page; may end in `Expired`."""
+        """The list, part by part; may end in `Expired`.
+
+        Streamed where the API server can do that: it tells its cache object by object, for a tenth of the work that
+        pages are, which it reads from its store.
+        """
+        if self._streams:
+            try:
+                async for page in self._streamed(resource, namespace):
+                    yield page
+                return
+            except Refused:  # Kubernetes before 1.32, or the feature is switched off
+                self._streams = False
         query = {"limit": str(PAGE), **_selected(resource)}
         while True:
             raw = await self._request("GET", resource.path(namespace), query=query, patience=LIST_TIMEOUT)
@@ -108,20 +123,46 @@ class Calls:
                 return
             query["continue"] = metadata["continue"]
 
+    async def _streamed(self, resource: Resource, namespace: str) -> AsyncIterator[Page]:
+        items: list[Raw] = []
+        asked = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        async for change in self._changes(resource, namespace, asked):
+            if change.kind == BOOKMARK:
+                if _INITIAL_END in (change.raw["metadata"].get("annotations") or {}):
+                    yield Page(tuple(items), change.resource_version)
+                    return
+            elif change.kind == "DELETED":
+                yield Page(tuple(items), change.resource_version, change.raw)
+                items = []
+            else:
+                items.append(change.raw)
+            if len(items) >= STREAMED_AT_ONCE:
+                yield Page(tuple(items), "")
+                items = []
+        raise Unavailable(f"list {resource.path(namespace)}: the API server broke off half-way")
+
     async def watch(self, resource: Resource, namespace: str, since: str) -> AsyncIterator[Change]:
         """What has changed since that moment, until the server ends the request; may end in `Expired`.
 
         The first is a bookmark of that very moment: it is connected.
         """
+        connected = Change(BOOKMARK, {"metadata": {"resourceVersion": since}})
+        async for change in self._changes(resource, namespace, {"resourceVersion": since}, connected):
+            yield change
+
+    async def _changes(
+        self, resource: Resource, namespace: str, asked: Mapping[str, str], connected: Change | None = None
+    ) -> AsyncIterator[Change]:
         path = resource.path(namespace)
-        asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH)}
-        query = {**asked, "resourceVersion": since, **_selected(resource)}
+        ever = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH)}
         timeout = aiohttp.ClientTimeout(total=WATCH + QUIET, sock_connect=CONNECT, sock_read=QUIET)
+        query = {**ever, **asked, **_selected(resource)}
         try:
             async with self._session.get(path, params=query, **await self._given(timeout)) as answer:
                 if answer.status != 200:
                     raise classify(answer.status, answer.reason or "", await answer.read(), f"watch {path}")
-                yield Change(BOOKMARK, {"metadata": {"resourceVersion": since}})
+                if connected:
+                    yield connected
                 async for line in _lines(answer.content):
                     yield _change(line, f"watch {path}")
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as fault:  # OSError: timeouts too
@@ -173,7 +214,7 @@ class Calls:
 
     async def _given(self, timeout: aiohttp.ClientTimeout) -> dict[str, Any]:
         """What every request has: its time, who asks, and whose certificate is expected."""
-        headers = {"Accept": JSON}
+        headers = {"Accept": JSON, "Accept-Encoding": "identity"}  # to pack and unpack costs more than the bytes
         if authorization := await self._authorization():
             headers["Authorization"] = authorization
         return {"headers": headers, "timeout": timeout, "server_hostname": self._server_name}

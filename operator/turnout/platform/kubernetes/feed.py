@@ -146,6 +146,10 @@ class Feed:
                     moment = page.resource_version
                     names.update((raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in page.items)
                     items += await self._parse(resource, page.items)
+                    if page.gone:
+                        name = page.gone["metadata"]["namespace"], page.gone["metadata"]["name"]
+                        items = [item for item in items if (item.namespace, item.name) != name]
+                        names.discard(name)
             except Expired:
                 if not tries_left:
                     raise
