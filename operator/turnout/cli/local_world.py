@@ -8,9 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from turnout.api.base import JsonObject
+from turnout.api.control import PromoteMode
 from turnout.api.version import ModelVersion
 from turnout.cli.command import UserError
-from turnout.platform.local.overlay import Overlay, Request, leave
+from turnout.cli.worlds import ChangedMeanwhileError
+from turnout.platform.local.overlay import Overlay, Request, leave, step_of
 from turnout.view.tree import Clients, Traffic, Tree, tree_of
 
 
@@ -79,12 +81,22 @@ class LocalWorld:
 
     def change(self, version: ModelVersion, spec: JsonObject) -> None:
         """Never in the file, which is its owner's: over it, see `platform.local.overlay`."""
-        request = Request(namespace=version.namespace, name=version.name, uid=version.uid, spec=spec)
+        step = step_of(version) if _ends_a_step(spec) else ""
+        now = self.version(version)
+        if now is None or (step and step != step_of(now)):
+            raise ChangedMeanwhileError(version.name)
+        request = Request(namespace=version.namespace, name=version.name, uid=version.uid, spec=spec, step=step)
         try:
             leave(self._folder / "state", request)
         except OSError as fault:
             sentence = f"{self._folder} cannot be written: {fault.strerror or fault}; make room, or ask as its owner"
             raise UserError(sentence) from None
+
+
+def _ends_a_step(spec: JsonObject) -> bool:
+    control = spec.get("control")
+    promote = control.get("promote") if isinstance(control, dict) else None
+    return isinstance(promote, dict) and promote.get("mode") == PromoteMode.NEXT_STEP
 
 
 def local_tree(folder: Path, namespace: str | None = None) -> Tree:

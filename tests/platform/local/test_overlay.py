@@ -8,9 +8,10 @@ import pytest
 
 from turnout.api.base import JsonObject
 from turnout.api.loading import load
+from turnout.api.status import StepStatus
 from turnout.api.version import Desired, ModelVersion
 from turnout.platform.local.folder import Folder
-from turnout.platform.local.overlay import Overlay, Request, leave, requests
+from turnout.platform.local.overlay import Overlay, Request, TooLateError, leave, requests
 from turnout.platform.local.store import Versions
 from turnout.rollout.snapshot import ModelKey
 
@@ -101,10 +102,25 @@ def test_who_says_what_the_file_says_has_said_nothing(folder: Folder, versions: 
 
 
 @pytest.mark.parametrize("stranger", [{"uid": "another"}, {"name": "tiny-9"}])
-def test_words_for_a_version_that_is_gone_are_dropped(versions: Versions, stranger: dict[str, str]) -> None:
+def test_words_for_a_version_that_is_gone_are_answered(versions: Versions, stranger: dict[str, str]) -> None:
     wish = request(versions, control={"paused": True}).model_copy(update=stranger)
-    assert versions.say(wish) is None
+    with pytest.raises(TooLateError, match="is not here any more: what was asked of it has no effect"):
+        versions.say(wish)
     assert not the(versions).spec.control.paused
+
+
+def test_a_promotion_of_a_step_that_is_over_has_no_effect_and_is_noted(versions: Versions) -> None:
+    wish = {"control": {"promote": {"mode": "NextStep", "token": "t1"}}}
+    left = request(versions, **wish).model_copy(update={"step": "1.2"})
+    version = the(versions)
+    step = StepStatus(index=3)
+    versions.record_status(KEY, version.name, version.status.model_copy(update={"attempt": 1, "step": step}))
+    with pytest.raises(TooLateError, match="tiny-1 has gone on to another step meanwhile"):
+        versions.say(left)
+    control = the(versions).status.control
+    assert (control.promote_token, control.refused) == ("t1", ("promote",))
+    assert the(versions).spec.control.promote.token == ""
+    assert versions.say(left.model_copy(update={"step": "1.3"})) == KEY
 
 
 @pytest.mark.parametrize("odd", [{"control": {"pause": True}}, {"control": {"paused": "yes"}}, {"desired": "Gone"}])

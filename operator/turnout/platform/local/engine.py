@@ -24,7 +24,7 @@ from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
 from turnout.platform.local.names import taken_names
-from turnout.platform.local.overlay import requests
+from turnout.platform.local.overlay import TooLateError, requests
 from turnout.platform.local.ports import LOOPBACK
 from turnout.platform.local.records import EventRecord, ModelEvents, RouteRecord, as_json, birth, file_name, read_as
 from turnout.platform.local.store import Changes, Versions, key_of
@@ -115,11 +115,14 @@ class LocalEngine:
         for name, request in requests(self.folder):
             try:
                 key = self.versions.say(request) if request else None
+            except TooLateError as why:
+                key = None
+                refused.append(str(why))
             except ValueError:
-                request = None
+                request = key = None
             if request is None:
                 refused.append(f"{name} is no request that this release can read: it is dropped")
-            elif key is not None:
+            if key is not None:
                 self._changed(key)
             if not self.folder.trouble:  # else it is not remembered yet, and is taken once more
                 self.folder.forget(name)

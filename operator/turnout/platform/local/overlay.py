@@ -16,7 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from turnout.api.base import JsonObject
 from turnout.api.control import Control
-from turnout.api.version import Desired, Spec
+from turnout.api.version import Desired, ModelVersion, Spec
 from turnout.platform.local.folder import Folder, write_atomically
 from turnout.platform.local.records import Record
 
@@ -24,13 +24,27 @@ REQUESTS = "requests"
 PARTS = frozenset({"control", "desired"})
 
 
+class TooLateError(Exception):
+    """Why a request has no effect, for whoever asked; the sentence begins with the version."""
+
+
 class Request(Record):
-    """A merge patch of `spec.control` and `spec.desired`, as a cluster would get it."""
+    """A merge patch of `spec.control` and `spec.desired`, as a cluster would get it.
+
+    `step`: which step a person saw that it is to end; by the time it is taken, that one may be over.
+    """
 
     namespace: str
     name: str
     uid: str
     spec: JsonObject
+    step: str = ""
+
+
+def step_of(version: ModelVersion) -> str:
+    """The step that runs, of the attempt that runs."""
+    status = version.status
+    return f"{status.attempt}.{status.step.index}" if status.step else ""
 
 
 class Overlay(Record):

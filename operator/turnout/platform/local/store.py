@@ -20,8 +20,9 @@ from turnout.api.status import Status
 from turnout.api.version import ModelVersion, Spec, immutable_changes
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.names import claims
-from turnout.platform.local.overlay import Overlay, Request
+from turnout.platform.local.overlay import Overlay, Request, TooLateError, step_of
 from turnout.platform.local.records import Record, file_name, read_as
+from turnout.rollout.controls import PROMOTE
 from turnout.rollout.snapshot import ModelKey
 
 KIND = "versions"
@@ -89,14 +90,31 @@ class Versions:
             self._keep(record.model_copy(update={"object": changed}))
 
     def say(self, request: Request) -> ModelKey | None:
-        """Take what a command says over a file; the model that it changes, if any. May raise ValidationError."""
+        """Take what a command says over a file; the model that it changes, if any.
+
+        Raises `ValidationError` for what cannot be read, `TooLateError` for what comes too late.
+        """
         record = self._records.get(f"{request.namespace}/{request.name}")
         if record is None or record.object.uid != request.uid:
-            return None
+            raise TooLateError(f"{request.name} is not here any more: what was asked of it has no effect")
+        if request.step not in ("", step_of(record.object)):
+            self._refuse_promotion(record, request)
         overlay = (record.overlay or Overlay.of(record.object.spec)).said(request.spec)
         changed = _respecified(record.object, overlay.on(record.object.spec))
         self._keep(record.model_copy(update={"object": changed, "overlay": overlay or None}))
         return key_of(changed) if changed is not record.object else None
+
+    def _refuse_promotion(self, record: VersionRecord, request: Request) -> None:
+        """It was meant for a step that is over: noted, so that who waits for it is told, and never acts later."""
+        said = Overlay.of(record.object.spec).said(request.spec)
+        token, status = (said.control or said.file_control).promote.token, record.object.status
+        refused = tuple(sorted({*status.control.refused, PROMOTE}))
+        control = status.control.model_copy(update={"promote_token": token, "refused": refused})
+        noted = record.object.model_copy(update={"status": status.model_copy(update={"control": control})})
+        self._keep(record.model_copy(update={"object": noted}))
+        raise TooLateError(
+            f"{request.name} has gone on to another step meanwhile: the promotion has no effect; look again"
+        )
 
     def take(self, loaded: Loaded) -> Changes:
         """Make the store say what the files say; tells which models changed, and what may not be as it is written."""
