@@ -11,6 +11,7 @@ from functools import partial
 from time import sleep
 
 from turnout.controller.election import Election
+from turnout.controller.guarding import Guarded
 from turnout.controller.health import application, serve
 from turnout.controller.metrics import Metrics
 from turnout.controller.queue import Queue
@@ -71,7 +72,7 @@ async def _operate(settings: Settings, calls: Calls, election: Election) -> bool
         sources=settings.sources,
     )
     metrics = Metrics(queue, lambda: election.leads)
-    judged = partial(decide, judge=SequentialJudge())
+    judged = partial(decide, judge=Guarded(SequentialJudge()))
     controller = Controller(platform, queue, judged, settings.workers, metrics)
     operator = Operator(platform, Watches(calls, platform.feed), controller, election)
     pages = await serve(application(queue, metrics, election, operator.lacking), settings.health_port)

@@ -31,14 +31,21 @@ def test_a_stable_that_fails_far_beyond_what_a_version_may_is_no_control() -> No
     assert fails_by(memory.watch)
 
 
-@pytest.mark.parametrize("latency", [{}, {"passBelow": "0.5"}])
-def test_a_fix_passes_by_absolute_tests_alone(latency: dict[str, str]) -> None:
-    """Stable has no success to compare latency with; a bound of its own, where there is one, is still asked for."""
+@pytest.mark.parametrize(
+    ("latency", "stable_bad", "outcome"),
+    [
+        pytest.param({}, 300, Outcome.PASS, id="latency beside what stable still answers"),
+        pytest.param({"passBelow": "0.5"}, 900, Outcome.PASS, id="latency by a bound of its own"),
+        pytest.param({"enabled": False}, 900, Outcome.PASS, id="errors alone"),
+        pytest.param({}, 900, Outcome.HOLD, id="latency beside nothing"),
+    ],
+)
+def test_a_fix_passes_by_what_it_proves_itself(latency: dict[str, object], stable_bad: int, outcome: Outcome) -> None:
     attempt = Attempt(analysis(latency=latency))
     attempt.ask()
-    found = serve(attempt, 40, (100, 0), (900, 900))
+    found = serve(attempt, 40, (100, 0), (900, stable_bad))
     assert found.stable_fails
-    assert found.outcome is Outcome.PASS
+    assert found.outcome is outcome
 
 
 def test_one_that_fails_now_and_then_is_a_control() -> None:

@@ -13,7 +13,7 @@ from tests.rollout.judges import Scripted, always, analysed, then, unproven
 from tests.rollout.simulation import TICK, version
 from tests.rollout.world import World, entered
 from turnout.api.control import Control, Promote
-from turnout.api.reasons import ConditionType, EventReason, Reason, State
+from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.judge.protocol import Finding, Outcome, Question
 
@@ -284,7 +284,7 @@ FAILS = Scripted(lambda seen, question: Outcome.PASS, stable_fails="more than 10
         pytest.param("Hold", State.Held, 10, id="it waits"),
     ],
 )
-def test_where_stable_fails_the_split_stays_and_a_pass_promotes_at_once(
+def test_where_stable_fails_the_plan_goes_on_by_what_the_candidate_proves(
     served: World, policy: str, state: State, percent: int
 ) -> None:
     begin(served, FAILS, 10, 50, shortest="20s", longest="60s", rollout={"onStableUnhealthy": policy})
@@ -294,7 +294,30 @@ def test_where_stable_fails_the_split_stays_and_a_pass_promotes_at_once(
     assert "more than 10 % of stable's own requests fail; 10 % is kept since" in served.versions[NAME].status.message
     served.run(120)
     assert (served.state(NAME), served.percent(NAME)) == (state, percent)
-    assert len([event for event in served.events if event.reason is EventReason.Held]) == 1
+    given = [next((s.percent for s in split if s.revision.startswith(NAME)), 0) for split in served.splits]
+    assert given == ([0, 10, 50, 100] if policy == "Proceed" else [0, 10]), "no step is left out"
+
+
+def test_a_step_without_proof_beside_a_failing_stable_ends_as_its_owner_says(served: World) -> None:
+    judge = Scripted(unproven(Outcome.INCONCLUSIVE).says, stable_fails="stable fails")
+    begin(served, judge, 10, onInconclusive="Advance")
+    served.run(60, until=lambda: served.state(NAME) is State.Live)
+
+
+def test_harm_that_is_found_in_the_pass_of_an_eviction_is_acted_upon(served: World) -> None:
+    """That poll is not looked at again, and the next may say less."""
+    begin(served, always(Outcome.HOLD), 10, longest="10m")
+    served.run(7)
+    served.running[NAME].start_seconds = 60
+    served.evict(NAME)
+    served.run(0.5)
+    served.now += timedelta(seconds=4)
+    served.advance()
+    served.poll, served.judge = _later(served), always(Outcome.HARM)
+    served.passes()
+    served.judge = always(Outcome.HOLD)
+    served.run(60)
+    assert stands(served) == (State.RolledBack, Reason.ErrorRate)
 
 
 def test_when_stable_is_well_again_the_step_goes_on(served: World) -> None:

@@ -154,7 +154,7 @@ class Reason(Documented):
     StableUnhealthy = "StableUnhealthy", "The stable version is dead; the candidate carries its share."
     StableFails = (
         "StableFails",
-        "The stable version answers, and fails so often that nothing can be compared with it.",
+        "The stable version answers, and fails so often that nothing is rolled back by comparison with it.",
     )
     TooLittleCapacity = "TooLittleCapacity", "Fewer pods are ready than its share needs."
     LivingFallback = "LivingFallback", "The live version is dead; another with ready pods carries its share."

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from turnout.cli.command import UserError
 from turnout.controller import Controller, Queue
+from turnout.controller.guarding import Guarded
 from turnout.judge.sequential import SequentialJudge
 from turnout.platform.local.engine import LocalEngine
 from turnout.platform.local.machine import Settings
@@ -38,7 +39,7 @@ async def serve(settings: Settings, files: Sequence[Path], *, quiet: bool = Fals
             if engine.trouble is not None:
                 raise UserError(engine.trouble.message)
             say(f"Serving at {engine.url} ; Ctrl-C ends it. Logs: {engine.folder.logs}")
-            controller = Controller(engine, queue, partial(decide, judge=SequentialJudge()))
+            controller = Controller(engine, queue, partial(decide, judge=Guarded(SequentialJudge())))
             following, obeying = _follow(engine, files, screen), _obey(engine, screen)
             watching = _draw(engine, screen), _complain(engine, screen)
             await _until_first(controller.run(), following, obeying, *watching, stopped.wait())

@@ -102,8 +102,8 @@ class Case:
             sides = memory.spreads[:1] if self.stable_fails else memory.spreads
             spread = max(side.factor for side in sides) if terms.robust else 1.0
             found[ERRORS] = passing.evidence(errors, spread) / needed
-        absolute_only = self.question.stable_unhealthy or self.stable_fails
-        if terms.latency_ratio is not None and not (self.stable_fails and terms.latency_limit is None):
+        absolute_only = self.question.stable_unhealthy or (self.stable_fails and terms.latency_limit is not None)
+        if terms.latency_ratio is not None:
             relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
             absolute = passing.evidence(limit, 1.0)
             found[LATENCY] = (absolute if absolute_only else relative) / needed

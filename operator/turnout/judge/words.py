@@ -53,7 +53,7 @@ def proven_worse(terms: Terms, memory: Memory, stream: Stream, edge: float | Non
 
 
 def fails(limit: float) -> str:
-    return f"more than {percent(limit)} of stable's own requests fail: it is no control, and only absolute tests count"
+    return f"more than {percent(limit)} of stable's own requests fail: nothing is rolled back by comparison with it"
 
 
 def passed(memory: Memory, judge: Judge) -> str:

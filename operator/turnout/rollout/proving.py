@@ -8,7 +8,7 @@ from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import UNPROVEN, finding_of, unproven_reason
-from turnout.rollout.look import SILENT
+from turnout.rollout.look import SILENT, Look
 from turnout.rollout.record import condemn, enter, freeze, go_on, hold, promote, resume, stop
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.steps import current_step
@@ -60,7 +60,7 @@ def without_stable(member: Member, version: ModelVersion, selection: Selection) 
 
 
 def beside_failing(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
-    """Stable answers, and fails too often to be a control: the split stays; only absolute tests promote, at once."""
+    """Stable answers, and fails too often to be a control: no harm by comparison; what passes goes on in its plan."""
     now, status, step = selection.snapshot.now, member.status, current_step(member.status)
     look = selection.look if member is selection.candidate else None
     if look is None or look.outcome in SILENT:
@@ -69,9 +69,20 @@ def beside_failing(member: Member, version: ModelVersion, selection: Selection) 
     is_judged = step is not None and step.analysis is not None and runs
     if not look.finding.stable_fails or not is_judged or version.spec.analysis.dry_run:
         return None
-    if member.held_for is Reason.StableFails and finding_of(member, selection, Outcome.PASS) is not None:
-        return promote(status, Reason.PlanCompleted, capacity(selection, version), now)
+    proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
+    if proceeds and (look.outcome is Outcome.PASS or _advances(look, version)):
+        return next_step(status, version, selection)
     return hold(status, Reason.StableFails, now, look.finding.stable_fails)
+
+
+def _advances(look: Look, version: ModelVersion) -> bool:
+    """The step's time is over without proof, and its owner lets it pass all the same."""
+    analysis = version.spec.analysis
+    policies = {
+        Outcome.INCONCLUSIVE: analysis.on_inconclusive,
+        Outcome.TOO_FEW_REQUESTS: analysis.on_too_few_requests,
+    }
+    return policies.get(look.outcome) is Unproven.ADVANCE and look.finding.may_advance
 
 
 def analysing(member: Member, version: ModelVersion, selection: Selection) -> Status:

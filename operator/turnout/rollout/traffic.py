@@ -28,10 +28,13 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
         return redeploy(status, version, Reason.AwaitingRevision, now)
     if member.revision is None:
         return redeploy(status, version, Reason.RevisionReplaced, now)
-    if death and (selection.stable is not None or selection.fallbacks):
-        return condemn_dead(status, death, now) if death.own_fault else hold(status, death.reason, now)
+    others = selection.stable is not None or bool(selection.fallbacks)
+    if death and others and death.own_fault:
+        return condemn_dead(status, death, now)
+    decided = proving.condemned(member, version, selection)  # its poll is not looked at again
+    if death and others and decided is None:
+        return hold(status, death.reason, now)
     fresh = proving.is_stopped_now(member, selection)
-    decided = proving.condemned(member, version, selection)
     decided = decided or (None if fresh else controls.promoted_fully(member, version, selection))
     if decided is not None:
         return decided
