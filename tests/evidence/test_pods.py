@@ -47,7 +47,7 @@ async def pods(**answers: Answer) -> AsyncIterator[dict[str, Target]]:
     port = runner.addresses[0][1]
     try:
         yield {
-            name: Target(name, name.rpartition("_")[0], f"http://127.0.0.1:{port}/{name}", NOW, restarts=1)
+            name: Target(name, name.rpartition("_")[0], f"http://127.0.0.1:{port}/{name}", NOW, replaced=True)
             for name in answers
         }
     finally:
@@ -63,7 +63,8 @@ async def test_both_sides_are_read_for_one_moment() -> None:
     assert (found.at, found.trouble) == (NOW, "")
     assert [(pod.pod, pod.requests, pod.errors) for pod in found.canary] == [("new_1", 10, 1)]
     assert [(pod.pod, pod.requests, pod.errors) for pod in found.stable] == [("old_1", 50, 0), ("old_2", 42, 2)]
-    assert all(pod.restarts == 1 and pod.started_at == NOW for pod in (*found.canary, *found.stable))
+    assert all(pod.started_at == NOW for pod in (*found.canary, *found.stable))
+    assert [end.pod for end in (*found.canary_ends, *found.stable_ends)] == ["new_1", "old_1", "old_2"]
     assert len(found.stable[0].latency) == len(found.edges) + 1
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from turnout.api.analysis import Analysis
 from turnout.api.reasons import Reason
 from turnout.api.rollout import AnalysisStep
-from turnout.judge.protocol import Finding, Lifted, Outcome, PodCounters, Poll, Question
+from turnout.judge.protocol import End, Finding, Lifted, Outcome, PodCounters, Poll, Question
 from turnout.judge.sequential import SequentialJudge
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -34,7 +34,7 @@ class Pod:
     started_at: datetime = START - timedelta(hours=1)
     requests: int = 0
     errors: int = 0
-    restarts: int = 0
+    ends: list[End] = field(default_factory=list)
     latency: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
     outputs: dict[str, list[int]] = field(default_factory=dict)
     reference: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -47,6 +47,13 @@ class Pod:
         for index in range(requests - errors):
             self.latency[bisect_left(EDGES, seconds[index % len(seconds)] if seconds else 0.05)] += 1
 
+    def end(self, at: datetime) -> None:
+        """Its process ends and another begins in its place, whose counters begin anew."""
+        self.requests = self.errors = 0
+        self.latency = [0] * len(self.latency)
+        self.outputs = {name: [0] * len(bins) for name, bins in self.outputs.items()}
+        self.ends.append(End(self.name, at))
+
     def read(self) -> PodCounters:
         return PodCounters(
             self.name,
@@ -55,7 +62,6 @@ class Pod:
             self.errors,
             tuple(self.latency),
             {name: tuple(bins) for name, bins in self.outputs.items()},
-            self.restarts,
             dict(self.reference),
             dict(self.bins),
         )
@@ -83,6 +89,8 @@ class Attempt:
             canary=tuple(pod.read() for pod in self.canary),
             stable=tuple(pod.read() for pod in self.stable),
             edges=EDGES,
+            canary_ends=tuple(pod.ends[-1] for pod in self.canary if pod.ends),
+            stable_ends=tuple(pod.ends[-1] for pod in self.stable if pod.ends),
             weight=self.weight,
             weight_since=START,
         )

@@ -38,7 +38,6 @@ def pods(draw: st.DrawFn, side: str) -> tuple[PodCounters, ...]:
                 draw(st.integers(0, requests)),
                 (fill,) * (len(EDGES) + 1),
                 {"score": (draw(counts),) * 20},
-                draw(st.integers(0, 3)),
                 {"score": (1000,) * 20},
             )
         )

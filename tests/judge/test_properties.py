@@ -128,7 +128,6 @@ garbage = st.builds(
     errors=counts,
     latency=st.lists(counts, max_size=4).map(tuple),
     outputs=st.dictionaries(st.sampled_from(["x", "y"]), st.lists(counts, max_size=30).map(tuple), max_size=2),
-    restarts=counts,
 )
 
 

@@ -298,7 +298,7 @@ def test_restarts_of_containers_are_bad_events() -> None:
     found = None
     for _ in range(6):
         attempt.serve((30, 0), (270, 0))
-        attempt.canary[0].restarts += 1
+        attempt.canary[0].end(attempt.at)
         found = attempt.ask()
         if found.outcome is Outcome.HARM:
             break

@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from tests.judge.counting import Attempt
 from turnout.api.analysis import Analysis, Source
 from turnout.api.status import RevisionStatus
 from turnout.evidence.pods import Target
 from turnout.evidence.prometheus import Entry
-from turnout.judge.protocol import PodCounters, Poll
-from turnout.platform.evidence import Polls, restarts_added
+from turnout.judge.protocol import End, Poll
+from turnout.platform.evidence import Polls
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import ModelKey
 from turnout_predictors.telemetry.metrics import Metrics
 
 AT = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 KEY = ModelKey("support", "signals")
 REQUEST = PollRequest(
     version="signals-8",
@@ -152,28 +152,19 @@ async def test_what_nobody_foresaw_is_an_answer_too_and_stands_in_the_log(
     await polls.close()
 
 
-ENDED = Target("new-1", "signals-8-00001", "http://pod", AT + timedelta(seconds=12), restarts=1)
-
-
-@pytest.mark.parametrize(
-    ("pod", "bad"),
-    [
-        pytest.param(ENDED, 1, id="its process replaced one that had ended"),
-        pytest.param(replace(ENDED, restarts=0), 0, id="its process is the first"),
-        pytest.param(
-            replace(ENDED, started_at=AT + timedelta(seconds=18)), 0, id="it ended after the moment asked for"
-        ),
-    ],
-)
-def test_an_end_of_a_process_is_a_bad_event_where_prometheus_counts_too(pod: Target, bad: int) -> None:
-    """Once, however often it is read: the judge knows it by its name and start."""
-    side = (PodCounters("new-1", datetime(1970, 1, 1, tzinfo=UTC), 40, 2, (40, 0)),)
-    poll = Poll(AT + timedelta(seconds=15), side, edges=(0.5,))
-    read = restarts_added(poll, side, (pod,))
-    assert read[0] == side[0]
-    assert [each.restarts for each in read[1:]] == [1] * bad
-    assert restarts_added(poll, (), (pod,)) == (), "a side without counters stays without"
-    attempt = Attempt(canary=[], stable=[])
-    for found in (side, read, read):
-        said = attempt.ask(canary=found, stable=side, edges=(0.5,))
-    assert said.status.requests.canary == bad
+async def test_an_end_of_a_process_is_told_where_prometheus_counts_too(unused_tcp_port: int) -> None:
+    """Of ready pods that it may know nothing of; beside the counters, never among them."""
+    began = AT - timedelta(seconds=3)
+    ended = Target("new-1", "signals-8-00001", "http://pod", began, replaced=True)
+    others = (replace(ended, pod="new-2", replaced=False), replace(ended, pod="new-3", started_at=began + MINUTE))
+    told = asyncio.Event()
+    polls = Polls(
+        lambda _: told.set(),
+        lambda _, revision: (ended, *others) if revision == ended.revision else (),
+        {"cluster": Entry("cluster", f"http://127.0.0.1:{unused_tcp_port}")},
+    )
+    polls.begin(KEY, replace(REQUEST, analysis=Analysis(source=Source(prometheus="cluster"))))
+    await asyncio.wait_for(told.wait(), 10)
+    assert polls.last[KEY].canary_ends == (End("new-1", began),)
+    assert (polls.last[KEY].canary, polls.last[KEY].stable_ends) == ((), ())
+    await polls.close()

@@ -39,11 +39,11 @@ class Counts:
     reference: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bins: Mapping[str, str] = field(default_factory=dict)
 
-    def of_pod(self, pod: str, started_at: datetime, edges: tuple[float, ...], restarts: int = 0) -> PodCounters:
+    def of_pod(self, pod: str, started_at: datetime, edges: tuple[float, ...]) -> PodCounters:
         """As the judge takes them; a pod that has answered nothing counts zeros along the others' edges."""
         latency = self.latency or (0,) * (len(edges) + 1 if edges else 0)
         return PodCounters(
-            pod, started_at, self.requests, self.errors, latency, self.outputs, restarts, self.reference, self.bins
+            pod, started_at, self.requests, self.errors, latency, self.outputs, self.reference, self.bins
         )
 
 

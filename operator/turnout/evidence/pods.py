@@ -13,7 +13,7 @@ import aiohttp
 
 from turnout.evidence.counting import Counts
 from turnout.evidence.exposition import UnreadableError, read
-from turnout.judge.protocol import Poll
+from turnout.judge.protocol import End, Poll
 
 TIMEOUT = 5.0  # seconds; the shortest interval
 LARGEST = 4 * 2**20  # bytes of one exposition; a predictor's has some 30 KiB
@@ -22,14 +22,14 @@ LARGEST = 4 * 2**20  # bytes of one exposition; a predictor's has some 30 KiB
 @dataclass(frozen=True, slots=True)
 class Target:
     """One ready pod. `url`: where its metrics are; `started_at`: of its process, so that a restart is another one;
-    `restarts`: see `PodCounters`.
+    `replaced`: whether this process came in the place of one that had ended.
     """
 
     pod: str
     revision: str
     url: str
     started_at: datetime
-    restarts: int = 0
+    replaced: bool = False
 
 
 async def poll(
@@ -46,10 +46,21 @@ async def poll(
         return Poll(at=at, trouble="the pods' latency histograms have different edges: they are of different releases")
     known = next(iter(edges), ())
     read_out = [
-        each.of_pod(target.pod, target.started_at, known, target.restarts)
-        for target, each in zip((*ours, *theirs), counts, strict=True)
+        each.of_pod(target.pod, target.started_at, known) for target, each in zip((*ours, *theirs), counts, strict=True)
     ]
-    return Poll(at=at, canary=tuple(read_out[: len(ours)]), stable=tuple(read_out[len(ours) :]), edges=known)
+    return Poll(
+        at=at,
+        canary=tuple(read_out[: len(ours)]),
+        stable=tuple(read_out[len(ours) :]),
+        edges=known,
+        canary_ends=ends(ours, at),
+        stable_ends=ends(theirs, at),
+    )
+
+
+def ends(pods: Iterable[Target], until: datetime) -> tuple[End, ...]:
+    """Of each pod the last end of a process; what came after that moment comes with a later poll."""
+    return tuple(End(pod.pod, pod.started_at) for pod in pods if pod.replaced and pod.started_at <= until)
 
 
 async def _ask(session: aiohttp.ClientSession, target: Target) -> Counts | str:

@@ -12,12 +12,13 @@ from operator import add
 from typing import TypedDict
 from zlib import crc32
 
-from turnout.api.analysis import Assumption, CustomMetric
+from turnout.api.analysis import CustomMetric
 from turnout.judge import answers
 from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.drift import log_factor
-from turnout.judge.harm import Tally, bettors, log_factors, summed
+from turnout.judge.ends import by_pods, fresh
+from turnout.judge.harm import NO_ENDS, Sides, Tally, bettors, log_factors, summed
 from turnout.judge.health import Watch, bound, watched
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
@@ -69,15 +70,17 @@ class Changes(TypedDict, total=False):
     answers: tuple[tuple[int, ...], ...]
     out_since: tuple[int, ...]
     watch: Watch
+    ends: tuple[int, ...]
     readings: Mapping[str, Reading]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The increments of both sides since the last accepted poll."""
+    """The increments of both sides since the last accepted poll. `ends`: each side's pods, and those that ended."""
 
     canary: tuple[PodIncrement, ...]
     stable: tuple[PodIncrement, ...]
+    ends: Sides = NO_ENDS
 
     def tallies(self, index: int) -> tuple[list[Tally], list[Tally]]:
         """Per side and pod: requests and errors (index -1), or successes and those slower than an edge."""
@@ -88,9 +91,13 @@ class Interval:
             [(pod.successes, pod.slow[index]) for pod in self.stable],
         )
 
-    def sums(self, index: int) -> tuple[Tally, Tally]:
-        canary, stable = self.tallies(index)
-        return summed(canary), summed(stable)
+    def sums(self, index: int) -> Sides:
+        """An end of a process is a request that ended badly."""
+        canary, stable = map(summed, self.tallies(index))
+        if index >= 0:
+            return canary, stable
+        (_, ours), (_, theirs) = self.ends
+        return (canary[0] + ours, canary[1] + ours), (stable[0] + theirs, stable[1] + theirs)
 
 
 def absorbed(
@@ -99,9 +106,12 @@ def absorbed(
     """The memory with a usable poll in it."""
     changes: Changes = {}
     canary, stable = sighted("c", poll.canary), sighted("s", poll.stable)
-    present = crc32("|".join(sorted([key for key, _ in (*canary, *stable)])).encode())
+    ended = fresh(poll, memory.ends, memory.began or milliseconds(poll.at))
+    changes["ends"] = (*memory.ends, *ended[0], *ended[1])
+    pods = sorted([key for key, _ in (*canary, *stable)])
+    present = crc32("|".join([*pods, str(len(changes["ends"]))]).encode())
     if _counts(memory, poll):
-        interval = _interval(memory, canary, stable)
+        interval = replace(_interval(memory, canary, stable), ends=by_pods(poll, ended))
         changes |= _requests(memory, interval)
         if not stable_unhealthy:
             changes |= _harm(terms, memory, interval)
@@ -145,10 +155,9 @@ def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
         edge += stream.metric == LATENCY
         canary, stable = interval.tallies(edge) if edge < len(memory.cuts) else ([], [])
-        ours, theirs = summed(canary), summed(stable)
-        if terms.assume is not Assumption.POD_BURSTS:
-            canary, stable = [ours], [theirs]
-        wealths.append(added(logs, log_factors(terms.assume, stream.tolerate, canary, stable)))
+        ends = interval.ends if edge < 0 else NO_ENDS
+        wealths.append(added(logs, log_factors(terms.assume, stream.tolerate, canary, stable, ends)))
+        ours, theirs = interval.sums(edge) if edge < len(memory.cuts) else NO_ENDS
         n_c, x_c, n_s, x_s = total
         totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}

@@ -12,7 +12,8 @@ from turnout.judge.protocol import PodCounters, Poll
 
 
 def counted(output: str, pods: Sequence[PodCounters]) -> Bins:
-    """One side's answers by bin; empty where a pod has none, or other bins than the rest."""
+    """One side's answers by bin; empty where a pod that has answered has none, or other bins than the rest."""
+    pods = [pod for pod in pods if pod.has_answered]
     found = [pod.outputs.get(_named(output, pod), ()) for pod in pods]
     if not found or any(len(bins) != len(found[0]) for bins in found) or len(found[0]) > MOST_BINS:
         return ()
@@ -21,7 +22,7 @@ def counted(output: str, pods: Sequence[PodCounters]) -> Bins:
 
 def published(output: str, pods: Sequence[PodCounters]) -> Bins:
     """The rows that a side was published with, by the same bins; empty where it has none."""
-    found = {pod.reference.get(_named(output, pod), ()) for pod in pods}
+    found = {pod.reference.get(_named(output, pod), ()) for pod in pods if pod.has_answered}
     return found.pop() if len(found) == 1 else ()
 
 
@@ -38,7 +39,7 @@ def have_same_bins(output: str, poll: Poll) -> bool:
 
 
 def _bins(output: str, pods: Sequence[PodCounters]) -> set[str]:
-    return {pod.bins.get(_named(output, pod), "") for pod in pods}
+    return {pod.bins.get(_named(output, pod), "") for pod in pods if pod.has_answered}
 
 
 def _named(output: str, pod: PodCounters) -> str:

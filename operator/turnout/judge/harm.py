@@ -19,6 +19,8 @@ POD_STAKES = (0.1, 0.3, 0.6, 0.95)
 
 Tally = tuple[int, int]
 """Requests and bad events of one pod, or of one side."""
+Sides = tuple[Tally, Tally]
+NO_ENDS: Sides = ((0, 0), (0, 0))
 
 
 def bettors(assume: Assumption) -> int:
@@ -28,12 +30,18 @@ def bettors(assume: Assumption) -> int:
 
 
 def log_factors(
-    assume: Assumption, tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]
+    assume: Assumption, tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally], ends: Sides = NO_ENDS
 ) -> tuple[float, ...]:
-    """Logs of one interval's factors, one per bettor; empty where the interval carries no bet."""
+    """Logs of one interval's factors, one per bettor; empty where the interval carries no bet.
+
+    `ends`: how many pods each side has, and how many of their processes ended.
+    """
     if assume is Assumption.POD_BURSTS:
-        return pod_bursts(tolerate, canary, stable)
-    (served, failed), (control, control_failed) = summed(canary), summed(stable)
+        return pod_bursts(tolerate, canary, stable, ends)
+    (served, failed), (control, control_failed) = (
+        (requests + ended, bad + ended)
+        for (requests, bad), (_, ended) in zip((summed(canary), summed(stable)), ends, strict=True)
+    )
     if not served or not control or not failed + control_failed:
         return ()
     if assume is Assumption.INDEPENDENT_REQUESTS:
@@ -72,10 +80,16 @@ def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
     return tuple(logs)
 
 
-def pod_bursts(tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]) -> tuple[float, ...]:
-    """One bet an interval on pods compared at equal numbers of requests (`PodBursts`); see `thinning`."""
+def pod_bursts(
+    tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally], ends: Sides = NO_ENDS
+) -> tuple[float, ...]:
+    """One bet an interval on pods compared at equal numbers of requests (`PodBursts`); see `thinning`.
+
+    An end of a process hits a pod, however busy: those are compared at equal numbers of pods.
+    """
     ours, theirs = ([pod for pod in side if pod[0]] for side in (canary, stable))
-    edge = superiority(tolerate, ours, theirs) if ours and theirs else 0.0
+    pods = [ends] if ends[0][1] + ends[1][1] and ends[0][0] and ends[1][0] else []
+    edge = superiority(tolerate, ours, theirs, pods) if pods or (ours and theirs) else 0.0
     return tuple(log(1 + stake * edge) for stake in POD_STAKES) if edge else ()
 
 

@@ -25,6 +25,8 @@ Reading = tuple[int, ...]
 """Requests, bad events, successes, then successes slower than each latency edge; cumulative."""
 Readings = Mapping[str, Reading]
 Sighting = tuple[str, PodCounters]
+TOGETHER = "|"
+"""Between the pods of a group; no pod's name has it."""
 BASIC = 3
 """Numbers of a reading before the slow counts."""
 
@@ -45,7 +47,7 @@ def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency
 
 
 def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
-    counts = (pod.requests, pod.errors, pod.restarts, *pod.latency, *chain(*pod.outputs.values()))
+    counts = (pod.requests, pod.errors, *pod.latency, *chain(*pod.outputs.values()))
     if {*map(type, counts)} != {int} or min(counts) < 0 or max(counts) > LARGEST:
         return False  # a NaN is a float
     buckets = len(pod.latency)
@@ -65,7 +67,7 @@ def read(pod: PodCounters, cuts: Sequence[int]) -> Reading:
     """`cuts`: for each latency edge its index among the buckets' bounds."""
     latency = pod.latency
     slow = [sum(latency[cut + 1 :]) for cut in cuts]
-    return (pod.requests + pod.restarts, pod.errors + pod.restarts, sum(latency), *slow)
+    return (pod.requests, pod.errors, sum(latency), *slow)
 
 
 def differences(
@@ -80,8 +82,9 @@ def differences(
         now, last = read(pod, cuts), before.get(key)
         if last is None and complete and pod.started_at >= began:
             last = (0,) * len(now)
-        if last is not None:
-            found.append(_increment(now, last))
+        if last is None or (TOGETHER in pod.pod and min(map(sub, now, last)) < 0):
+            continue  # of a group nobody knows which pod began anew
+        found.append(_increment(now, last))
     return tuple(found)
 
 
@@ -119,18 +122,28 @@ def grouped(pods: Sequence[PodCounters], most: int) -> tuple[PodCounters, ...]:
 
 
 def _group(pods: Sequence[PodCounters]) -> PodCounters:
-    outputs = pods[0].outputs
-    same = all(len(pod.latency) == len(pods[0].latency) and pod.outputs.keys() == outputs.keys() for pod in pods)
+    same_buckets = len({len(pod.latency) for pod in pods}) == 1
+    answering = [pod for pod in pods if pod.has_answered] or pods[:1]
+    outputs = answering[0].outputs
+    same_outputs = all(pod.outputs.keys() == outputs.keys() for pod in answering)
     return PodCounters(
-        pod="|".join(f"{pod.pod}@{_epoch(pod.started_at)}" for pod in pods),
+        pod=TOGETHER.join(f"{pod.pod}@{_epoch(pod.started_at)}" for pod in pods),
         started_at=LONG_AGO,
         requests=sum(pod.requests for pod in pods),
         errors=sum(pod.errors for pod in pods),
-        latency=tuple(map(sum, zip(*(pod.latency for pod in pods), strict=True))) if same else (),
-        outputs={name: tuple(map(sum, zip(*(p.outputs[name] for p in pods), strict=False))) for name in outputs}
-        if same
+        latency=tuple(map(sum, zip(*(pod.latency for pod in pods), strict=True))) if same_buckets else (),
+        outputs={name: tuple(map(sum, zip(*(p.outputs[name] for p in answering), strict=False))) for name in outputs}
+        if same_outputs
         else {},
-        restarts=sum(pod.restarts for pod in pods),
-        reference=pods[0].reference,
-        bins={name: known for name, known in pods[0].bins.items() if all(pod.bins.get(name) == known for pod in pods)},
+        reference=answering[0].reference,
+        bins={
+            name: known
+            for name, known in answering[0].bins.items()
+            if all(pod.bins.get(name) == known for pod in answering)
+        },
     )
+
+
+def members(pods: Iterable[PodCounters]) -> int:
+    """How many pods there are, those of a group one by one."""
+    return sum(pod.pod.count(TOGETHER) + 1 for pod in pods)

@@ -55,7 +55,8 @@ def cuts(terms: Terms, window: Histogram, edges: Sequence[float]) -> tuple[int, 
     """
     if not edges:
         return ()
-    found = [exceeded_by(window, 1 - stream.quantile) for stream in terms.streams if stream.metric == LATENCY]
+    quantiles = [stream.quantile for stream in terms.streams if stream.metric == LATENCY]
+    found = [exceeded_by(window, 1 - quantile) if window else len(edges) - 1 for quantile in quantiles]
     if terms.latency_limit is not None:
         found.append(min(bisect_left(edges, terms.latency_limit), len(edges) - 1))
     return tuple(found)

@@ -44,8 +44,8 @@ class Memory:
     `at`: the poll up to which all is counted. `began`: the first of the attempt. `asked`: the last with a request.
     `anew`: how often a memory was lost. `present`: a sum over the pods of the last poll. `complete`: no pod was ever
     forgotten. `groups`: pods of a side that are known one by one; of more, so many sums. `gave_up`: metrics that had
-    to leave, as bits. `outputs`: last reading of each side; `answers`: counted so far. `out_since`: per bound of one's
-    own, since when it is broken.
+    to leave, as bits. `ends`: of processes, by a short name. `outputs`: last reading of each side; `answers`: counted
+    so far. `out_since`: per bound of one's own, since when it is broken.
     """
 
     fingerprint: int = 0
@@ -74,6 +74,7 @@ class Memory:
     answers: tuple[tuple[int, ...], ...] = ((), ())
     out_since: tuple[int, ...] = ()
     watch: Watch = ()  # over stable's own errors
+    ends: tuple[int, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
@@ -150,6 +151,7 @@ def _sections(memory: Memory) -> list[object]:
         memory.answers,
         memory.out_since,
         memory.watch,
+        memory.ends,
         memory.readings,
     ]
 
@@ -169,7 +171,7 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
     if sections[0] != FORMAT:
         return None
     head, step, kept, wealths, totals, passes, canary, stable, split, *last = sections[1:]
-    edges, outputs, answers, out, watch, pods = last
+    edges, outputs, answers, out, watch, ends, pods = last
     fingerprint, at, began, anew, asked, weight, present = head
     complete, groups, gave_up, drift = kept
     cuts, histogram, window = _rows(edges)
@@ -200,6 +202,7 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         answers=_rows(answers),
         out_since=tuple(out),
         watch=tuple(watch),
+        ends=tuple(ends),
         readings={key: tuple(numbers) for key, numbers in pods.items()},
     )
 

@@ -22,9 +22,8 @@ class PodCounters:
 
     `requests`, `errors`: ended requests that may be evidence (warm starts, first attempts), and those that count
     against the version. `latency`: successful requests by bucket, not cumulated, along `Poll.edges`; one bucket more
-    than edges. `outputs`: per output the counts of its bins. `restarts`: 1 if this process replaced one of the same pod
-    that had ended, however many came before; so each end is counted once. `reference`: per output the rows of
-    publishing in the same bins. `bins`: per output the name of its bins; counts can be compared where it is equal.
+    than edges. `outputs`: per output the counts of its bins. `reference`: per output the rows of publishing in the same
+    bins. `bins`: per output the name of its bins; counts can be compared where it is equal.
     """
 
     pod: str
@@ -33,9 +32,21 @@ class PodCounters:
     errors: int
     latency: tuple[int, ...] = ()
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    restarts: int = 0
     reference: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether it has anything to say about answers: one that has given none yet counts none."""
+        return bool(self.outputs) or self.requests > self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A process of a pod ended, and the one in its place began then. No counter tells of it: they end with it."""
+
+    pod: str
+    successor_began: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class Poll:
 
     `canary_uid`, `stable_uid`: the revisions that were asked for. In trouble, `at` is the newest moment asked for.
     `edges`: the upper bounds of the latency buckets in seconds. `custom`: the values of the custom queries by name.
+    `canary_ends`, `stable_ends`: of each pod the last end so far; one that was read before counts no more.
     `weight`: the candidate's share when it was read, in percent; `weight_since`: since when it has held;
     absent where it does not, and what came in between counts for nothing.
     """
@@ -53,6 +65,8 @@ class Poll:
     stable: tuple[PodCounters, ...] = ()
     edges: tuple[float, ...] = ()
     custom: Mapping[str, float] = field(default_factory=dict)
+    canary_ends: tuple[End, ...] = ()
+    stable_ends: tuple[End, ...] = ()
     canary_uid: str = ""
     stable_uid: str = ""
     weight: int = 0

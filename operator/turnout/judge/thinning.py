@@ -19,13 +19,15 @@ Chances = tuple[int, list[float]]
 """The least number of bad draws, and the chance of it and of each that follows."""
 
 
-def superiority(tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally]) -> float:
+def superiority(
+    tolerate: float, canary: Sequence[Tally], stable: Sequence[Tally], more: Sequence[tuple[Tally, Tally]] = ()
+) -> float:
     """At least -1, of mean <= 0 while the candidate's pods are at most `tolerate` times as bad as stable's.
 
     Each tally is (requests, bad events). It is the candidate's part of the bad events at equal requests, less what it
-    may expect, relative to that; 0 where there are none.
+    may expect, relative to that; 0 where there are none. `more`: pairs that are matched already.
     """
-    pairs = list(zip(_busiest(canary), _busiest(stable), strict=False))
+    pairs = [*zip(_busiest(canary), _busiest(stable), strict=False), *more]
     cuts = [min(ours[0], theirs[0]) for ours, theirs in pairs]
     ours, bend = _draws([pair[0] for pair in pairs], cuts)
     theirs, _ = _draws([pair[1] for pair in pairs], cuts)

@@ -15,7 +15,7 @@ import aiohttp
 from turnout.evidence import pods
 from turnout.evidence.pods import Target
 from turnout.evidence.prometheus import Entry, Prometheus
-from turnout.judge.protocol import PodCounters, Poll
+from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import ModelKey
 
@@ -86,24 +86,10 @@ class Polls:
         if named in self._sources:
             found = await self._sources[named].poll(self._session, key.namespace, request)
             ours, theirs = (self._find(key, side.name) for side in (request.canary, request.stable))
-            canary, stable = restarts_added(found, found.canary, ours), restarts_added(found, found.stable, theirs)
-            return replace(found, canary=canary, stable=stable)
+            return replace(found, canary_ends=pods.ends(ours, found.at), stable_ends=pods.ends(theirs, found.at))
         known = ", ".join(sorted(self._sources)) or "none"
         sentence = f"spec.analysis.source.prometheus: {named} is not among the operator's sources ({known})"
         return Poll(at=request.at, trouble=f"{sentence}; name one of them, or leave source out to read the pods")
-
-
-def restarts_added(poll: Poll, side: Sequence[PodCounters], pods: Sequence[Target]) -> tuple[PodCounters, ...]:
-    """A side as a Prometheus has it, and each end of a process that it cannot know of as the platform tells it.
-
-    Such an end is a pod of its own that has counted nothing else, named by when its successor began: so it is counted
-    once, also where its pod's counters are read again and again. What began later than the poll comes with a later one.
-    """
-    if not side:
-        return ()
-    nothing = (0,) * (len(poll.edges) + 1 if poll.edges else 0)
-    ended = (pod for pod in pods if pod.restarts and pod.started_at <= poll.at)
-    return (*side, *(PodCounters(pod.pod, pod.started_at, 0, 0, nothing, restarts=1) for pod in ended))
 
 
 def answers(poll: Poll | None, request: PollRequest) -> bool:

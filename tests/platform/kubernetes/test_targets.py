@@ -35,7 +35,7 @@ async def test_a_ready_pod_is_read_at_its_own_address(serving: Cluster) -> None:
     serving.sees(PODS, running())
     (target,) = targets(serving.platform.feed.cache, KEY, REVISION)
     assert (target.pod, target.revision, target.url) == ("p1", REVISION, "http://10.244.0.7:8080/metrics")
-    assert (target.started_at, target.restarts) == (datetime(2026, 11, 21, 9, 0, 5, tzinfo=UTC), 1)
+    assert (target.started_at, target.replaced) == (datetime(2026, 11, 21, 9, 0, 5, tzinfo=UTC), True)
 
 
 async def test_an_address_of_the_sixth_version_is_put_in_brackets(serving: Cluster) -> None:

@@ -100,7 +100,7 @@ def target(pod: Pod) -> Target | None:
         revision=pod.revision,
         url=f"http://{host}:{PORT}/metrics",
         started_at=running.started_at,
-        restarts=min(container.restart_count, 1),
+        replaced=container.restart_count > 0,
     )
 
 

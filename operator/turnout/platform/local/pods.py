@@ -101,7 +101,7 @@ class Replica:
     def target(self) -> Target:
         """Where its counters are read."""
         url = f"http://{LOOPBACK}:{self.port}/metrics"
-        return Target(self.name, self._revision, url, self.started_at, restarts=min(self.starts - 1, 1))
+        return Target(self.name, self._revision, url, self.started_at, replaced=self.starts > 1)
 
     async def leave(self, drained: float) -> None:
         """End it: out of traffic first, `drained` seconds for that to take effect, then SIGTERM, then SIGKILL."""
