@@ -45,6 +45,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
         super().__init__(name, return_response_headers)
         self.artifact: Artifact | None = None
         self.settings: Any = None
+        self._hosted: Any = None
 
     @classmethod
     def signature(cls) -> Signature:
@@ -63,6 +64,18 @@ class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
     def predict(self, batch: Any, settings: Any) -> Any:
         """Override: one batch of checked arrays in, Outputs (or a mapping of arrays) out."""
         raise NotImplementedError(f"{type(self).__qualname__} defines no predict(batch, settings)")
+
+    async def __call__(
+        self, body: Any, headers: dict[str, str] | None = None, verb: Any = kserve.model.InferenceVerb.PREDICT
+    ) -> Any:
+        """For kserve's own server: the answer, and no headers. `explain` is not served."""
+        if verb != kserve.model.InferenceVerb.PREDICT:
+            raise NotImplementedError(f"{type(self).__qualname__} does not explain")
+        if self._hosted is None:
+            from .runtimes.hosted import Hosted
+
+            self._hosted = Hosted(self)
+        return await self._hosted.answer(body), {}
 
     def get_input_types(self) -> list[dict[str, object]]:
         return [spec.metadata() for spec in self.signature().inputs]

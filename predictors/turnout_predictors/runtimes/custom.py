@@ -20,6 +20,7 @@ from turnout_predictors.errors import (
     StartError,
 )
 from turnout_predictors.settings import bind
+from turnout_predictors.signature import Signature
 
 from . import Start, missing
 
@@ -90,8 +91,13 @@ def _load_predictor(kind: type[Any], start: Start) -> Model | AsyncModel:
     if predictor.load() is False:
         raise StartError(LOAD_FAILED, f"{start.entrypoint}.load() returned False")
     predictor.ready = True
+    return serve_predictor(predictor, signature)
+
+
+def serve_predictor(predictor: Any, signature: Signature | None = None) -> Model | AsyncModel:
+    """A loaded Predictor as engines take it."""
     served = AsyncPredictor if inspect.iscoroutinefunction(predictor.predict) else ThreadPredictor
-    return served(predictor, signature)
+    return served(predictor, signature or predictor.signature())
 
 
 class _Served:

@@ -70,6 +70,16 @@ def _shape(column: list[Any]) -> list[int]:
 
 
 def write(outputs: Mapping[str, Array], headers: tuple[Header, ...]) -> Reply:
+    body = orjson.dumps({"predictions": _predictions(outputs)}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Reply(200, (body,), headers)
+
+
+def content(outputs: Mapping[str, Array]) -> Any:
+    """The answer as a document, for a server that writes it itself."""
+    return orjson.loads(write(outputs, ()).parts[0])
+
+
+def _predictions(outputs: Mapping[str, Array]) -> Any:
     """One output as its rows; several as an object for each row, or as columns where they are no rows."""
     arrays = {name: _plain(array) for name, array in outputs.items()}
     predictions: Any = arrays
@@ -78,8 +88,7 @@ def write(outputs: Mapping[str, Array], headers: tuple[Header, ...]) -> Reply:
     elif len(rows := {array.shape[:1] for array in outputs.values()}) == 1 and () not in rows:
         columns = [array if isinstance(array, list) else array.tolist() for array in arrays.values()]
         predictions = [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=True)]
-    body = orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Reply(200, (body,), headers)
+    return predictions
 
 
 def _plain(array: Array) -> Any:

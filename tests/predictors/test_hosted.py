@@ -1,0 +1,137 @@
+"""A Predictor under kserve's own ModelServer: the same engine answers, over V2, V1 and gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kserve import InferenceGRPCClient, InferInput, InferRequest
+
+from tests.predictors.conftest import START_SECONDS, free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+HERE = Path(__file__).parent
+
+SERVER = """
+    import sys
+    web, rpc, sys.argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[:1]
+    from kserve import ModelServer
+    from mirror import Mirror
+
+    model = Mirror("mirror")
+    model.load()
+    ModelServer(http_port=web, grpc_port=rpc).start([model])
+"""
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Of HTTP and gRPC."""
+    folder = tmp_path_factory.mktemp("hosted")
+    (folder / "serve.py").write_text(textwrap.dedent(SERVER))
+    web, rpc = free_port(), free_port()
+    path = f"{HERE / 'clients'}:{HERE.parents[1] / 'predictors'}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(folder / "serve.py"), str(web), str(rpc)],
+            env={"PYTHONPATH": path},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _until_ready(web, process, folder / "log")
+        yield web, rpc
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _until_ready(web: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if ask(web, "/v2/models/mirror/ready")[0] == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(log.read_text()[-3000:])
+
+
+def ask(web: int, path: str, body: Any = None) -> tuple[int, Any]:
+    raw = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{web}{path}", raw, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.loads(refused.read())
+
+
+def v2(datatype: str, *data: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "id": "7",
+        "inputs": [{"name": datatype, "shape": [len(data), 1], "datatype": datatype, "data": list(data)}],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"), [("FP32", [1.5, 2.5]), ("INT64", [1, -2]), ("BOOL", [True, False]), ("BYTES", ["a", "grüße"])]
+)
+def test_v2(ports: tuple[int, int], datatype: str, data: list[Any]) -> None:
+    status, answer = ask(ports[0], "/v2/models/mirror/infer", v2(datatype, *data))
+    assert (status, answer["id"]) == (200, "7"), answer
+    (output,) = answer["outputs"]
+    assert (output["name"], output["datatype"], output["shape"], output["data"]) == (datatype, datatype, [2, 1], data)
+
+
+def test_settings_travel_with_the_request(ports: tuple[int, int]) -> None:
+    parameters = {"settings": '{"factor": 3}'}
+    _, answer = ask(ports[0], "/v2/models/mirror/infer", v2("FP32", 1, 2, parameters=parameters))
+    assert answer["outputs"][0]["data"] == [3, 6]
+
+
+def test_v1(ports: tuple[int, int]) -> None:
+    answer = ask(ports[0], "/v1/models/mirror:predict", {"instances": [{"FP64": [1, 2]}, {"FP64": [3, 4]}]})
+    assert answer == (200, {"predictions": [[1, 2], [3, 4]]})
+
+
+REFUSED = {
+    "the model's own no": (v2("INT8", 12), 400, "12 is refused"),
+    "a value out of range": (v2("INT8", 300), 400, "inputs[0].data[0]"),
+    "an unknown input": (v2("INT7", 1), 400, "inputs[0]"),
+    "an unknown setting": (v2("FP32", 1, parameters={"settings": '{"x": 1}'}), 400, "allowed: factor"),
+    "a model that raises": (v2("INT8", 13), 500, "the model raised ValueError"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_refuses(ports: tuple[int, int], body: Any, status: int, said: str) -> None:
+    found, answer = ask(ports[0], "/v2/models/mirror/infer", body)
+    assert (found, said in json.dumps(answer)) == (status, True), answer
+
+
+@pytest.mark.parametrize("is_raw", [False, True], ids=["contents", "raw"])
+async def test_grpc(ports: tuple[int, int], is_raw: bool) -> None:
+    client = InferenceGRPCClient(f"127.0.0.1:{ports[1]}", timeout=30)
+    arrays = {"FP32": np.array([[1.5], [2]], np.float32), "BYTES": np.array([[b"a"], [b"b"]], dtype=object)}
+    for name, array in arrays.items():
+        tensor = InferInput(name, [2, 1], name)
+        tensor.set_data_from_numpy(array, binary_data=is_raw)
+        answers = await asyncio.gather(*(client.infer(InferRequest("mirror", [tensor], "7")) for _ in range(4)))
+        for answer in answers:
+            found = answer.outputs[0].as_numpy().reshape(-1).tolist()
+            plain = [value.encode() if isinstance(value, str) else value for value in found]
+            assert plain == array.reshape(-1).tolist()
+    await client.close()
