@@ -61,6 +61,7 @@ class Arguments:
     grpc_tls_client_ca: str
     drain_delay: float
     queue_limit: int
+    max_body_bytes: int
     trust_tenant: bool
     trust_attempt: bool
     tenant_settings: str
@@ -105,6 +106,12 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
     add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
+    add(
+        "--max_body_bytes",
+        type=int,
+        default=8 << 20,
+        help="of a body, packed and unpacked; beyond it 413; default 8 MiB",
+    )
     for name, what in (("tenant", "the header X-Tenant comes"), ("attempt", "the header X-Turnout-Attempt comes")):
         trusted = f"{what} from a gateway that takes away what callers write there; else it is ignored"
         add(f"--trust_{name}", type=_yes, nargs="?", const=True, default=False, help=trusted)
@@ -138,6 +145,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         raise StartError(SETTINGS_INVALID, f"--timeout_seconds {given.timeout_seconds:g} must be in (0, 600]")
     if given.queue_limit < 1 or given.drain_delay < 0:
         raise StartError(SETTINGS_INVALID, "--queue_limit must be at least 1 and --drain_delay at least 0")
+    if not 1024 <= given.max_body_bytes <= 1 << 30:
+        raise StartError(SETTINGS_INVALID, f"--max_body_bytes {given.max_body_bytes} must be in 1024 to {1 << 30}")
     if bool(given.grpc_tls_cert) != bool(given.grpc_tls_key) or (given.grpc_tls_client_ca and not given.grpc_tls_cert):
         raise StartError(SETTINGS_INVALID, "TLS of gRPC needs --grpc_tls_cert and --grpc_tls_key, both")
     if given.tenant_settings and not given.trust_tenant:
@@ -161,6 +170,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         grpc_tls_client_ca=given.grpc_tls_client_ca,
         drain_delay=given.drain_delay,
         queue_limit=given.queue_limit,
+        max_body_bytes=given.max_body_bytes,
         trust_tenant=given.trust_tenant,
         trust_attempt=given.trust_attempt,
         tenant_settings=given.tenant_settings,

@@ -12,6 +12,7 @@ import importlib
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import time
@@ -43,11 +44,13 @@ from .telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+MOST_DESCRIPTORS = 1 << 20
 LINGER_SECONDS = 0.2  # kept connections get one last answer that tells them to close
 
 
 def run(arguments: Arguments, threads: int) -> int:
     """Blocks until the process is drained; returns its exit code."""
+    raise_descriptors()
     try:
         listener = listen(arguments.http_host, arguments.http_port)
     except OSError as fault:
@@ -68,6 +71,14 @@ def run(arguments: Arguments, threads: int) -> int:
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def raise_descriptors() -> None:
+    """As many open files as this process may have: each idle client holds one, and the usual 1024 are soon gone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, MOST_DESCRIPTORS) if hard != resource.RLIM_INFINITY else MOST_DESCRIPTORS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -107,7 +118,10 @@ class Process:
         arguments = self._arguments
         lifecycle = Lifecycle(arguments.queue_limit)
         limits = Limits(
-            arguments.timeout_seconds, trust_tenant=arguments.trust_tenant, trust_attempt=arguments.trust_attempt
+            arguments.timeout_seconds,
+            arguments.max_body_bytes,
+            trust_tenant=arguments.trust_tenant,
+            trust_attempt=arguments.trust_attempt,
         )
         app = App(arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
         listener = Listener(app, limits.body_bytes, limits.timeout_seconds)

@@ -61,3 +61,11 @@ def test_the_table_of_metrics_is_whole() -> None:
         if found:
             shown[found[1]] = set(re.findall(r"(\w+)=", found[2])) - {"le"}
     assert told == shown
+
+
+def test_every_test_that_the_page_of_clients_names_is_there() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) > 20
+    here = Path(__file__).parent
+    assert [(file, test) for file, test in named if f"def {test}(" not in (here / file).read_text()] == []

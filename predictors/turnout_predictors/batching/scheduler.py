@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 class Observer(Protocol):
     """What the scheduler tells about its work; called on the event loop."""
 
-    def forwarded(self, *, rows: int, padding: float, seconds: float, waited: Sequence[float]) -> None: ...
+    def forwarded(self, *, rows: int, tokens: float, padding: float, seconds: float, waited: Sequence[float]) -> None:
+        """`tokens`: what the rows cost by the model's own lengths; 0 where it says none."""
 
     def dropped(self, reason: str) -> None:
         """A request got no forward: full, deadline or cancelled."""
@@ -231,9 +232,11 @@ class Scheduler:
         longest = max(piece.length for piece in pieces)
         self._fit.observe(rows * longest, seconds)
         if self._observer is not None:
-            padding = 1.0 - sum(piece.cost for piece in pieces) / (rows * longest) if rows else 0.0
+            cost = sum(piece.cost for piece in pieces)
+            padding = 1.0 - cost / (rows * longest) if rows else 0.0
+            tokens = cost if self._unmeasured is not None else 0.0
             waited = [began - piece.since for piece in pieces]
-            self._observer.forwarded(rows=rows, padding=padding, seconds=seconds, waited=waited)
+            self._observer.forwarded(rows=rows, tokens=tokens, padding=padding, seconds=seconds, waited=waited)
 
     def _leave(self, job: Job) -> None:
         if job in self._live:

@@ -70,6 +70,7 @@ class Metrics(Collector):
         self._seconds: dict[tuple[str, str, str, str], Buckets] = {}
         self._queue, self._forward = Buckets(EDGES_INSIDE), Buckets(EDGES_INSIDE)
         self._rows, self._padding = Buckets(EDGES_ROWS), Buckets(EDGES_RATIO)
+        self._tokens = 0.0
         self._dropped = dict.fromkeys(DROPPED, 0)
         self._phases: dict[str, float] = {}
         self._threads: dict[str, int] = {}
@@ -87,7 +88,8 @@ class Metrics(Collector):
             buckets = self._seconds[timed] = Buckets(EDGES_SECONDS)
         buckets.observe(seconds)
 
-    def forwarded(self, *, rows: int, padding: float, seconds: float, waited: Sequence[float]) -> None:
+    def forwarded(self, *, rows: int, tokens: float, padding: float, seconds: float, waited: Sequence[float]) -> None:
+        self._tokens += tokens
         self._forward.observe(seconds)
         self._rows.observe(rows)
         self._padding.observe(padding)
@@ -130,6 +132,7 @@ class Metrics(Collector):
         ):
             yield self._histogram(name, text, (), [((), buckets)])
         yield self._counter("rows", "Rows computed.", (), [((), self._rows.sum)])
+        yield self._counter("tokens", "What rows cost, by the model's own lengths.", (), [((), self._tokens)])
         dropped = [((reason,), float(count)) for reason, count in self._dropped.items()]
         yield self._counter("dropped", "Requests that got no forward.", ("reason",), dropped)
         yield self._gauge("inflight", "Requests accepted and not yet answered.", (), [((), self.inflight)])
