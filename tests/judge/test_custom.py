@@ -102,3 +102,31 @@ def test_threshold_passes_with_a_bound_that_a_person_has_let_pass() -> None:
     see(attempt, 11)
     attempt.lifted = {(Reason.CustomMetric, "depth"): Lifted(attempt.at, 11.0)}
     assert see(attempt, *[11.0] * 12).outcome is Outcome.PASS
+
+
+DEPTH = {"name": "depth", "query": "a", "max": "10", "for": "10m", "action": "Pause"}
+COST = {"name": "cost", "query": "b", "max": "10", "for": "10m"}
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        pytest.param([COST, DEPTH], Outcome.PAUSE, id="another before it begins its own time"),
+        pytest.param([DEPTH, COST], Outcome.PAUSE, id="another behind it"),
+        pytest.param([COST], Outcome.HOLD, id="another in its place"),
+        pytest.param([{**DEPTH, "max": "5"}], Outcome.HOLD, id="another bound of its own"),
+        pytest.param([], Outcome.HOLD, id="none is left"),
+    ],
+)
+def test_how_long_a_bound_is_broken_is_its_own_also_where_the_list_is_edited(
+    after: list[dict[str, str]], outcome: Outcome
+) -> None:
+    attempt = Attempt(analysis(custom=[DEPTH], latency={"enabled": False}))
+    for _ in range(45):
+        attempt.serve((100, 0), (900, 0))
+        attempt.ask(custom={"depth": 11.0})
+    attempt.analysis = analysis(custom=after, latency={"enabled": False})
+    attempt.step = None
+    attempt.serve((100, 0), (900, 0))
+    found = attempt.ask(custom={"depth": 11.0, "cost": 11.0})
+    assert found.outcome is outcome

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from types import MappingProxyType
+from zlib import crc32
 
 from turnout.api.analysis import CustomMetric, MetricAction
 
@@ -27,16 +28,29 @@ def silent(metrics: Sequence[CustomMetric], values: Mapping[str, float]) -> str:
     return next((m.name for m in metrics if not m.dry_run and isnan(values.get(m.name, float("nan")))), "")
 
 
+def identity(metric: CustomMetric) -> int:
+    """Of the bound itself: metrics come, go and change places while a rollout runs."""
+    return crc32(f"{metric.name}|{metric.min}|{metric.max}|{metric.query}".encode())
+
+
+def moments(since: Sequence[int]) -> dict[int, int]:
+    """Since when each bound is broken, by its identity; of those that are kept there is none."""
+    return dict(zip(since[::2], since[1::2], strict=False))
+
+
 def out_since(
     metrics: Sequence[CustomMetric], values: Mapping[str, float], before: Sequence[int], now: int
 ) -> tuple[int, ...]:
-    """Per metric the time since when it is out of bounds, 0 while it is within; a silent one stays as it was."""
-    since = [*before, *(0 for _ in metrics)][: len(metrics)]
-    for index, metric in enumerate(metrics):
-        value = values.get(metric.name, float("nan"))
+    """Identities of the bounds that are broken, each followed by since when; a silent one stays as it was."""
+    known, found = moments(before), list[int]()
+    for metric in metrics:
+        bound, value = identity(metric), values.get(metric.name, float("nan"))
+        start = known.get(bound, 0)
         if not isnan(value):
-            since[index] = 0 if is_within(metric, value) else since[index] or now
-    return tuple(since)
+            start = 0 if is_within(metric, value) else start or now
+        if start:
+            found += bound, start
+    return tuple(found)
 
 
 def is_let_pass(metric: CustomMetric, since: int, lifted: Mapping[str, int]) -> bool:
@@ -54,10 +68,11 @@ def broken(
 
     `lifted`: until when a person has let a pausing metric pass; out since before that, it is the same happening.
     """
+    starts = moments(since)
     found = [
         Broken(metric, values[metric.name])
-        for metric, start in zip(metrics, since, strict=True)
-        if start
+        for metric in metrics
+        if (start := starts.get(identity(metric), 0))
         and not metric.dry_run
         and metric.name in values
         and now - start >= metric.for_.seconds * 1000

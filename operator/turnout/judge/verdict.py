@@ -228,7 +228,8 @@ def _missing(case: Case) -> list[str]:
     """What a pass still wants, in words."""
     analysis = case.question.analysis
     if analysis.judge is Judge.THRESHOLD:
-        out = zip(analysis.custom, case.memory.out_since, strict=False)
+        starts = custom.moments(case.memory.out_since)
+        out = [(metric, starts.get(custom.identity(metric), 0)) for metric in analysis.custom]
         wanted = [(m, since) for m, since in out if since and not m.dry_run]
         past = case.lifted_bounds
         return [f"{m.name} within its bounds" for m, since in wanted if not custom.is_let_pass(m, since, past)]
