@@ -1,6 +1,6 @@
 """A predictor that is a little unwell, as its settings say: for a judge to find out."""
 
-import time
+import asyncio
 from itertools import count
 from typing import Any
 
@@ -25,8 +25,8 @@ class Unwell(Predictor):
         self.ready = True
         return True
 
-    def predict(self, batch: Any, settings: Any) -> Any:
-        time.sleep(settings.milliseconds / 1000)
+    async def predict(self, batch: Any, settings: Any) -> Any:
+        await asyncio.sleep(settings.milliseconds / 1000)  # as one who asks elsewhere: none waits for another
         if settings.fail_every and next(self.calls) % settings.fail_every == 0:
             raise RuntimeError("unwell")
         return self.Outputs(y=(batch.x * 2).astype("int64"))
