@@ -31,6 +31,7 @@ format: .venv/.dev ## format and mend what can be mended
 generate: .venv/.dev ## write the CRD, the reference and the page of commands anew
 	$(BIN)/python -m turnout.api.generate && $(BIN)/python -m turnout.cli.reference --write
 	$(BIN)/python tests/chart/values_table.py --write
+	$(BIN)/python tests/api/runtime_settings.py --write
 
 lock: $(BIN)/uv ## resolve every dependency anew
 	locks/compile

@@ -22,6 +22,7 @@ NAMES = (
     "analyze",
     *CONTROLS,
     "history",
+    "init",
     "publish",
     "plan",
     "power",

@@ -30,6 +30,12 @@ def taken(text: str, reason: Reason = Reason.NameTaken) -> Problem:
             version(2, rollout={"strategy": "Shadow"}), Reason.NotServed, "spec.rollout.strategy", id="not served"
         ),
         pytest.param(
+            version(2, predictor={"runtime": "sklearn", "artifact": {"uri": "s3://m/2"}, "settings": {"batch": 9}}),
+            Reason.Invalid,
+            "spec.predictor.settings.batch: is unknown; the runtime has allow_pickle, trusted",
+            id="a setting that its runtime does not have",
+        ),
+        pytest.param(
             version(2, name="signals-1-predictor"), Reason.NameReserved, "is reserved by signals-1", id="a sibling's"
         ),
         pytest.param(version(2, name="taken"), Reason.NameTaken, "is somebody's Service", id="a name taken"),

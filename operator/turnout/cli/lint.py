@@ -13,7 +13,7 @@ def add_parser(commands: Commands) -> None:
         "lint",
         summary="check ModelVersion files",
         text="Checks files, or the YAML files right inside folders, as the API server would, and names\n"
-        "what this release does not serve yet.\n"
+        "what this release does not serve yet, and settings that the runtime would refuse.\n"
         "Problems go to stderr as file:line: field: sentence; the exit code is 1 if there is one.",
         examples="  turnout lint examples/digits\n  turnout lint signals-7.yaml signals-8.yaml\n",
     )
@@ -24,6 +24,7 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     from turnout.api.loading import load
     from turnout.api.served import unserved
+    from turnout.api.tunables import missettings
 
     loaded = load(args.paths)
     for note in loaded.notes:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     early = (
         f"{loaded.origins[version.namespace, version.name]}: {found}"
         for version in loaded.versions
-        for found in unserved(version.spec)
+        for found in (*unserved(version.spec), *missettings(version.spec.predictor))
     )
     problems = (*map(str, loaded.problems), *early)
     for problem in problems:

@@ -26,6 +26,7 @@ says the same. Each is `kubectl turnout COMMAND` as well, then always of the clu
 |---|---|
 | see where everything stands | `turnout status` |
 | know what the judge knows of a version, and how far it is from a verdict | `turnout analyze` |
+| begin a predictor of your own | `turnout init` |
 | publish a model, and get the file that serves it | `turnout publish` |
 | know what a file would do, before it is applied | `turnout plan`, `turnout lint` |
 | know what a canary of your traffic can show, and how soon | `turnout power` |

@@ -9,6 +9,7 @@ from turnout.api.reasons import Reason, State
 from turnout.api.schedules import schedule_faults
 from turnout.api.served import unserved
 from turnout.api.status import EPOCH
+from turnout.api.tunables import missettings
 from turnout.api.version import ModelVersion
 from turnout.rollout.identity import spec_hash
 from turnout.rollout.snapshot import Deployment, Problem, Snapshot
@@ -39,10 +40,9 @@ def _not_served(version: ModelVersion) -> Problem | None:
 
 def _invalid(version: ModelVersion) -> Problem | None:
     """What the schema cannot see."""
-    faults = schedule_faults(version.spec.scaling)
-    if not faults:
-        return None
-    return Problem(Reason.Invalid, "; ".join(f"{fault.field}: {fault.sentence}" for fault in faults), permanent=True)
+    times = (f"{fault.field}: {fault.sentence}" for fault in schedule_faults(version.spec.scaling))
+    faults = (*times, *map(str, missettings(version.spec.predictor)))
+    return Problem(Reason.Invalid, "; ".join(faults), permanent=True) if faults else None
 
 
 def _seniority(version: ModelVersion) -> tuple[datetime, str]:

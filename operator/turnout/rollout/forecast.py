@@ -15,6 +15,7 @@ from turnout.api.rollout import OnSupersede, Step, Strategy
 from turnout.api.scalars import Duration
 from turnout.api.served import unserved
 from turnout.api.status import Status
+from turnout.api.tunables import missettings
 from turnout.api.version import Desired, ModelVersion, immutable_changes
 from turnout.rollout.capacity import needed
 from turnout.rollout.floors import wanted_pods
@@ -82,6 +83,7 @@ def forecast(
 
 def _refusals(version: ModelVersion, former: ModelVersion | None, others: Sequence[ModelVersion]) -> Iterator[str]:
     yield from map(str, unserved(version.spec))
+    yield from map(str, missettings(version.spec.predictor))
     if former is not None:
         yield from (
             f"{sentence} (the one that is there differs)" for sentence in immutable_changes(former.spec, version.spec)
