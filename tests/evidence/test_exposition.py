@@ -2,6 +2,7 @@
 
 import pytest
 
+from turnout.evidence.counting import MOST_SERIES
 from turnout.evidence.exposition import UnreadableError, read
 from turnout_predictors.telemetry.metrics import EDGES_SECONDS, Metrics
 
@@ -54,6 +55,16 @@ def test_outputs_are_counted_by_bin() -> None:
     )
     assert read(text, REVISION).outputs == {"score": (5, 0, 7)}
     assert read(text, REVISION).bins == {"score": ""}, "a predictor of an earlier release names none"
+
+
+ONE = f'turnout_predictor_output_total{{revision="{REVISION}",output="o%d",bin="1"}} 5\n'
+
+
+def test_more_series_than_a_predictor_can_have_are_not_read_at_all() -> None:
+    most = "".join(ONE % index for index in range(MOST_SERIES))
+    assert len(read(most, REVISION).outputs) == MOST_SERIES
+    with pytest.raises(UnreadableError, match="more than 4000 series of one process"):
+        read(most + "turnout_predictor_requests_total{\n" + ONE % MOST_SERIES, REVISION)
 
 
 LABELS = f'model="m",version="7",revision="{REVISION}",start="warm",attempt="first"'

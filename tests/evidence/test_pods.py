@@ -1,5 +1,7 @@
 """Real HTTP servers stand for pods; what they expose is the predictors' own."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,6 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from turnout.evidence import exposition
+from turnout.evidence.counting import Counts
 from turnout.evidence.pods import LARGEST, Target, poll
 from turnout_predictors.telemetry.metrics import Metrics
 
@@ -80,7 +84,7 @@ async def test_a_pod_that_has_answered_nothing_counts_zeros_along_the_same_edges
     [
         pytest.param(saying("broken", 500), "HTTP 500", id="an error"),
         pytest.param(saying("hello"), "no series of a Turnout predictor", id="no exposition"),
-        pytest.param(saying("#" * (LARGEST + 1)), "more than 4 MiB", id="endless"),
+        pytest.param(saying("#" * (LARGEST + 1)), "more than 1 MiB", id="endless"),
     ],
 )
 async def test_one_pod_that_cannot_be_read_spoils_the_poll_and_is_named(answer: Answer, said: str) -> None:
@@ -106,3 +110,18 @@ async def test_pods_of_releases_with_other_edges_cannot_be_compared() -> None:
     async with pods(new_1=counting("new", 9), old_1=saying(other)) as at, aiohttp.ClientSession() as session:
         found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])
     assert "different edges" in found.trouble
+
+
+async def test_the_loop_turns_while_what_a_pod_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading goes on only once the loop has had a turn; on the loop's own thread it never would."""
+    loop, turned = asyncio.get_running_loop(), threading.Event()
+
+    def waiting(text: str, revision: str) -> Counts:
+        loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(10), "the loop stood still"
+        return exposition.read(text, revision)
+
+    monkeypatch.setattr("turnout.evidence.pods.read", waiting)
+    async with pods(new_1=counting("new", 9)) as at, aiohttp.ClientSession() as session:
+        found = await poll(session, NOW, [at["new_1"]], [])
+    assert found.canary[0].requests == 9

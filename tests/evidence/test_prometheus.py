@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from aiohttp import web
 from tests.evidence.conftest import World
 from turnout.api.analysis import Analysis
 from turnout.api.status import RevisionStatus
+from turnout.evidence import prometheus
+from turnout.evidence.counting import MOST_SERIES, Counts
 from turnout.evidence.prometheus import LARGEST, Entry, Prometheus
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
@@ -200,7 +203,17 @@ FAULTS: dict[str, tuple[Callable[[], web.Response], str]] = {
     "a word": (lambda: matrix(series("many")), "turnout_predictor_requests_total is 'many', no number"),
     "infinity": (lambda: matrix(series("+Inf")), "is +Inf"),
     "no pod": (lambda: matrix(series(pod="")), "carry no label pod"),
-    "endless": (lambda: web.Response(body=b" " * (LARGEST + 1)), "more than 64 MiB"),
+    "series of no known form": (lambda: web.json_response({"data": {"result": [{"metric": 7}]}}), "no answer of a Pro"),
+    "brackets without end": (
+        lambda: web.Response(text='{"data": {"result": [' + "[" * 10**5),
+        "no answer of a Prometh",
+    ),
+    "cut off": (lambda: web.Response(text='{"data": {"result": [{"metric": {}}, '), "no answer of a Prometheus"),
+    "too many series of a pod": (
+        lambda: matrix(*(series(code="200", protocol=str(index)) for index in range(MOST_SERIES + 1))),
+        "more than 4000 series of one process",
+    ),
+    "endless": (lambda: web.Response(body=b" " * (LARGEST + 1)), "more than 32 MiB"),
 }
 
 
@@ -213,6 +226,39 @@ async def test_a_fault_of_the_source_is_a_sentence_that_names_it(name: str) -> N
     assert poll.trouble.startswith("prometheus cluster: ")
     assert said in poll.trouble
     assert (poll.canary, poll.stable) == ((), ())
+
+
+@pytest.mark.parametrize("of", ["_by_revision", "_sides"])
+async def test_the_loop_turns_while_an_answer_is_read(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading goes on only once the loop has had a turn; on the loop's own thread it never would."""
+    loop, turned, whole = asyncio.get_running_loop(), threading.Event(), getattr(prometheus, of)
+
+    def waiting(*given: Any) -> Any:
+        loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(10), "the loop stood still"
+        return whole(*given)
+
+    monkeypatch.setattr(prometheus, of, waiting)
+    async with broken(lambda _: matrix(series("7"))) as (url, session):
+        poll = await Prometheus(Entry("cluster", url)).poll(session, "support", request(NOW))
+    assert (poll.trouble, turned.is_set()) == ("", True)
+    assert [pod.requests for pod in poll.stable] == [7]
+
+
+async def test_an_answer_is_put_in_order_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each model looks at the series of its own revisions alone."""
+    looked: list[list[str]] = []
+    side = prometheus._side
+
+    def counted(found: Sequence[prometheus.Series]) -> dict[str, Counts]:
+        looked.append([each.metric["revision"] for each in found])
+        return side(found)
+
+    monkeypatch.setattr(prometheus, "_side", counted)
+    others = [series(revision=f"other-{index}") for index in range(50)]
+    async with broken(lambda _: matrix(*others, series(revision="new"), series(), *others)) as (url, session):
+        poll = await Prometheus(Entry("cluster", url)).poll(session, "support", request(NOW))
+    assert (poll.trouble, looked) == ("", [["new"], ["old"]])
 
 
 async def test_nobody_there(unused_tcp_port: int, session: aiohttp.ClientSession) -> None:

@@ -20,6 +20,9 @@ WARM, FIRST, OK = "warm", "first", "ok"
 """The labels `start`, `attempt` and `outcome` (of SECONDS) of what is evidence."""
 INFINITY = "+Inf"
 MAX_BINS = 32  # of an output; a predictor exports at most 20
+MOST_SERIES = 4000  # of one process; a predictor of a hundred outputs has as many
+
+TOO_MANY = f"more than {MOST_SERIES} series of one process are evidence; its outputs are too many to be compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Tally:
     """Takes in the series of one process, in any order. ValueError or KeyError where one makes no sense."""
 
     def __init__(self) -> None:
+        self._taken = 0
         self._answers: dict[int, int] = {}
         self._buckets: dict[str, int] = {}
         self._binned: dict[str, dict[str, dict[int, int]]] = {OUTPUTS: {}, REFERENCE: {}}
@@ -58,6 +62,9 @@ class Tally:
 
     def take(self, name: str, labels: Mapping[str, str], value: float) -> None:
         """One series; one that is no evidence is passed over."""
+        self._taken += 1
+        if self._taken > MOST_SERIES:
+            raise ValueError(TOO_MANY)
         if name in self._binned:
             self._take_output(self._binned[name], labels["output"], int(labels["bin"]), int(value))
             self._bins[labels["output"]] = labels.get("bins", "")

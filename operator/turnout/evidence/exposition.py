@@ -1,11 +1,23 @@
-"""From a predictor's `/metrics` to counts. Pure."""
+"""From a predictor's `/metrics` to counts. Pure, and not fast: no event loop should wait for it."""
 
 from collections.abc import Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from turnout.evidence.counting import FIRST, OK, OUTPUTS, REFERENCE, REQUESTS, SECONDS, WARM, Counts, Tally
+from turnout.evidence.counting import (
+    FIRST,
+    MOST_SERIES,
+    OK,
+    OUTPUTS,
+    REFERENCE,
+    REQUESTS,
+    SECONDS,
+    TOO_MANY,
+    WARM,
+    Counts,
+    Tally,
+)
 
 
 class UnreadableError(ValueError):
@@ -29,6 +41,8 @@ def _samples(text: str, revision: str) -> Iterator[Sample]:
     lines = [line for line in text.splitlines() if ours in line and _may_be_evidence(line)]
     if not lines and "turnout_predictor_" not in text:
         raise ValueError("there is no series of a Turnout predictor")
+    if len(lines) > MOST_SERIES:
+        raise ValueError(TOO_MANY)
     for family in text_string_to_metric_families("\n".join([*lines, ""])):
         yield from family.samples
 

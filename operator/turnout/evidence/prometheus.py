@@ -2,25 +2,29 @@
 
 One query serves all models of a namespace for one moment. It asks for samples, never for `rate` or `increase`, which
 extrapolate; a moment that was missed is asked for at its time. Series must carry the labels `namespace` and `pod`, as a
-PodMonitor gives them. What cannot be read, is there twice, or is no number is said, never guessed.
+PodMonitor gives them. What cannot be read, is there twice, or is no number is said, never guessed. Answers are long and
+are read in a thread, series by series: one call for all would keep every other thread from its turn as long.
 """
 
 import asyncio
+import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from turnout.evidence.counting import FIRST, OK, OUTPUTS, REFERENCE, REQUESTS, SECONDS, WARM, Counts, Tally
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
 
 TIMEOUT = 10.0  # seconds
-LARGEST = 64 * 2**20  # bytes of one answer
+LARGEST = 32 * 2**20  # bytes of one answer
 SHOWN = 200  # characters of an error that are quoted
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 """Prometheus does not say when a process started: a value that fell does."""
@@ -30,6 +34,9 @@ SELECTOR = (
 )
 CLIENTS_OWN = ("job", "instance", "endpoint", "container", "service", "prometheus")
 """Labels of the scrape: two series that differ in these alone count the same thing twice."""
+
+
+Read = TypeVar("Read")
 
 
 class SourceError(Exception):
@@ -58,15 +65,23 @@ class Series(BaseModel):
 
 
 class Data(BaseModel):
-    result: list[Series] | tuple[float, str] = []
+    result: list[None]
 
 
 class Answer(BaseModel):
-    """Prometheus' own envelope."""
+    """Prometheus' own envelope, without what is in it."""
 
     status: str
     error: str = ""
     data: Data | None = None
+
+
+Revisions = Mapping[str, list[Series]]
+"""The series of a namespace by the revision that they are of."""
+RESULT = re.compile(r'"result"\s*:\s*\[')
+"""No text within the answer has it: its quotes would be escaped."""
+BETWEEN = re.compile(r"[\s,]*")
+DECODER = json.JSONDecoder()
 
 
 @dataclass
@@ -74,7 +89,7 @@ class Prometheus:
     """A source that can look back. Reads of one namespace and moment are shared between its models."""
 
     entry: Entry
-    _shared: dict[tuple[str, datetime, timedelta], asyncio.Task[list[Series]]] = field(default_factory=dict)
+    _shared: dict[tuple[str, datetime, timedelta], asyncio.Task[Revisions]] = field(default_factory=dict)
 
     async def poll(self, session: aiohttp.ClientSession, namespace: str, request: PollRequest) -> Poll:
         """The first moment of the grid that was not taken in yet; its faults are part of the answer."""
@@ -82,7 +97,7 @@ class Prometheus:
         at = request.earliest
         try:
             found = await self._counters(session, namespace, at, interval)
-            sides = [_side(found, revision.name) for revision in (request.canary, request.stable)]
+            sides = await asyncio.to_thread(_sides, found, request.canary.name, request.stable.name)
             custom = {
                 metric.name: await self._number(session, metric.name, metric.query, at)
                 for metric in request.analysis.custom
@@ -101,24 +116,26 @@ class Prometheus:
 
     async def _counters(
         self, session: aiohttp.ClientSession, namespace: str, at: datetime, interval: timedelta
-    ) -> list[Series]:
+    ) -> Revisions:
         key = (namespace, at, interval)
         if key not in self._shared:
             names = "|".join((REQUESTS, SECONDS, OUTPUTS, REFERENCE))
             span = 2 * interval.total_seconds()  # what is older is no answer for this moment
             query = SELECTOR.format(names=names, namespace=namespace, seconds=span, warm=WARM, first=FIRST, ok=OK)
-            task = self._shared[key] = asyncio.create_task(self._ask(session, query, at))
+            task = self._shared[key] = asyncio.create_task(self._ask(session, query, at, _by_revision))
             task.add_done_callback(lambda _: self._shared.pop(key, None))
         return await asyncio.shield(self._shared[key])
 
     async def _number(self, session: aiohttp.ClientSession, name: str, query: str, at: datetime) -> float | None:
-        found = await self._ask(session, query, at)
+        found = await self._ask(session, query, at, _series)
         if len(found) > 1:
             sentence = f"the query of custom metric {name} answers {len(found)} series, one is due; sum or select"
             raise SourceError(sentence, ambiguous=True)
         return _value(found[0].value, f"custom metric {name}") if found and found[0].value else None
 
-    async def _ask(self, session: aiohttp.ClientSession, query: str, at: datetime) -> list[Series]:
+    async def _ask(
+        self, session: aiohttp.ClientSession, query: str, at: datetime, read: Callable[[int, bytes], Read]
+    ) -> Read:
         url = f"{self.entry.url.rstrip('/')}/api/v1/query"
         form = {"query": query, "time": f"{at.timestamp():.3f}"}
         try:
@@ -127,7 +144,7 @@ class Prometheus:
                 session.post(url, data=form, headers=self._headers(), allow_redirects=False) as response,
             ):
                 body = await _read_up_to(response, LARGEST)
-                return _series(response.status, body)
+            return await asyncio.to_thread(read, response.status, body)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:  # a token of two lines is no header
             raise SourceError(f"{url}: {str(fault) or 'no answer in time'}") from fault
 
@@ -148,24 +165,52 @@ async def _read_up_to(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 def _series(status: int, body: bytes) -> list[Series]:
     try:
-        answer = Answer.model_validate_json(body)
-    except ValidationError as fault:
+        text = body.decode()
+        items, after = _items(text, opened.end()) if (opened := RESULT.search(text)) else ([], 0)
+        envelope = f"{text[: opened.end()]}{text[after:]}" if opened else text
+        answer = Answer.model_validate_json(envelope)
+        found = [Series.model_validate(item) for item in items if isinstance(item, dict)]
+        if items and not found:  # a scalar is a moment and a value
+            found = [Series.model_validate({"metric": {}, "value": items})]
+    except (ValueError, RecursionError) as fault:
         said = body[:SHOWN].decode(errors="replace")
         raise SourceError(f"HTTP {status}, and no answer of a Prometheus: {said}") from fault
     if status != 200 or answer.status != "success" or answer.data is None:
         raise SourceError(f"HTTP {status}: {answer.error[:SHOWN] or answer.status}")
-    result = answer.data.result
-    if isinstance(result, tuple):  # a scalar
-        return [Series(metric={}, value=result)]
-    return result
+    return found
 
 
-def _side(found: Iterable[Series], revision: str) -> dict[str, Counts]:
+def _items(text: str, at: int) -> tuple[list[object], int]:
+    """What stands in an array, from behind its bracket, and where it is closed."""
+    items: list[object] = []
+    while not text.startswith("]", at := _next(text, at)):
+        item, at = DECODER.raw_decode(text, at)
+        items.append(item)
+    return items, at
+
+
+def _next(text: str, at: int) -> int:
+    between = BETWEEN.match(text, at)
+    return between.end() if between else at
+
+
+def _by_revision(status: int, body: bytes) -> Revisions:
+    found: dict[str, list[Series]] = {}
+    for series in _series(status, body):
+        found.setdefault(series.metric.get("revision", ""), []).append(series)
+    return found
+
+
+def _sides(found: Revisions, canary: str, stable: str) -> list[dict[str, Counts]]:
+    return [_side(found.get(revision, ())) if revision else {} for revision in (canary, stable)]
+
+
+def _side(found: Iterable[Series]) -> dict[str, Counts]:
     """The counts of each pod of a revision, by the pod's name."""
     tallies: dict[str, Tally] = {}
     seen: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     for series in found:
-        if not revision or series.metric.get("revision") != revision or not series.values:
+        if not series.values:
             continue
         identity = tuple(sorted(item for item in series.metric.items() if item[0] not in CLIENTS_OWN))
         if identity in seen:
