@@ -169,7 +169,7 @@ def _series(status: int, body: bytes) -> list[Series]:
         items, after = _items(text, opened.end()) if (opened := RESULT.search(text)) else ([], 0)
         envelope = f"{text[: opened.end()]}{text[after:]}" if opened else text
         answer = Answer.model_validate_json(envelope)
-        found = [Series.model_validate(item) for item in items if isinstance(item, dict)]
+        found = [item for item in items if isinstance(item, Series)]
         if items and not found:  # a scalar is a moment and a value
             found = [Series.model_validate({"metric": {}, "value": items})]
     except (ValueError, RecursionError) as fault:
@@ -180,12 +180,12 @@ def _series(status: int, body: bytes) -> list[Series]:
     return found
 
 
-def _items(text: str, at: int) -> tuple[list[object], int]:
+def _items(text: str, at: int) -> tuple[list[Series | object], int]:
     """What stands in an array, from behind its bracket, and where it is closed."""
-    items: list[object] = []
+    items: list[Series | object] = []
     while not text.startswith("]", at := _next(text, at)):
         item, at = DECODER.raw_decode(text, at)
-        items.append(item)
+        items.append(Series.model_validate(item) if isinstance(item, dict) else item)
     return items, at
 
 
