@@ -10,7 +10,7 @@ from tests.judge.counting import EDGES, START, Attempt, Pod, analysis
 from turnout.api.judgement import AnalysisStatus
 from turnout.judge.increments import LARGEST
 from turnout.judge.memory import LONGEST, MOST_LOG, Memory, added, parse, write
-from turnout.judge.protocol import Finding, Outcome, PodCounters, Poll
+from turnout.judge.protocol import End, Finding, Outcome, PodCounters, Poll
 
 QUANTILES = ["0.1", "0.5", "0.9", "0.99", "0.999"]
 BOUNDS = [{"name": f"bound-{'abcdefghij'[n]}", "query": "q", "max": "3"} for n in range(10)]
@@ -52,7 +52,8 @@ def test_any_counters_leave_a_memory_of_2_kib_and_a_status_that_can_be_written(
     attempt = Attempt(WHOLE)
     values = {bound["name"]: 9.0 for bound in BOUNDS}
     for canary, stable in polls:
-        found = attempt.ask(canary=canary, stable=stable, custom=values)
+        ended = [tuple(End(pod.pod, attempt.at) for pod in side[:6]) for side in (canary, stable)]
+        found = attempt.ask(canary=canary, stable=stable, custom=values, canary_ends=ended[0], stable_ends=ended[1])
         assert len(found.status.memory) <= LONGEST
         assert parse(found.status.memory) is not None
         assert write(parse(found.status.memory) or Memory()) == found.status.memory

@@ -1,7 +1,7 @@
 """The promise itself, and what must hold of any counters: no stopping rule breaks it, no kill changes it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from math import log
 
 import pytest
@@ -12,7 +12,7 @@ from tests.judge.counting import START, Attempt, Pod, analysis, only_errors
 from turnout.api.analysis import Assumption
 from turnout.judge.harm import bettors, log_factors, log_mean
 from turnout.judge.memory import LONGEST, parse, write
-from turnout.judge.protocol import Finding, Outcome, PodCounters, Poll
+from turnout.judge.protocol import End, Finding, Outcome, PodCounters, Poll
 from turnout.judge.sequential import SequentialJudge, recalled
 from turnout.judge.terms import terms_of
 
@@ -130,6 +130,10 @@ garbage = st.builds(
     outputs=st.dictionaries(st.sampled_from(["x", "y"]), st.lists(counts, max_size=30).map(tuple), max_size=2),
 )
 
+ends = st.lists(st.builds(End, st.sampled_from(["a", ""]), st.datetimes(timezones=st.just(UTC))), max_size=30).map(
+    tuple
+)
+
 
 @ATTEMPTS
 @given(
@@ -140,6 +144,8 @@ garbage = st.builds(
             canary=st.lists(garbage, max_size=3).map(tuple),
             stable=st.lists(garbage, max_size=3).map(tuple),
             edges=st.sampled_from([(), (0.1, 0.2), (0.1, 0.2, 0.5)]),
+            canary_ends=ends,
+            stable_ends=ends,
             custom=st.dictionaries(st.just("depth"), st.floats(allow_nan=True, allow_infinity=True)),
             weight=st.integers(-1, 101),
         ),
