@@ -10,7 +10,7 @@ from turnout.view.evidence_chart import Line, draw_answers, draw_evidence, kind_
 
 HARM_NOTE = (
     "Each line is what a bettor has who began with 1 and stakes on the candidate having more than its share of the bad "
-    "events; nobody wins on average against a version that is no worse. The black line is all of them together: only "
+    "events; nobody wins on average against a version that is no worse. The thick line is all of them together: only "
     "it decides, and it may be looked at after every poll."
 )
 PASS_NOTE = "Proof that it is good enough. It begins anew with each share of the traffic, and all lines must get there."
