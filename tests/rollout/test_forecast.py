@@ -80,6 +80,29 @@ def test_an_analysis_says_when_it_can_have_seen_enough(
     assert words in stage.what
 
 
+@pytest.mark.parametrize(
+    ("rate", "analysis", "said"),
+    [
+        pytest.param(5.0, {}, "only one that fails", id="little traffic"),
+        pytest.param(200.0, {}, "", id="enough"),
+        pytest.param(0.25, {"minRequests": 10}, "give it weight or time", id="hardly any traffic"),
+        pytest.param(None, {}, "", id="nobody knows how much"),
+    ],
+)
+def test_an_analysis_that_finds_only_what_is_far_worse_says_so_beforehand(
+    rate: float | None, analysis: dict[str, Any], said: str
+) -> None:
+    candidate = version(2, **steps({"setWeight": 10}, {"analysis": analysis}))
+    what = forecast(candidate, [version(1, "Live", ready=1)], NOW, rate).stages[2].what
+    assert ("is probably not found" in what) is bool(said)
+    assert said in what
+
+
+def test_a_threshold_promises_to_find_nothing_and_is_not_measured_by_it() -> None:
+    candidate = version(2, analysis={"judge": "Threshold"}, **steps({"setWeight": 10}, {"analysis": {}}))
+    assert "is probably not found" not in forecast(candidate, [version(1, "Live", ready=1)], NOW, 5.0).stages[2].what
+
+
 @pytest.mark.parametrize("step", [{"pause": {}}, {"approval": {}}])
 def test_a_step_that_waits_for_a_person_has_no_latest_end(step: dict[str, Any]) -> None:
     found = forecast(version(2, **steps({"setWeight": 10}, step)), [version(1, "Live", ready=1)], NOW)

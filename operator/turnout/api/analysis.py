@@ -76,8 +76,21 @@ class Source(Authored):
     )
 
 
+def _is_fraction(text: DecimalString) -> bool:
+    return 0 < (text.decimal or 0) < 1
+
+
 class ErrorsMetric(Authored):
     """Share of requests that failed: 5xx and timeouts."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="size(self.passBelow) > 0 && double(self.passBelow) > 0.0 && double(self.passBelow) < 1.0",
+            sentence="errors.passBelow is a fraction between 0 and 1",
+            holds=lambda metric: _is_fraction(metric.pass_below),
+            field="passBelow",
+        ),
+    )
 
     enabled: Boolean = Field(default=True, description="enabled counts this metric in verdicts.", examples=[True])
     tolerate_ratio: DecimalString = Field(
@@ -104,6 +117,21 @@ Quantile = DecimalString
 
 class LatencyMetric(Authored):
     """Time to answer, by quantiles of stable's."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self.quantiles.all(q, size(q) > 0 && double(q) > 0.0 && double(q) < 1.0)",
+            sentence="each quantile is a fraction between 0 and 1: 0.99, not 99",
+            holds=lambda metric: all(map(_is_fraction, metric.quantiles)),
+            field="quantiles",
+        ),
+        Rule(
+            cel="size(self.passRatio) > 0 && double(self.passRatio) > 1.0",
+            sentence="latency.passRatio is greater than 1: no number of requests proves two versions equal",
+            holds=lambda metric: (metric.pass_ratio.decimal or 0) > 1,
+            field="passRatio",
+        ),
+    )
 
     enabled: Boolean = Field(default=True, description="enabled counts this metric in verdicts.", examples=[True])
     quantiles: tuple[Quantile, ...] = Field(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from turnout.api.analysis import Analysis, Judge
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
 from turnout.api.rollout import OnSupersede, Step, Strategy
@@ -17,12 +18,15 @@ from turnout.api.served import unserved
 from turnout.api.status import Status
 from turnout.api.tunables import missettings
 from turnout.api.version import Desired, ModelVersion, immutable_changes
+from turnout.judge.power import Traffic, least_ratio
 from turnout.rollout.capacity import needed
 from turnout.rollout.floors import wanted_pods
 from turnout.rollout.selection import Member
 from turnout.rollout.steps import first_weight
 
 NO_TIME = timedelta()
+USUALLY_FAILS, WORTH_FINDING = 0.005, 3.0
+"""Of stable's requests, where nobody knows yet; and how many times that a candidate may fail without being noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,25 @@ def _analysis(
         return Stage(label, what, percent, *pods, longest, None if waits else longest)
     if counted > shortest.total_seconds():
         what += f"; at {rate:g}/s they take {Duration.of(timedelta(seconds=round(counted)))}"
+    what += _blind(policy, rate, percent, longest)
     return Stage(label, what, percent, *pods, max(shortest, timedelta(seconds=counted)), longest)
+
+
+def _blind(policy: Analysis, rate: float, percent: int, longest: timedelta) -> str:
+    """Said where a candidate that fails three times as often as stable would probably not be found in time."""
+    if policy.judge is Judge.THRESHOLD or not policy.errors.enabled or percent >= 100:
+        return ""
+    metrics = policy.errors.weight + (policy.latency.weight if policy.latency.enabled else 0)
+    alpha = float(policy.alpha) * policy.errors.weight / metrics
+    traffic = Traffic(rate, percent / 100, USUALLY_FAILS, alpha, policy.interval.seconds, policy.assume)
+    ratio = least_ratio(traffic, longest.total_seconds())
+    if ratio <= WORTH_FINDING:
+        return ""
+    found = f"only one that fails {ratio:.1f} times as often" if math.isfinite(ratio) else "none"
+    return (
+        f"; beside a stable that fails {USUALLY_FAILS:.1%}, a candidate that fails three times as often is probably "
+        f"not found at {rate:g}/s in {Duration.of(longest)}, {found}: give it weight or time"
+    )
 
 
 def _after(version: ModelVersion, stable: ModelVersion | None) -> str:
