@@ -13,7 +13,7 @@ from benchmarks.judge.traffic import BEYOND, Cell, Side, Traffic
 from turnout.api.analysis import Assumption
 from turnout.judge.dispersion import LEAST_EVENTS, PRIOR_EVENTS
 from turnout.judge.harm import BETTING_RATIOS, LIKELY_RATIOS, MOST_STAKED, bettors, log_factors
-from turnout.judge.passing import BETTER_PARTS, BETTER_RATIOS
+from turnout.judge.passing import BETTER_PARTS, RATIO_PARTS
 from turnout.judge.terms import PASS_QUANTILE
 
 MILLI = 1000
@@ -111,7 +111,7 @@ def passing_latency(traffic: Traffic, cell: Cell, ratio: float, robust: bool) ->
         safe_c, safe_s = np.maximum(n_c, 1), np.maximum(n_s, 1)
         counts = (n_c > 0) & (n_s > 0) & (x_c + x_s > 0)
         forbidden, logs = ratio * safe_c / (ratio * safe_c + safe_s), []
-        for better in (each * safe_c / (each * safe_c + safe_s) for each in BETTER_RATIOS if each < ratio):
+        for better in (part * ratio * safe_c / (part * ratio * safe_c + safe_s) for part in RATIO_PARTS):
             factor = x_c * np.log(better / forbidden) + x_s * np.log((1 - better) / (1 - forbidden))
             logs.append(np.where(counts, factor, 0.0))
     evidence = log_mean(np.stack([remembered(np.where(traffic.discarded, 0.0, each)) for each in logs]))

@@ -1,13 +1,23 @@
 """Answers that moved: seen when they did, not when they did not; a pause unless a rollback is asked for."""
 
 import random
-from math import exp
+from math import exp, log
 
 import pytest
 
-from tests.judge.counting import Attempt, analysis
+from tests.judge.counting import START, Attempt, analysis
 from turnout.api.reasons import Reason
-from turnout.judge.drift import distance, distance_at_least, doubt, log_factor, moved_at_least
+from turnout.judge.drift import (
+    banked,
+    distance,
+    distance_at_least,
+    doubt,
+    log_factor,
+    moved_at_least,
+    part_of,
+    wealth,
+)
+from turnout.judge.memory import parse
 from turnout.judge.protocol import Finding, Lifted, Outcome
 
 BINS = 10
@@ -261,7 +271,7 @@ def test_the_bound_on_shares_holds_whoever_stops_at_the_worst_moment(shares: tup
 
 def test_the_bound_is_no_wider_than_a_union_over_looks_of_what_holds_at_one() -> None:
     """Massart's 2 exp(-2 n e²), spent as 6 / (pi² k²) over the looks k, at the fortieth."""
-    from math import log, pi, sqrt
+    from math import pi, sqrt
 
     spent = 0.01 * 6 / (pi * 40) ** 2
     for n in (300, 1000, 10_000):
@@ -282,3 +292,116 @@ def test_beyond_the_tolerance_by_chance_is_no_drift_from_the_rows() -> None:
                 wrong += 1
                 break
     assert wrong <= 10
+
+
+def both_sides(attempt: Attempt, canary: tuple[int, int], stable: tuple[int, int]) -> None:
+    """So many answers of each side, shifted by so many bins."""
+    for pods, (count, moved) in ((attempt.canary, canary), (attempt.stable, stable)):
+        pods[0].serve(count, 0)
+        known = pods[0].outputs.get("score") or [0] * len(SHARES)
+        pods[0].outputs["score"] = [a + b for a, b in zip(known, spread(count, moved), strict=True)]
+
+
+def with_drift(**fields: object) -> Attempt:
+    attempt = Attempt(analysis(drift={"enabled": True, **fields}, latency={"enabled": False}))
+    both_sides(attempt, (0, 0), (0, 0))
+    attempt.ask()
+    return attempt
+
+
+def test_a_pass_waits_until_answers_that_moved_would_have_been_seen() -> None:
+    """Errors are proven by some hundred requests, long before half of all scores elsewhere are."""
+    attempt, found = with_drift(), []
+    for _ in range(30):
+        both_sides(attempt, (60, 1), (540, 0))
+        found.append(attempt.ask())
+        if found[-1].outcome is not Outcome.HOLD:
+            break
+    assert found[-1].outcome is Outcome.PAUSE, found[-1].message
+    assert any("answers within 0.2 of stable's" in each.message for each in found)
+
+
+@pytest.mark.parametrize("against", ["Stable", "Reference", "Both"])
+def test_answers_that_stayed_pass(against: str) -> None:
+    attempt = with_drift(against=against)
+    for pod in (*attempt.canary, *attempt.stable):
+        pod.reference["score"] = ROWS
+    found = attempt.ask()
+    for _ in range(40):
+        both_sides(attempt, (60, 0), (540, 0))
+        found = attempt.ask()
+        if found.outcome is not Outcome.HOLD:
+            break
+    assert found.outcome is Outcome.PASS, found.message
+    assert attempt.canary[0].requests > 300
+
+
+def test_a_pass_without_drift_being_judged_says_so_and_the_status_too() -> None:
+    attempt = Attempt(analysis(drift={"enabled": True}, latency={"enabled": False}))
+    attempt.ask()
+    for _ in range(20):
+        attempt.serve((60, 0), (540, 0))
+        found = attempt.ask()
+        if found.outcome is not Outcome.HOLD:
+            break
+    assert found.outcome is Outcome.PASS
+    assert "drift is not judged: the candidate counts no answers" in found.message
+    assert found.status.blind[0].startswith("drift is not judged: the candidate")
+
+
+def test_a_world_that_wanders_while_the_weight_rises_blinds_nobody_to_answers_that_move_later() -> None:
+    """Equal sides in one world at 10 %, in another at 50 %: sums over both differ, and prove nothing."""
+    attempt = with_drift()
+    for weight, world, polls in ((10, 0, 40), (50, 2, 40)):
+        attempt.weight = weight
+        for _ in range(polls):
+            both_sides(attempt, (6 * weight, world), (600 - 6 * weight, world))
+            found = attempt.ask(weight_since=attempt.at if weight != found_weight(attempt) else START)
+            assert found.outcome in {Outcome.HOLD, Outcome.PASS}
+    for _ in range(60):
+        both_sides(attempt, (300, 4), (300, 2))
+        found = attempt.ask()
+        if found.outcome is Outcome.PAUSE:
+            break
+    assert found.outcome is Outcome.PAUSE
+    assert float(found.status.metrics[-1].harm) > 100
+
+
+def found_weight(attempt: Attempt) -> int:
+    known = parse(attempt.memory)
+    return known.weight if known else 0
+
+
+def test_the_parts_of_all_epochs_are_no_more_than_one() -> None:
+    assert sum(part_of(epoch) for epoch in range(1, 2000)) <= 1
+    assert exp(wealth(-1e5, 0.0, 1)) == pytest.approx(1.0)
+    assert exp(wealth(banked(-1e5, log(3), 1), 0.0, 2)) == pytest.approx(3 / 2 + 1 / 6 + 1 / 3)
+
+
+def test_what_is_shown_as_evidence_of_harm_is_what_decides() -> None:
+    """A difference within the tolerance, told with certainty: no drift, so no evidence of harm."""
+    draw = random.Random(7)
+    fields = {"enabled": True, "output": "score", "action": "Rollback", "tolerance": "0.1"}
+    attempt = Attempt(analysis(drift=fields, latency={"enabled": False}), step=None)
+    for pod in (*attempt.canary, *attempt.stable):
+        pod.outputs["score"] = [0] * BINS
+    attempt.ask()
+    for _ in range(60):
+        for pods, count, moved in ((attempt.canary, 300, 0.03), (attempt.stable, 2700, 0.0)):
+            pods[0].serve(count, 0)
+            came = answers(draw, count, moved)
+            pods[0].outputs["score"] = [one + more for one, more in zip(pods[0].outputs["score"], came, strict=True)]
+        found = attempt.ask()
+    assert float(found.status.metrics[-1].harm) > 100
+    assert float(found.status.harm) <= 1
+    assert found.outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize("rows", [(-5, 1, 1, 1, 1, 1), (10**308,) * 6, (0,) * 6, (1.5,) * 6], ids=str)
+def test_rows_of_publishing_that_cannot_be_are_none(rows: tuple[int, ...]) -> None:
+    attempt = with_drift(against="Both")
+    attempt.canary[0].reference["score"] = rows
+    both_sides(attempt, (60, 0), (540, 0))
+    found = attempt.ask()
+    assert found.outcome is Outcome.HOLD
+    assert "the candidate was published without rows" in found.message

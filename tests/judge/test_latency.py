@@ -6,6 +6,7 @@ import pytest
 
 from tests.judge.counting import EDGES, Attempt, analysis
 from turnout.judge.latency import exceeded_by, first_window, next_window, slower_than
+from turnout.judge.memory import added
 from turnout.judge.passing import under_stable
 from turnout.judge.protocol import Finding, Outcome
 from turnout.judge.terms import terms_of
@@ -133,3 +134,31 @@ def test_one_edge_for_each_quantile_and_one_for_an_absolute_bound() -> None:
     assert cuts(terms_of(analysis()), WINDOW, edges) == (1, 2, 4)
     assert cuts(terms_of(analysis(latency={"passBelow": "0.3"})), WINDOW, edges) == (1, 2, 4, 2)
     assert cuts(terms_of(analysis()), WINDOW, ()) == ()
+
+
+def test_a_bettor_goes_on_with_what_it_has_whichever_bet_the_window_chooses() -> None:
+    """Six either way: with fewer, the wealth of the others would vanish, and the mean jump without a request."""
+    relative = under_stable(1.5, 0.1, 0.1, (100, 10), (900, 90))
+    absolute = under_stable(1.5, 0.1, 0.0, (100, 0), (900, 0))
+    assert len(relative) == len(absolute) == 6
+    with pytest.raises(ValueError, match="shorter"):
+        added((0, 0, 0), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("usual", [0.1, 0.0])
+def test_no_bettor_on_a_pass_gains_from_a_candidate_at_the_bound(usual: float) -> None:
+    """Poisson counts at exactly 1.5 times stable's slow part: the mean factor of each is at most 1."""
+    from math import comb, exp
+
+    forbidden = 1.5 * 100 / (1.5 * 100 + 900)
+    gains = [0.0] * 6
+    events = 12
+    for x in range(events + 1):
+        if usual:
+            chance = comb(events, x) * forbidden**x * (1 - forbidden) ** (events - x)
+            factors = under_stable(1.5, 0.1, usual, (100, x), (900, events - x))
+        else:
+            chance = comb(events, x) * 0.15**x * 0.85 ** (events - x)
+            factors = under_stable(1.5, 0.1, usual, (events, x), (900, 0))
+        gains = [gain + chance * exp(factor) for gain, factor in zip(gains, factors, strict=True)]
+    assert max(gains) <= 1 + 1e-9

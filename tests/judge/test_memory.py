@@ -1,6 +1,8 @@
 """The memory: at most 2 KiB whatever was counted, and what does not fit costs time or sight, never validity."""
 
+import json
 from datetime import timedelta
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,7 +40,7 @@ def pods(draw: st.DrawFn, side: str) -> tuple[PodCounters, ...]:
                 draw(st.integers(0, requests)),
                 (fill,) * (len(EDGES) + 1),
                 {"score": (draw(counts),) * 20},
-                {"score": (1000,) * 20},
+                {"score": (draw(st.one_of(counts, st.just(-3), st.just(10**308))),) * 20},
             )
         )
     return tuple(made)
@@ -130,3 +132,22 @@ def test_a_poll_without_pods_leaves_what_was_remembered() -> None:
     attempt.ask(canary=())
     assert attempt.memory == before
     assert Poll(START).canary == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "{}", "7", "[2,[]]", "[" * 5000, '["2"]', "[2,1,2,3,4,5,6,7,8,9,10,11,12,13,14]", "not json"],
+    ids=lambda body: body[:12],
+)
+def test_text_with_a_right_checksum_that_is_no_memory_is_none(body: str) -> None:
+    assert parse(f"{body};{crc32(body.encode()):x}") is None
+
+
+@pytest.mark.parametrize("pods", [[], [1], "x", {"c1": ["a"]}, {"c1": [1.5]}, {"c1": None}])
+def test_a_memory_with_a_right_checksum_and_other_things_than_numbers_is_none(pods: object) -> None:
+    attempt = Attempt(analysis())
+    attempt.ask()
+    sections = json.loads(attempt.memory.rpartition(";")[0])
+    sections[-1] = pods
+    body = json.dumps(sections)
+    assert parse(f"{body};{crc32(body.encode()):x}") is None

@@ -376,3 +376,28 @@ def test_an_interval_in_which_the_split_was_not_seen_to_hold_counts_for_nothing(
         attempt.serve((100, 50), (900, 0))
         found = attempt.ask(weight_since=None)
     assert (found.outcome, found.status.requests.canary) == (Outcome.HOLD, 0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"errors": {"enabled": False}, "latency": {"enabled": False}}, id="nothing is judged"),
+        pytest.param(
+            {"errors": {"enabled": False}, "latency": {"enabled": False}, "drift": {"enabled": True}}, id="drift alone"
+        ),
+        pytest.param({"judge": "Threshold"}, id="a threshold without a bound"),
+        pytest.param(
+            {"judge": "Threshold", "custom": [{"name": "a", "query": "q", "max": "3", "dryRun": True}]},
+            id="a threshold whose only bound is for show",
+        ),
+    ],
+)
+def test_where_nothing_is_to_be_proven_nothing_passes(fields: dict[str, object]) -> None:
+    attempt = Attempt(analysis(**fields))
+    attempt.ask(custom={"a": 1.0})
+    for _ in range(70):
+        attempt.serve((100, 100), (900, 0))
+        found = attempt.ask(custom={"a": 1.0})
+        assert found.outcome is not Outcome.PASS
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "still to prove: anything: enable errors or latency" in found.message

@@ -113,6 +113,12 @@ class AnalysisStatus(Observed):
         description="metrics is what each metric says.",
         examples=[[{"name": "errors", "harm": "0.8"}]],
     )
+    blind: tuple[ShortText, ...] = Field(
+        default=(),
+        max_length=5,
+        description="blind is what cannot be judged, and why, a sentence each.",
+        examples=[["drift is not judged: stable counts no answers of output score by bin"]],
+    )
     trail: Annotated[Trail | None, Readable] = Field(
         default=None,
         description="trail is how the evidence came about, for people; turnout analyze draws it.",

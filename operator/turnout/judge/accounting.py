@@ -16,13 +16,23 @@ from turnout.api.analysis import CustomMetric
 from turnout.judge import answers
 from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
-from turnout.judge.drift import log_factor
+from turnout.judge.drift import banked, log_factor
 from turnout.judge.ends import by_pods, fresh
 from turnout.judge.harm import NO_ENDS, Sides, Tally, bettors, log_factors, summed
 from turnout.judge.health import Watch, bound, watched
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
 from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
-from turnout.judge.memory import DRIFT_GIVEN_UP, LATENCY_GIVEN_UP, MILLI, Logs, Memory, Total, added, milliseconds
+from turnout.judge.memory import (
+    DRIFT_GIVEN_UP,
+    LATENCY_GIVEN_UP,
+    MILLI,
+    MOST_LOG,
+    Logs,
+    Memory,
+    Total,
+    added,
+    milliseconds,
+)
 from turnout.judge.passing import SLOW_PART, under_limit, under_stable
 from turnout.judge.protocol import Poll
 from turnout.judge.terms import LATENCY, Terms
@@ -66,6 +76,8 @@ class Changes(TypedDict, total=False):
     histogram: tuple[int, ...]
     window: tuple[int, ...]
     drift: int
+    banked: int
+    epoch: int
     outputs: tuple[tuple[int, ...], ...]
     answers: tuple[tuple[int, ...], ...]
     out_since: tuple[int, ...]
@@ -119,6 +131,8 @@ def absorbed(
                 changes |= _drift(terms, memory, poll)
         changes |= _passes(terms, memory, interval)
         changes |= _control(terms, memory, interval)
+    if memory.at and poll.weight != memory.weight and any(map(any, memory.answers)):
+        changes |= _next_epoch(memory)
     changes |= _readings(terms, memory, poll, (*canary, *stable), present)
     silent = changes.get("step_requests", None) == memory.step_requests
     changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
@@ -189,7 +203,11 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
 
 
 def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
-    """Each side's answers in the same intervals; a bet on their difference where their bins mean the same."""
+    """Each side's answers in the same intervals; a bet on their difference where their bins mean the same.
+
+    Where callers ask other things with time, sums over two splits differ though the sides do not: Simpson's paradox. So
+    a change of the weight begins an epoch, which knows no former answers.
+    """
     if terms.drift_output is None or memory.gave_up & DRIFT_GIVEN_UP:
         return {}
     canary, stable = (
@@ -206,6 +224,11 @@ def _drift(terms: Terms, memory: Memory, poll: Poll) -> Changes:
     if len(canary) == len(stable) and answers.have_same_bins(terms.drift_output, poll):
         evidence += int(log_factor(ours, theirs, canary, stable) * MILLI // 1)
     return {"drift": evidence, "answers": (tuple(map(add, ours, canary)), tuple(map(add, theirs, stable)))}
+
+
+def _next_epoch(memory: Memory) -> Changes:
+    kept = int(banked(memory.banked / MILLI, memory.drift / MILLI, memory.epoch) * MILLI // 1)
+    return {"banked": max(-MOST_LOG, kept), "drift": 0, "epoch": memory.epoch + 1, "answers": ((), ())}
 
 
 def _readings(terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], present: int) -> Changes:

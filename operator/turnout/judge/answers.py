@@ -10,6 +10,9 @@ from operator import sub
 from turnout.judge.drift import MOST_BINS, Bins
 from turnout.judge.protocol import PodCounters, Poll
 
+MOST_ROWS = 10**12
+"""Nobody publishes more; what claims to is no count."""
+
 
 def counted(output: str, pods: Sequence[PodCounters]) -> Bins:
     """One side's answers by bin; empty where a pod that has answered has none, or other bins than the rest."""
@@ -23,7 +26,9 @@ def counted(output: str, pods: Sequence[PodCounters]) -> Bins:
 def published(output: str, pods: Sequence[PodCounters]) -> Bins:
     """The rows that a side was published with, by the same bins; empty where it has none."""
     found = {pod.reference.get(_named(output, pod), ()) for pod in pods if pod.has_answered}
-    return found.pop() if len(found) == 1 else ()
+    rows = found.pop() if len(found) == 1 else ()
+    whole = all(type(count) is int and 0 <= count <= MOST_ROWS for count in rows)
+    return rows if whole and any(rows) else ()
 
 
 def rise(now: Bins, before: Bins) -> Bins:

@@ -10,11 +10,14 @@ from turnout.judge.memory import DRIFT_GIVEN_UP, LATENCY_GIVEN_UP
 from turnout.judge.protocol import Poll
 from turnout.judge.verdict import Case
 
+MOST_SAID, LONGEST = 5, 253
+
 
 def spots(case: Case) -> list[str]:
     """A sentence each; none without a poll."""
     poll = case.poll
-    return [*_memory(case, poll), *_latency(case, poll), *_drift(case, poll)] if poll else []
+    found = [*_memory(case, poll), *_latency(case, poll), *_drift(case, poll)] if poll else []
+    return [sentence[:LONGEST] for sentence in found[:MOST_SAID]]
 
 
 def _memory(case: Case, poll: Poll) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """One budget alpha for the whole attempt: the weighted mean of all metrics' evidence, under any dependence of them."""
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, inf, log
 
 from turnout.judge.harm import log_mean
 from turnout.judge.terms import Stream, Terms
@@ -14,14 +14,18 @@ Evidence = Sequence[float]
 
 
 def combined(terms: Terms, evidence: Evidence, drift: float | None) -> float:
-    """The log of the mean evidence of harm. `drift` takes part, with weight 1, only where it may roll back."""
+    """The log of the mean evidence of harm, with the same weights all the time.
+
+    Where drift may roll back it has a weight of 1. `drift`: its evidence; None while it is not to decide, and then it
+    counts as 0, which is less than it is, so that the mean stays below a fair game.
+    """
     parts = [(stream.weight, value) for stream, value in zip(terms.streams, evidence, strict=True)]
+    total = sum([weight for weight, _ in parts]) + terms.drift_rolls_back
     if drift is not None and terms.drift_rolls_back:
         parts.append((1.0, drift))
     if not parts:
-        return 0.0
+        return -inf if total else 0.0
     most = max([value for _, value in parts])
-    total = sum([weight for weight, _ in parts])
     return most + log(sum([weight * exp(value - most) for weight, value in parts]) / total)
 
 

@@ -5,7 +5,7 @@ confidence too. No PSI: on small windows it exceeds its usual bound without any 
 """
 
 from collections.abc import Sequence
-from math import log, sqrt
+from math import exp, log, sqrt
 
 PRIOR = 30.0
 """Pseudo-counts by which each side's past is drawn to the pool."""
@@ -14,6 +14,26 @@ SOON = 100.0
 """So many answers after which, about, the bound on a distance is as tight as it can be."""
 
 Bins = tuple[int, ...]
+
+
+def part_of(epoch: int) -> float:
+    """Of wealth, or of a budget: what is staked in the nth epoch, which a change of the weight begins; all sum to 1."""
+    return 1 / (epoch * (epoch + 1))
+
+
+def wealth(before: float, now: float, epoch: int) -> float:
+    """The log of the evidence of all epochs; each bets with a part of its own, so that none can ruin the next."""
+    return _log_sum(banked(before, now, epoch), -log(epoch + 1))  # what is kept for those to come
+
+
+def banked(before: float, now: float, epoch: int) -> float:
+    """The log of what the epochs have made of their parts so far."""
+    return _log_sum(before, now + log(part_of(epoch)))
+
+
+def _log_sum(one: float, other: float) -> float:
+    most = max(one, other)
+    return most + log(exp(one - most) + exp(other - most))
 
 
 def log_factor(past_canary: Bins, past_stable: Bins, canary: Bins, stable: Bins) -> float:
@@ -63,6 +83,15 @@ def distance_at_least(canary: Bins, stable: Bins, alpha: float) -> float:
         return 0.0
     unsure = doubt(served, len(canary), alpha / 2) + doubt(control, len(stable), alpha / 2)
     return max(0.0, distance(canary, stable) - unsure)
+
+
+def distance_at_most(canary: Bins, stable: Bins, alpha: float) -> float:
+    """The same from above; 1, the greatest there is, while there is nothing to compare."""
+    served, control = sum(canary), sum(stable)
+    if not served or not control:
+        return 1.0
+    unsure = doubt(served, len(canary), alpha / 2) + doubt(control, len(stable), alpha / 2)
+    return min(1.0, distance(canary, stable) + unsure)
 
 
 def moved_at_least(answers: Bins, published: Bins, alpha: float) -> float:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from zlib import crc32
 
@@ -45,7 +46,8 @@ class Memory:
     `anew`: how often a memory was lost. `present`: a sum over the pods of the last poll. `complete`: no pod was ever
     forgotten. `groups`: pods of a side that are known one by one; of more, so many sums. `gave_up`: metrics that had
     to leave, as bits. `ends`: of processes, by a short name. `outputs`: last reading of each side; `answers`: counted
-    so far. `out_since`: per bound of one's own, since when it is broken.
+    so far. `out_since`: per bound of one's own, since when it is broken. `drift`: log of the evidence since the weight
+    last changed, for the `epoch`th time; `banked`: of what came before.
     """
 
     fingerprint: int = 0
@@ -69,7 +71,9 @@ class Memory:
     cuts: tuple[int, ...] = ()
     histogram: tuple[int, ...] = ()
     window: tuple[int, ...] = ()
-    drift: int = 0  # log of evidence
+    drift: int = 0
+    banked: int = -MOST_LOG
+    epoch: int = 1
     outputs: tuple[tuple[int, ...], ...] = ((), ())
     answers: tuple[tuple[int, ...], ...] = ((), ())
     out_since: tuple[int, ...] = ()
@@ -87,7 +91,7 @@ def added(logs: Logs, factors: Iterable[float]) -> Logs:
     steps = [int(each * MILLI // 1) for each in factors]
     if not steps:
         return logs
-    grown = tuple(map(int.__add__, logs, steps)) if logs else tuple(steps)
+    grown = tuple([one + more for one, more in zip(logs, steps, strict=True)]) if logs else tuple(steps)
     if max(grown) <= MOST_LOG and min(grown) >= -MOST_LOG:
         return grown
     return tuple([max(-MOST_LOG, min(MOST_LOG, each)) for each in grown])
@@ -139,7 +143,7 @@ def _sections(memory: Memory) -> list[object]:
         FORMAT,
         (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present),
         (memory.step, memory.step_began, *memory.step_requests),
-        (int(memory.complete), memory.groups, memory.gave_up, memory.drift),
+        (int(memory.complete), memory.groups, memory.gave_up, memory.drift, memory.banked, memory.epoch),
         memory.wealths,
         memory.totals,
         memory.passes,
@@ -163,7 +167,7 @@ def parse(text: str) -> Memory | None:
         if not body or int(checksum, 16) != crc32(body.encode()):
             return None
         return _parsed(FROM_TEXT(body)[0])
-    except (ValueError, IndexError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -172,8 +176,11 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         return None
     head, step, kept, wealths, totals, passes, canary, stable, split, *last = sections[1:]
     edges, outputs, answers, out, watch, ends, pods = last
+    nested = chain(wealths, totals, passes, edges, outputs, answers, pods.values())
+    if {*map(type, chain(head, step, kept, canary, stable, split, out, ends, *nested))} != {int}:
+        return None
     fingerprint, at, began, anew, asked, weight, present = head
-    complete, groups, gave_up, drift = kept
+    complete, groups, gave_up, drift, banked, epoch = kept
     cuts, histogram, window = _rows(edges)
     return Memory(
         fingerprint=fingerprint,
@@ -198,6 +205,8 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         histogram=histogram,
         window=window,
         drift=drift,
+        banked=banked,
+        epoch=epoch,
         outputs=_rows(outputs),
         answers=_rows(answers),
         out_since=tuple(out),

@@ -13,8 +13,9 @@ from turnout.judge.latency import NEAR
 
 BETTER_PARTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
 """Error rates bet on, as parts of the one that must be undercut."""
-BETTER_RATIOS = (0.5, 0.75, 1.0, 1.25)
-"""Ratios to stable's share of slow requests bet on."""
+RATIO_PARTS = (0.33, 0.5, 0.6, 0.67, 0.75, 0.85)
+"""Ratios to stable's share of slow requests bet on, as parts of the one that must be undercut. As many as BETTER_PARTS,
+for whichever of the two is bet on in an interval, a bettor goes on with what it has."""
 SLOW_PART = 0.1
 """With an absolute latency bound: the share of requests that may be slower."""
 
@@ -31,7 +32,7 @@ def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) 
     forbidden = share(ratio, canary[0], stable[0])
     return tuple(
         canary[1] * log(better / forbidden) + stable[1] * log((1 - better) / (1 - forbidden))
-        for better in (share(part, canary[0], stable[0]) for part in BETTER_RATIOS if part < ratio)
+        for better in (share(part * ratio, canary[0], stable[0]) for part in RATIO_PARTS)
     )
 
 

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from turnout.api.analysis import Against
 from turnout.judge import words
-from turnout.judge.answers import published
-from turnout.judge.drift import Bins, distance, moved_at_least
+from turnout.judge.answers import counted, published
+from turnout.judge.drift import Bins, distance, doubt, moved_at_least, part_of
 from turnout.judge.memory import Memory
 from turnout.judge.protocol import Poll
 from turnout.judge.terms import Terms
@@ -36,15 +36,26 @@ class Comparison:
     def at_least(self) -> float:
         return moved_at_least(self.answers, self.rows, self.alpha) if self.is_possible else 0.0
 
+    def at_most(self, beta: float) -> float:
+        """From these very rows, not from what they were drawn of: few rows must not keep a candidate from passing."""
+        served = sum(self.answers)
+        return min(1.0, self.distance + doubt(served, len(self.answers), beta)) if served else 1.0
+
+
+def is_due(terms: Terms, canary: Comparison, poll: Poll | None) -> bool:
+    """The candidate has rows and counts its answers: that they are near can be proven, if not yet."""
+    return canary.is_possible or bool(poll and any(canary.rows) and counted(terms.drift_output or "", poll.canary))
+
 
 def comparisons(terms: Terms, memory: Memory, poll: Poll | None) -> tuple[Comparison, Comparison] | None:
     """The candidate's and stable's; None where nobody asked for them, or nothing was read."""
     if terms.drift_output is None or Against.REFERENCE not in terms.drift_from or poll is None:
         return None
     canary, stable = memory.answers
+    alpha = terms.drift_alpha * part_of(memory.epoch)
     return (
-        Comparison(canary, published(terms.drift_output, poll.canary), terms.drift_alpha),
-        Comparison(stable, published(terms.drift_output, poll.stable), terms.drift_alpha),
+        Comparison(canary, published(terms.drift_output, poll.canary), alpha),
+        Comparison(stable, published(terms.drift_output, poll.stable), alpha),
     )
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from math import log
 
 from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
-from turnout.judge import words
+from turnout.judge import blind, words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI, write
 from turnout.judge.protocol import Outcome
@@ -25,6 +25,7 @@ def status(case: Case, verdict: Verdict) -> AnalysisStatus:
         requests=RequestCounts(canary=canary, stable=stable),
         harm=words.evidence(case.combined),
         metrics=(*_streams(case), *_drift(case), *_custom(case))[:MOST_SHOWN],
+        blind=tuple(blind.spots(case)),
         memory=write(case.memory),
     )
 

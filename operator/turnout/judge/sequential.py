@@ -7,7 +7,7 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 from dataclasses import replace
 
 from turnout.api.reasons import Reason
-from turnout.judge import blind, words
+from turnout.judge import words
 from turnout.judge.accounting import absorbed, entered, new_memory
 from turnout.judge.health import bound
 from turnout.judge.increments import grouped, is_usable
@@ -20,7 +20,7 @@ from turnout.judge.verdict import Case, Verdict, reached, urgent
 LOST_MEMORY = "the judge's memory was lost and is begun anew: this attempt's false-alarm budget is {times} x alpha"
 SILENCE = 60_000
 """Milliseconds without a request on either side from which on nothing is known; at least four intervals."""
-PROOFS = frozenset({Outcome.HARM, Outcome.PASS, Outcome.PAUSE})
+HALTS = frozenset({Outcome.HARM, Outcome.PAUSE})
 TROUBLES = frozenset({Outcome.NO_DATA, Outcome.SOURCE_ERROR})
 SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
 
@@ -92,10 +92,11 @@ def _finding(case: Case, verdict: Verdict | None) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
         verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
-    if verdict.outcome not in PROOFS:
-        message = "; ".join((message, *blind.spots(case)))
+    shown = status(case, verdict)
+    if verdict.outcome not in HALTS:
+        message = "; ".join((message, *shown.blind))
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
-    said = verdict.outcome, verdict.reason, message, status(case, verdict), verdict.may_advance
+    said = verdict.outcome, verdict.reason, message, shown, verdict.may_advance
     fails = words.fails(bound(case.terms.error_limit)) if case.stable_fails and case.terms.error_limit else ""
     return Finding(*said, verdict.metric, verdict.level, fails)

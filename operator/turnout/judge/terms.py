@@ -12,6 +12,8 @@ from turnout.api.analysis import Against, Analysis, Assumption, DriftMetric, Met
 from turnout.api.scalars import DecimalString
 
 ERRORS, LATENCY, DRIFT, REFERENCE = "errors", "latency", "drift", "drift reference"
+DRIFT_NEAR = 2.0
+"""A pass needs the answers proven to be nearer than so many times `drift.tolerance`."""
 PASS_QUANTILE = 0.9
 """Latency must pass at the quantile nearest to it."""
 
@@ -42,6 +44,7 @@ class Terms:
     pass_edge: int  # index among the latency streams of the one that must pass; -1 where latency is off
     drift_output: str | None  # None where drift is off
     drift_tolerance: float
+    drift_near: float  # the distance below which the answers must be proven to be, for a pass
     drift_alpha: float  # of each comparison of the answers
     drift_from: frozenset[Against]
     drift_rolls_back: bool
@@ -85,6 +88,7 @@ def terms_of(analysis: Analysis) -> Terms:
         pass_edge=distances.index(min(distances)) if latency.enabled else -1,
         drift_output=drift.output if drift.enabled else None,
         drift_tolerance=number(drift.tolerance, 0.1),
+        drift_near=DRIFT_NEAR * number(drift.tolerance, 0.1),
         drift_alpha=number(analysis.alpha, 0.01) / len(_compared(drift)),
         drift_from=_compared(drift) if drift.enabled else frozenset(),
         drift_rolls_back=drift.action is MetricAction.ROLLBACK and Against.STABLE in _compared(drift),

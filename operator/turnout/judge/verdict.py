@@ -7,14 +7,15 @@ from math import log
 from turnout.api.analysis import Against, CustomMetric, Judge, MetricAction
 from turnout.api.reasons import Reason
 from turnout.judge import budget, custom, passing, published, words
-from turnout.judge.answers import have_same_bins
-from turnout.judge.drift import distance, distance_at_least
+from turnout.judge.answers import counted, have_same_bins
+from turnout.judge.drift import distance, distance_at_least, distance_at_most, part_of, wealth
 from turnout.judge.harm import log_mean
 from turnout.judge.health import fails_by
-from turnout.judge.memory import MILLI, Memory, milliseconds, natural
+from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
 
+NOTHING_DECIDES = "anything: enable errors or latency, or add a custom bound that is no dryRun"
 REASONS = {ERRORS: Reason.ErrorRate, LATENCY: Reason.Latency, DRIFT: Reason.Drift}
 
 
@@ -49,13 +50,15 @@ class Case:
 
     @cached_property
     def combined(self) -> float:
-        """The log of the evidence of harm of all metrics together, as it stands; drift takes part where it decides."""
+        """The log of the evidence of harm of all metrics together: what decides, and what is shown."""
         return budget.combined(self.terms, self.evidence, self.drift if self.drifted else None)
 
     @cached_property
     def drift(self) -> float | None:
         """The log of the evidence of drift; None where it is off."""
-        return self.memory.drift / MILLI if Against.STABLE in self.terms.drift_from else None
+        if Against.STABLE not in self.terms.drift_from:
+            return None
+        return wealth(self.memory.banked / MILLI, self.memory.drift / MILLI, self.memory.epoch)
 
     @cached_property
     def drifted(self) -> bool:
@@ -78,7 +81,7 @@ class Case:
     @cached_property
     def moved_at_least(self) -> float:
         """How far the candidate's answers surely are from stable's."""
-        return distance_at_least(*self.answers, self.terms.drift_alpha)
+        return distance_at_least(*self.answers, self.terms.drift_alpha * part_of(self.memory.epoch))
 
     @cached_property
     def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -107,7 +110,26 @@ class Case:
             relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
             absolute = passing.evidence(limit, 1.0)
             found[LATENCY] = (absolute if absolute_only else relative) / needed
-        return found
+        return found if absolute_only or not terms.streams else {**found, **self._nearness}
+
+    @property
+    def _nearness(self) -> dict[str, float]:
+        """The part of the answers needed to prove that they have not moved far: bounds fall as one over the root."""
+        terms, memory, found = self.terms, self.memory, dict[str, float]()
+        if Against.STABLE in terms.drift_from and self.is_comparable:
+            found[DRIFT] = distance_at_most(*self.answers, terms.beta * part_of(memory.epoch))
+        both = published.comparisons(terms, memory, self.poll)
+        if both is not None and published.is_due(terms, both[0], self.poll):
+            found[REFERENCE] = both[0].at_most(terms.beta * part_of(memory.epoch))
+        return {metric: min(1.0, (terms.drift_near / at_most) ** 2) for metric, at_most in found.items()}
+
+    @cached_property
+    def is_comparable(self) -> bool:
+        """Both sides count their answers over bins that mean the same."""
+        name, poll = self.terms.drift_output, self.poll
+        if name is None or poll is None or self.memory.gave_up & DRIFT_GIVEN_UP:
+            return False
+        return bool(counted(name, poll.canary) and counted(name, poll.stable) and have_same_bins(name, poll))
 
     def edge_of(self, stream: Stream) -> float | None:
         """Seconds; where a latency stream's edge lies now."""
@@ -227,6 +249,9 @@ def suspicious(case: Case) -> bool:
 def _missing(case: Case) -> list[str]:
     """What a pass still wants, in words."""
     analysis = case.question.analysis
+    streams_decide = bool(case.terms.streams) and analysis.judge is Judge.SEQUENTIAL
+    if not streams_decide and all(metric.dry_run for metric in analysis.custom):
+        return [NOTHING_DECIDES]
     if analysis.judge is Judge.THRESHOLD:
         starts = custom.moments(case.memory.out_since)
         out = [(metric, starts.get(custom.identity(metric), 0)) for metric in analysis.custom]
@@ -236,7 +261,7 @@ def _missing(case: Case) -> list[str]:
     terms, proofs = case.terms, case.proofs
     if case.question.stable_unhealthy and terms.latency_ratio is not None and terms.latency_limit is None:
         return [*_unproven(case), "latency (no absolute bound: latency.passBelow is empty)"]
-    return _unproven(case) if proofs or not terms.streams else []
+    return _unproven(case) if proofs or not terms.streams else ["anything: stable fails, and only latency is judged"]
 
 
 def _unproven(case: Case) -> list[str]:
@@ -244,6 +269,8 @@ def _unproven(case: Case) -> list[str]:
     wanted = {
         ERRORS: f"errors below {words.percent(terms.error_limit or 0.0)}",
         LATENCY: f"slow requests below {terms.latency_ratio:g} times stable's" if terms.latency_ratio else "",
+        DRIFT: f"answers within {terms.drift_near:g} of stable's",
+        REFERENCE: f"answers within {terms.drift_near:g} of those at publishing",
     }
     unproven = {metric: max(0, int(100 * part)) for metric, part in case.proofs.items() if part < 1}
     return [f"{wanted[metric]} ({part} %)" for metric, part in unproven.items()]
