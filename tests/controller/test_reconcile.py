@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from turnout.api.reasons import EventReason
 from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.controller.queue import Queue
-from turnout.controller.reconcile import RESTLESS_AFTER, Controller
+from turnout.controller.reconcile import RESTLESS_AFTER, Controller, look_again
 from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout.plan import (
     Complaint,
@@ -217,7 +218,7 @@ async def test_a_pass_that_recorded_something_is_followed_by_another_at_once() -
     plans = iter([Plan(record=RECORD), Plan(), Plan()])
     world = a_world(lambda _: next(plans))
     await world.passes(3)
-    assert world.times == [0, 0, 600]
+    assert world.times == [0, 0, look_again(KEY)]
 
 
 async def test_a_plan_that_records_for_ever_is_slowed_down(caplog: pytest.LogCaptureFixture) -> None:
@@ -231,8 +232,8 @@ async def test_a_plan_that_records_for_ever_is_slowed_down(caplog: pytest.LogCap
 AGAIN = {
     "a plan's timer is kept": (timedelta(seconds=42), 42),
     "a timer of the past means now": (timedelta(seconds=-5), 0),
-    "a far timer does not put off the regular look": (timedelta(hours=24), 600),
-    "no timer means the regular look": (None, 600),
+    "a far timer does not put off the regular look": (timedelta(hours=24), look_again(KEY)),
+    "no timer means the regular look": (None, look_again(KEY)),
 }
 
 
@@ -242,6 +243,12 @@ async def test_when_to_look_again(wait: timedelta | None, second: float) -> None
     world = a_world(lambda _: next(plans))
     await world.passes(2)
     assert world.times == [0, second]
+
+
+def test_a_fleet_is_not_looked_at_in_one_burst() -> None:
+    times = Counter(int(look_again(ModelKey("fleet", f"m{number:05}"))) for number in range(5000))
+    assert set(times) <= set(range(300, 600))
+    assert max(times.values()) < 100
 
 
 async def test_a_model_of_which_nothing_is_left_is_forgotten_until_something_happens() -> None:

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Protocol
+from zlib import crc32
 
 from turnout.controller.queue import FIRST_BACK_OFF, LONGEST_BACK_OFF, Queue
 from turnout.platform.protocol import Conflict, Platform, Refused, Unavailable
 from turnout.rollout.plan import Event, Plan, RouteChange
 from turnout.rollout.snapshot import ModelKey, Snapshot
 
-LOOK_AGAIN = 600.0  # seconds; every key, whatever its plan says: lost events cost no more than this
+LOOK_AGAIN = 600.0  # seconds at most; every key, whatever its plan says: lost events cost no more than this
 PASS_TIMEOUT = 120.0  # a pass that hangs must not keep its key for ever
 CONFLICT_BACK_OFF = 0.01  # "at once", but not as fast as the processor can
 CONFLICT_LONGEST = 1.0
@@ -62,6 +63,11 @@ class Silence:
     def passed(self, key: ModelKey, seconds: float, outcome: str) -> None: ...
 
     def gone(self, key: ModelKey) -> None: ...
+
+
+def look_again(key: ModelKey) -> float:
+    """Seconds; another time for each key, or a fleet that was read at once would be looked at in one burst for ever."""
+    return LOOK_AGAIN * (0.5 + crc32(str(key).encode()) / 2**33)
 
 
 class Controller:
@@ -149,7 +155,7 @@ class Controller:
         if plan.record:
             return self._at_once(key)
         self._restless.pop(key, None)
-        return LOOK_AGAIN
+        return look_again(key)
 
     def _at_once(self, key: ModelKey) -> float:
         """What was recorded has its effects in the next pass: now, but not if it goes on for ever."""
