@@ -204,3 +204,17 @@ def test_a_bound_of_ones_own_is_shown_with_its_number() -> None:
     account = replace(told("an equal version, whose rollout runs"), custom=(metric,))
     for shown in (render_account(account), render_account_page(account)):
         assert "queue-depth: 17, held to a bound of its own, without a guarantee" in shown
+
+
+def test_what_cannot_be_judged_is_said_in_every_look() -> None:
+    version = played(Plot(polls=3), State.Progressing)
+    analysis = version.status.analysis
+    assert analysis is not None
+    said = "drift is not judged: stable counts no answers of output score by bin"
+    blind = version.status.model_copy(update={"analysis": analysis.model_copy(update={"blind": (said,)})})
+    found = account_of(version.model_copy(update={"status": blind}))
+    assert found is not None
+    assert said in " ".join(render_account(found).split())
+    assert said in render_account_page(found)
+    assert said in found.notes
+    assert account_json(found)["notes"] == (said,)

@@ -285,6 +285,7 @@ def _finds(terms: Terms, memory: Memory) -> str:
 def _notes(version: ModelVersion, memory: Memory) -> Iterator[str]:
     if memory.anew:
         yield f"the judge's memory was lost: the budget of this attempt is {memory.anew + 1} x alpha"
+    yield from version.status.analysis.blind if version.status.analysis else ()
     if version.spec.analysis.dry_run:
         yield "dryRun: it decides nothing"
     if standing(version.status):
