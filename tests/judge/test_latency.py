@@ -1,6 +1,7 @@
 """Latency in buckets: wherever in them stable lies, the slower is found, and the equal passes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,21 @@ def test_beyond_the_last_bound_nothing_passes_and_nothing_is_harm() -> None:
     found = judged([EDGES[-1] * 2], 1.5, errors={"passBelow": "0.05"})
     assert found.outcome is Outcome.HOLD
     assert found.status.metrics[1].harm == "1"
+    said = f"latency cannot pass: more than 10 % of stable's answers take longer than {EDGES[-1]:g} s, the last bound"
+    assert found.status.blind == (said,)
+    assert said in found.message
+
+
+def test_pods_that_count_no_times_are_said_not_to() -> None:
+    attempt = Attempt(analysis())
+    for _ in range(2):
+        attempt.serve((30, 0), (270, 0))
+        sides = {
+            side: tuple(replace(pod.read(), latency=()) for pod in pods)
+            for side, pods in (("canary", attempt.canary), ("stable", attempt.stable))
+        }
+        found = attempt.ask(**sides, edges=())
+    assert found.status.blind == ("latency is not judged: the pods count no times to answer",)
 
 
 WINDOW = (0, 50, 40, 8, 2, 0)  # buckets along five bounds

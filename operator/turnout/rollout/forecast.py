@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from turnout.api.analysis import Analysis, Judge
+from turnout.api.analysis import Analysis, Judge, MetricAction
 from turnout.api.plan import resolve_plan
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
 from turnout.api.rollout import OnSupersede, Step, Strategy
@@ -214,6 +214,7 @@ def _blind(policy: Analysis, rate: float, percent: int, longest: timedelta) -> s
     if policy.judge is Judge.THRESHOLD or not policy.errors.enabled or percent >= 100:
         return ""
     metrics = policy.errors.weight + (policy.latency.weight if policy.latency.enabled else 0)
+    metrics += policy.drift.enabled and policy.drift.action is MetricAction.ROLLBACK  # its part of the mean
     alpha = float(policy.alpha) * policy.errors.weight / metrics
     traffic = Traffic(rate, percent / 100, USUALLY_FAILS, alpha, policy.interval.seconds, policy.assume)
     ratio = least_ratio(traffic, longest.total_seconds())
