@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from benchmarks.judge.measures import upper_bound
 from benchmarks.judge.traffic import POLL_SECONDS, POLLS
 from benchmarks.report import Row
-from turnout.judge.drift import PRIOR, doubt
+from turnout.judge.drift import PRIOR, doubt, part_of
 
 BINS, TOLERANCE, ALPHA = 10, 0.1, 0.01
+STAKED = part_of(1)
+"""Of wealth and budget, while the weight has not changed yet."""
 ROWS = 2000
 SHIFTS = (0.0, 0.1, 0.25, 0.4, 0.7, 1.0)
 """In standard deviations of the score."""
@@ -63,13 +65,15 @@ def against_stable(canary: NDArray[np.int64], stable: NDArray[np.int64]) -> NDAr
     ours, theirs = np.cumsum(canary, 1), np.cumsum(stable, 1)
     evidence = np.cumsum(np.floor(_log_factors(ours - canary, theirs - stable, canary, stable) * 1000), 1) / 1000
     sure = _distance(ours, theirs) - _doubt(ours) - _doubt(theirs)
-    hits: NDArray[np.bool_] = (evidence >= np.log(1 / ALPHA)) & (sure > TOLERANCE)
+    hits: NDArray[np.bool_] = (np.logaddexp(evidence + np.log(STAKED), np.log(1 - STAKED)) >= np.log(1 / ALPHA)) & (
+        sure > TOLERANCE
+    )
     return hits
 
 
 def against_rows(side: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     answered = np.cumsum(side, 1)
-    unsure = _doubt(answered) + np.sqrt(np.log(4 / ALPHA) / (2 * ROWS))
+    unsure = _doubt(answered) + np.sqrt(np.log(4 / (ALPHA * STAKED)) / (2 * ROWS))
     hits: NDArray[np.bool_] = _distance(answered, rows[:, None, :]) - unsure > TOLERANCE
     return hits
 
@@ -95,7 +99,7 @@ def _distance(one: NDArray[np.int64], other: NDArray[np.int64]) -> Floats:
 def _doubt(counts: NDArray[np.int64]) -> Floats:
     answers = counts.sum(-1)
     sizes, where = np.unique(answers, return_inverse=True)
-    known = np.array([doubt(int(size), BINS, ALPHA / 2) if size else np.inf for size in sizes])
+    known = np.array([doubt(int(size), BINS, ALPHA * STAKED / 2) if size else np.inf for size in sizes])
     found: Floats = known[where].reshape(answers.shape)
     return found
 

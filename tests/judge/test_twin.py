@@ -11,7 +11,8 @@ from benchmarks.judge.twin import combined, passing, passing_latency, wealth
 from turnout.api.analysis import Analysis, Assumption
 from turnout.judge.accounting import ERROR_PASS, LATENCY_PASS
 from turnout.judge.budget import combined as real_combined
-from turnout.judge.drift import distance_at_least, log_factor, moved_at_least
+from turnout.judge.drift import distance_at_least, log_factor, moved_at_least, part_of
+from turnout.judge.drift import wealth as wealth_of_drift
 from turnout.judge.harm import log_mean
 from turnout.judge.memory import natural, parse
 from turnout.judge.passing import evidence
@@ -87,9 +88,9 @@ def test_the_twin_of_drift_is_the_judge() -> None:
             new, other = (tuple(side[run, poll].tolist()) for side in (canary, stable))
             evidence_so_far += int(log_factor(ours, theirs, new, other) * 1000 // 1)
             ours, theirs = (tuple(map(sum, zip(*pair, strict=True))) for pair in ((ours, new), (theirs, other)))
-            significant = evidence_so_far / 1000 >= np.log(1 / moved.ALPHA)
-            sure = distance_at_least(ours, theirs, moved.ALPHA) > moved.TOLERANCE
+            significant = wealth_of_drift(-1e5, evidence_so_far / 1000, 1) >= np.log(1 / moved.ALPHA)
+            sure = distance_at_least(ours, theirs, moved.ALPHA * part_of(1)) > moved.TOLERANCE
             assert (significant and sure) == twin[0][run, poll]
-            assert (moved_at_least(ours, published, moved.ALPHA) > moved.TOLERANCE) == twin[1][run, poll]
+            assert (moved_at_least(ours, published, moved.ALPHA * part_of(1)) > moved.TOLERANCE) == twin[1][run, poll]
     assert twin[0].any()
     assert twin[1].any()
