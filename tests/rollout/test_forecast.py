@@ -180,3 +180,17 @@ def test_what_cannot_end_well_is_said_beforehand() -> None:
     found = forecast(version(2, scaling={"maxReplicas": 1}, **long), [version(1, "Live", ready=3)], NOW)
     assert "its steps may take longer than its deadline of 1h: it would be Stalled" in found.notes
     assert "maxReplicas 1 is less than the 3 pods with which digits-1 serves now" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("analysis", "said"),
+    [
+        pytest.param({}, False, id="errors and latency"),
+        pytest.param({"judge": "Threshold"}, True, id="a threshold without a bound"),
+        pytest.param({"errors": {"enabled": False}, "latency": {"enabled": False}}, True, id="nothing is judged"),
+    ],
+)
+def test_an_analysis_with_nothing_to_prove_is_said_to_have_none(analysis: dict[str, Any], said: bool) -> None:
+    candidate = version(2, analysis=analysis, **steps({"setWeight": 10}, {"analysis": {}}))
+    notes = forecast(candidate, [version(1, "Live", ready=1)], NOW).notes
+    assert any("has nothing to prove and never passes" in note for note in notes) is said

@@ -236,8 +236,16 @@ def _after(version: ModelVersion, stable: ModelVersion | None) -> str:
     return f"all traffic; {stable.name} keeps its pods for {rollout.promoted_scale_down_delay} and {kept}"
 
 
+def _can_prove(analysis: Analysis) -> bool:
+    """Something decides a pass: a metric of the sequential judge, or a bound that is not for show alone."""
+    sequential = analysis.judge is Judge.SEQUENTIAL and (analysis.errors.enabled or analysis.latency.enabled)
+    return sequential or any(not metric.dry_run for metric in analysis.custom)
+
+
 def _warnings(version: ModelVersion, stable: ModelVersion | None, stages: Sequence[Stage]) -> Iterator[str]:
     scaling = version.spec.scaling
+    if any(stage.what.startswith("analysis") for stage in stages) and not _can_prove(version.spec.analysis):
+        yield "its analysis has nothing to prove and never passes: enable errors or latency, or add a custom bound"
     ends = sum((stage.longest or NO_TIME for stage in stages), NO_TIME)
     if ends > version.spec.rollout.deadline.delta:
         yield f"its steps may take longer than its deadline of {version.spec.rollout.deadline}: it would be Stalled"
