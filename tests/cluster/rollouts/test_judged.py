@@ -18,7 +18,7 @@ from benchmarks.stream import Stream
 from harness import Cluster
 from tests.cluster.rollouts import installation
 from tests.cluster.rollouts.stage import Stage
-from tests.cluster.rollouts.unwell import HEALTHY, judged, unwell
+from tests.cluster.rollouts.unwell import HEALTHY, SLOW, judged, unwell
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -42,10 +42,10 @@ class Case:
 MOVED = {**HEALTHY, "shift": 0.5}
 CASES: Mapping[str, Case] = {
     "failing": Case(("RolledBack", "ErrorRate"), {**HEALTHY, "failing": 0.05}),
-    "slow": Case(("RolledBack", "Latency"), {"milliseconds": 30}),
+    "slow": Case(("RolledBack", "Latency"), SLOW),
     "moved": Case(("Paused", "Drift"), MOVED, drift={"enabled": True, "output": "score"}),
     "astray": Case(("RolledBack", "Drift"), MOVED, drift={"enabled": True, "output": "score", "action": "Rollback"}),
-    "better": Case(("Live", "Promoted"), HEALTHY, stable={"milliseconds": 30, "failing": 0.05}),
+    "better": Case(("Live", "Promoted"), HEALTHY, stable={**SLOW, "failing": 0.05}),
     "equal": Case(("Live", "Promoted"), HEALTHY, drift={"enabled": True, "output": "score"}),
 }
 
