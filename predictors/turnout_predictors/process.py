@@ -166,12 +166,15 @@ class Process:
         )
 
     async def _start(self, lifecycle: Lifecycle, ended: asyncio.Event) -> None:
-        """Loads and warms the model; a StartError ends the process with its reason left behind."""
+        """Loads and warms the model; whatever is raised ends the process with its reason left behind."""
         try:
             lifecycle.serve(await self._load())
-        except StartError as fault:
-            self._exit_code = fault.exit_code
-            termination.leave(fault)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as fault:  # a process that neither serves nor ends would tell nobody why
+            reason = _reason(fault)
+            self._exit_code = reason.exit_code
+            termination.leave(reason)
             lifecycle.drain()
             ended.set()
             return
@@ -244,6 +247,14 @@ class Process:
         await listener.stop_listening()
         await asyncio.sleep(LINGER_SECONDS)
         ended.set()
+
+
+def _reason(fault: BaseException) -> StartError:
+    """What is told of a start that raised; the trace of what nobody foresaw is in the log."""
+    if isinstance(fault, StartError):
+        return fault
+    log.error("the start raised", exc_info=fault)
+    return StartError(LOAD_FAILED, f"the start raised {type(fault).__name__}: {fault}; the log has its trace")
 
 
 def load(arguments: Arguments, threads: int, metrics: Metrics) -> Loaded:

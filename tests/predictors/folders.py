@@ -55,9 +55,20 @@ class Handler(BaseHTTPRequestHandler):
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.answer(206 if start else 200, content[start:])
 
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self.do_PUT()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         self.head(status, len(body), **headers)
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def head(self, status: int, size: int, **headers: str) -> None:
         self.send_response(status)

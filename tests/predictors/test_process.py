@@ -29,8 +29,11 @@ class Sleeper(Predictor):
     class Settings(Settings):
         load_seconds: float = load(0.0)
         fail: bool = load(False)
+        leave: bool = load(False)
     def load(self) -> bool:
         time.sleep(self.settings.load_seconds)
+        if self.settings.leave:
+            raise SystemExit("no licence")
         return not self.settings.fail
     def predict(self, batch, settings):
         if batch.seconds.min() < 0:
@@ -284,6 +287,14 @@ def test_exits_78_and_leaves_the_reason(
     message = json.loads(left)
     assert message["reason"] == reason
     assert json.dumps(message["message"], ensure_ascii=False)[1:-1] in process.log.read_text()
+
+
+def test_a_start_that_raises_what_nobody_foresaw_ends_with_its_reason(sleeper: Start) -> None:
+    process = sleeper('--settings={"leave": true}')
+    assert process.ended() == 78, process.log.read_text()
+    message = json.loads(process.termination.read_bytes())
+    assert (message["reason"], "SystemExit: no licence" in message["message"]) == ("LoadFailed", True)
+    assert "Traceback" in process.log.read_text()
 
 
 def test_logs_are_json_lines(shared_digits: Any) -> None:

@@ -20,7 +20,7 @@ from tests.predictors.folders import Misdeed, Store, certify, cut, instead, refu
 from turnout_predictors.artifacts import cache as caching
 from turnout_predictors.artifacts import open_artifact, write_artifact
 from turnout_predictors.artifacts.cache import Cache
-from turnout_predictors.artifacts.manifest import compute
+from turnout_predictors.artifacts.manifest import compute, verify
 from turnout_predictors.artifacts.pull import Patience, Progress, pull
 from turnout_predictors.artifacts.storage import open_source
 from turnout_predictors.errors import EX_CONFIG, EX_TEMPFAIL, StartError
@@ -149,6 +149,23 @@ def test_what_a_dead_process_left_wrong_is_pulled_from_the_start(store: tuple[St
     (partial / hashlib.sha256(WEIGHTS).hexdigest()).write_bytes(b"torn by a power cut")
     assert (take(served, digest) / "weights").read_bytes() == WEIGHTS
     assert served.ranges("weights") == ["bytes=19-", ""]
+
+
+def test_what_lies_under_a_name_since_a_process_died_is_verified(store: tuple[Store, str], tmp_path: Path) -> None:
+    """A disk may rot, and others may write there."""
+    served, digest = store
+    files = tmp_path / "cache" / f"{digest.removeprefix('sha256:')}.partial" / "files"
+    (files / "empty").mkdir(parents=True)
+    (files / "empty" / "inner").write_bytes(b"a folder where a file belongs")
+    (files / "sub").mkdir()
+    (files / "sub" / "a file").write_bytes(b"m")
+    (files / "weights").write_bytes(b"x" + WEIGHTS[1:])
+    (files / "signature.json").symlink_to(tmp_path / "store" / "m" / "1" / "signature.json")
+    (files / "extra.pkl").write_bytes(b"code")
+    whole = take(served, digest)
+    verify(whole, digest)
+    assert (whole / "weights").read_bytes() == WEIGHTS
+    assert served.ranges("a file") == served.ranges("a%20file") == [], "what is right is not asked for again"
 
 
 REFUSED: dict[str, tuple[str, list[Misdeed | None], str, str]] = {

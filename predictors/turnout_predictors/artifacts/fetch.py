@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from turnout_predictors.errors import ARTIFACT_INVALID, ARTIFACT_NOT_FOUND, StartError
+from turnout_predictors.errors import (
+    ARTIFACT_DENIED,
+    ARTIFACT_INVALID,
+    ARTIFACT_NOT_FOUND,
+    ARTIFACT_UNREACHABLE,
+    StartError,
+)
 
 from .manifest import verify
 from .storage import MODULES
@@ -21,7 +27,17 @@ PVC_ROOT: Final = "/mnt/pvc"
 
 def fetch(uri: str, digest: str | None = None) -> Path:
     """The folder the URI means; StartError if its scheme is not served, nothing lies there, or a byte differs."""
-    parts = split(uri)
+    try:
+        return _fetch(uri, split(uri), digest)
+    except PermissionError as fault:
+        raise StartError(
+            ARTIFACT_DENIED, f"artifact.uri {uri!r}: {fault.filename} may not be read by user {os.geteuid()}; let it"
+        ) from fault
+    except OSError as fault:  # a disk that fails, a file that goes away beneath us: another start may find it well
+        raise StartError(ARTIFACT_UNREACHABLE, f"artifact.uri {uri!r}: {fault}; look after its disk") from fault
+
+
+def _fetch(uri: str, parts: SplitResult, digest: str | None) -> Path:
     if parts.scheme not in FOLDERS:
         return _pulled(parts, digest)
     folder = FOLDERS[parts.scheme](parts)

@@ -10,8 +10,10 @@ import hashlib
 import logging
 import os
 import random
+import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +28,7 @@ from turnout_predictors.errors import (
 )
 
 from .cache import FILES, Cache, no_room_told, sync
-from .manifest import NAME, Entry, parse, verify
+from .manifest import NAME, Entry, parse, sha256_of, verify
 from .storage import Source
 
 LARGEST_MANIFEST: Final = 16 << 20
@@ -115,6 +117,7 @@ def _fill(uri: str, source: Source, raw: bytes, name: str, cache: Cache, patienc
     log.info("pulling %s: %d files, %.1f MiB", uri, len(entries), size / _BLOCK)
     try:
         with no_room_told(cache.folder):
+            _weed(partial / FILES, entries)
             for file, entry in entries.items():
                 _pull_file(source, file, entry, partial, patience, progress)
             _write(partial / FILES / NAME, raw)
@@ -127,11 +130,23 @@ def _fill(uri: str, source: Source, raw: bytes, name: str, cache: Cache, patienc
     return whole
 
 
+def _weed(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """Of what a process before us left under its name, only what the manifest says: a disk may rot meanwhile."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        entry = entries.get(path.relative_to(folder).as_posix())
+        if path.is_dir() and not path.is_symlink():
+            if entry is not None:
+                shutil.rmtree(path)
+        elif entry is None or not stat.S_ISREG(path.lstat().st_mode) or sha256_of(path) != entry.sha256:
+            log.warning("%s, left by another process, is no file of the artifact as it was published: it goes", path)
+            path.unlink()
+
+
 def _pull_file(source: Source, name: str, entry: Entry, partial: Path, patience: Patience, progress: Progress) -> None:
     """StartError unless the file lies in its place afterwards, whole and verified."""
     path, part = partial / FILES / name, partial / entry.sha256
     if path.exists():
-        progress.had(entry.size)  # it got its name from a process before us, which verified it
+        progress.had(entry.size)  # from a process before us, and verified
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     is_resumed = part.exists()

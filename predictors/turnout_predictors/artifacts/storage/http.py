@@ -6,6 +6,7 @@ was read so far, and asks again.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +21,15 @@ from turnout_predictors.errors import (
     ARTIFACT_INVALID,
     ARTIFACT_NOT_FOUND,
     ARTIFACT_UNREACHABLE,
+    SETTINGS_INVALID,
     Interrupted,
     StartError,
 )
 
 BLOCK: Final = 1 << 20
 CONNECT_SECONDS: Final = 10.0
-STALL_SECONDS: Final = 30.0  # without a byte; TURNOUT_ARTIFACT_STALL_SECONDS
+STALL_SECONDS: Final = 30.0  # without a byte
+STALL_VARIABLE: Final = "TURNOUT_ARTIFACT_STALL_SECONDS"
 REDIRECTS: Final = 5
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -35,13 +38,21 @@ Body = bytes | IO[bytes]
 
 
 def stall_seconds() -> float:
-    return float(os.environ.get("TURNOUT_ARTIFACT_STALL_SECONDS", STALL_SECONDS))
+    given = os.environ.get(STALL_VARIABLE, "") or str(STALL_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise StartError(SETTINGS_INVALID, f"{STALL_VARIABLE} {given!r} is no number of seconds above 0; correct it")
+    return seconds
 
 
 class Http:
-    """Connections of one transfer. `secret`: headers for the host that is asked first, and for no other."""
+    """Connections of one transfer. `secret`: headers for the host of `home`, and for no other, whoever names it."""
 
-    def __init__(self, secret: Headers | None = None) -> None:
+    def __init__(self, home: str, secret: Headers | None = None) -> None:
+        self._home = _origin(home)
         self.secret: Headers = secret or {}
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=stall_seconds())
         self._direct = urllib3.PoolManager(timeout=timeout, retries=False)
@@ -63,26 +74,35 @@ class Http:
         self, method: str, url: str, headers: Headers | None = None, body: Body | None = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """One answer, its body unread; redirects are followed."""
-        response, hops = self._ask(method, url, {**(headers or {}), **self.secret}, body), 0
-        first, at = urlsplit(url), url
+        if not self._may_ask(url):
+            raise StartError(
+                ARTIFACT_INVALID, f"{shown(url)}, named by the store, is in the clear; let it name https:// addresses"
+            )
+        response, hops, at = self._ask(method, url, headers, body), 0, url
         try:
             while response.status in (301, 302, 303, 307, 308) and (place := response.headers.get("Location")):
                 at, hops = urljoin(at, place), hops + 1
-                there = urlsplit(at)
-                if hops > REDIRECTS or (first.scheme == "https" and there.scheme != "https"):
+                if hops > REDIRECTS or not self._may_ask(at):
                     raise StartError(ARTIFACT_INVALID, f"{shown(url)} redirects to {shown(at)}, which is not followed")
-                is_same = (there.scheme, there.netloc) == (first.scheme, first.netloc)
-                secret = self.secret if is_same else {}
                 response.close()
-                response = self._ask(method, at, {**(headers or {}), **secret}, body)
+                response = self._ask(method, at, headers, body)
             yield response
         finally:
             response.close()
 
-    def _ask(self, method: str, url: str, headers: Headers, body: Body | None) -> urllib3.BaseHTTPResponse:
+    def _may_ask(self, url: str) -> bool:
+        return _origin(url)[0] == "https" or self._home[0] != "https"
+
+    def _ask(self, method: str, url: str, headers: Headers | None, body: Body | None) -> urllib3.BaseHTTPResponse:
+        secret = self.secret if _origin(url) == self._home else {}
         with _translated(url):
             return self._pool(url).request(
-                method, url, headers=dict(headers), body=body, redirect=False, preload_content=False
+                method,
+                url,
+                headers={**(headers or {}), **secret},
+                body=body,
+                redirect=False,
+                preload_content=False,
             )
 
     def _pool(self, url: str) -> urllib3.PoolManager:
@@ -91,6 +111,11 @@ class Http:
         if not proxy or proxy_bypass(parts.hostname or ""):
             return self._direct
         return urllib3.ProxyManager(proxy, timeout=self._timeout, retries=False)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _blocks(response: urllib3.BaseHTTPResponse, url: str) -> Iterator[bytes]:

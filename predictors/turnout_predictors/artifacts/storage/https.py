@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, quote
 from turnout_predictors.errors import ARTIFACT_INVALID, StartError
 
 from .credentials import Credentials
-from .http import Http
+from .http import Headers, Http
 
 HUB = "https://huggingface.co"
 
@@ -20,9 +20,9 @@ HUB = "https://huggingface.co"
 class Folder:
     """Source: every file below one URL."""
 
-    def __init__(self, url: str, http: Http) -> None:
+    def __init__(self, url: str, secret: Headers) -> None:
         self._url = url.rstrip("/")
-        self._http = http
+        self._http = Http(url, secret)
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
         return self._http.read(f"{self._url}/{quote(name)}", start)
@@ -31,10 +31,10 @@ class Folder:
 def open_source(uri: SplitResult, credentials: Credentials) -> Folder:
     if uri.scheme == "hf":
         token = credentials.value("token", "HF_TOKEN")
-        return Folder(_hub_url(uri, credentials), Http({"Authorization": f"Bearer {token}"} if token else {}))
+        return Folder(_hub_url(uri, credentials), {"Authorization": f"Bearer {token}"} if token else {})
     if not uri.hostname or uri.query or uri.fragment or uri.username:
         raise StartError(ARTIFACT_INVALID, f"artifact.uri https://{uri.hostname}{uri.path} must be https://host/folder")
-    return Folder(uri.geturl(), Http(_authorization(credentials)))
+    return Folder(uri.geturl(), _authorization(credentials))
 
 
 def open_target(uri: SplitResult, credentials: Credentials) -> Folder:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -24,6 +24,7 @@ from turnout_predictors.errors import (
     ARTIFACT_INVALID,
     ARTIFACT_NOT_FOUND,
     ARTIFACT_UNREACHABLE,
+    SETTINGS_INVALID,
     Interrupted,
     StartError,
 )
@@ -143,6 +144,8 @@ def _gs(uri: SplitResult, credentials: Credentials) -> Bucket:
 
 def _client(endpoint: str) -> ClientConfig:
     """A stall is no byte for a while; however long the whole takes is nobody's business."""
+    if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
+        raise StartError(SETTINGS_INVALID, f"the store's endpoint {endpoint!r} must be http://host or https://host")
     return {
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "read_timeout": timedelta(seconds=stall_seconds()),

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlencode, urljoin
 
 from turnout_predictors.artifacts.manifest import NAME as MANIFEST
@@ -27,7 +27,7 @@ from turnout_predictors.errors import (
 )
 
 from .credentials import Credentials
-from .http import Http, raise_for_status
+from .http import Http, raise_for_status, shown
 from .https import basic
 
 TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -49,7 +49,7 @@ class Repository:
         self._base = f"{_protocol(host, credentials)}://{host}/v2"
         self._host, self._name, self._reference = host, name, reference
         self._credentials, self._scope = credentials, f"repository:{name}:{scope}"
-        self._http = Http()
+        self._http = Http(self._base)
         self._asked_at = -TOKEN_SECONDS
         self._found: Layers | None = None
         self._put: Layers = {}
@@ -145,9 +145,13 @@ class Repository:
         realm = asked.get("realm", "")
         if not realm.startswith("https://" if self._base.startswith("https") else "http"):
             raise StartError(ARTIFACT_DENIED, f"{self} sends its callers to {realm!r}, which cannot be trusted")
-        raw = b"".join(_at_most(Http(login).read(f"{realm}?{urlencode(wanted)}"), LARGEST_MANIFEST, realm))
-        answer: dict[str, Any] = json.loads(raw)
-        return {"Authorization": f"Bearer {answer.get('token') or answer.get('access_token')}"}
+        raw = b"".join(_at_most(Http(realm, login).read(f"{realm}?{urlencode(wanted)}"), LARGEST_MANIFEST, realm))
+        try:
+            answer = json.loads(raw)
+            token = answer.get("token") or answer["access_token"]
+        except (ValueError, AttributeError, KeyError):
+            raise StartError(ARTIFACT_DENIED, f"{shown(realm)} answers {self} without a token") from None
+        return {"Authorization": f"Bearer {token}"}
 
 
 def _image_manifest(layers: Mapping[str, tuple[str, int]], empty: str) -> bytes:
@@ -186,14 +190,17 @@ def _login(host: str, credentials: Credentials) -> tuple[str, str] | None:
     path = credentials.file(".dockerconfigjson", "config.json") or (Path(folder) / "config.json" if folder else None)
     if path is None or not path.is_file():
         return None
-    auths = json.loads(path.read_bytes()).get("auths", {})
-    entry = next((auths[key] for key in (host, f"https://{host}", f"https://{host}/v1/") if key in auths), None)
-    if entry is None:
-        return None
-    if "auth" in entry:
-        name, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-        return name, password
-    return entry.get("username", ""), entry.get("password", "")
+    try:
+        auths = json.loads(path.read_bytes()).get("auths", {})
+        entry = next((auths[key] for key in (host, f"https://{host}", f"https://{host}/v1/") if key in auths), None)
+        if entry is None:
+            return None
+        if entry.get("auth"):
+            name, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+            return name, password
+        return entry.get("username", ""), entry.get("password", "")
+    except (ValueError, AttributeError, TypeError):  # said without a word of what is in it
+        raise StartError(ARTIFACT_DENIED, f"{path} is no Docker configuration; write it with docker login") from None
 
 
 def open_source(uri: SplitResult, credentials: Credentials) -> Repository:
