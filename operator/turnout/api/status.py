@@ -158,6 +158,11 @@ class ControlStatus(Observed):
         description="pausedSince is when a person paused the rollout.",
         examples=["2026-11-21T10:41:07Z"],
     )
+    paused_weight: Percent | None = Field(
+        default=None,
+        description="pausedWeight is the share that it had then, in percent; a pause never gives more.",
+        examples=[10],
+    )
     aborted_at: Time | None = Field(
         default=None,
         description="abortedAt is when a person aborted the attempt.",

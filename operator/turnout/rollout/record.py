@@ -1,5 +1,6 @@
 """How a transition is written down. Pure changes of one Status; every moment is the Snapshot's."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from turnout.rollout.stops import standing
 
 HISTORY = 5
 """Attempts that are kept, for people."""
+NOT_PAUSED: Mapping[str, None] = {"paused_since": None, "paused_weight": None}
 
 
 def enter(status: Status, state: State, reason: Reason, now: datetime, **facts: Any) -> Status:
@@ -64,7 +66,7 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
         rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
         revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None, stops=(),
-        control=member.status.control.model_copy(update={"aborted_at": None, "full_at": None}),
+        control=member.status.control.model_copy(update={"aborted_at": None, "full_at": None, **NOT_PAUSED}),
     )  # fmt: skip
 
 
@@ -120,9 +122,14 @@ def promote(status: Status, reason: Reason, size: int, now: datetime, **facts: A
     return enter(status, State.Promoting, reason, now, capacity=size, step=step, **facts)
 
 
-def pause(status: Status, now: datetime) -> Status:
-    """A person pauses: the step keeps what is left of it."""
-    control = status.control.model_copy(update={"paused_since": now})
+def pause(status: Status, given: int, now: datetime) -> Status:
+    """A person pauses: the step keeps what is left of it, and the version the share that it has, in percent.
+
+    It may have been held meanwhile: the pause is the same.
+    """
+    control = status.control
+    if control.paused_since is None:
+        control = control.model_copy(update={"paused_since": now, "paused_weight": given})
     step = _stand_still(status, now)
     return enter(status, State.Paused, Reason.PausedByPerson, now, step=step, control=control)
 
@@ -134,7 +141,7 @@ def stop(status: Status, reason: Reason, now: datetime) -> Status:
 
 def resume(status: Status, now: datetime) -> Status:
     """The state in which the recorded step runs, as if the time in between had not been; if nothing else stops it."""
-    control = status.control.model_copy(update={"paused_since": None})
+    control = status.control.model_copy(update=NOT_PAUSED)
     for found in standing(status):
         if found.reason is not None:
             return stop(status.model_copy(update={"control": control}), found.reason, now)

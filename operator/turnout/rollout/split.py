@@ -62,7 +62,7 @@ def _candidate_wish(candidate: Member) -> int:
         return 0
     planned = weight_of(candidate.status)
     if candidate.status.reason is Reason.PausedByPerson:  # what was not given before the pause is not given in it
-        return min(planned, max(candidate.written_percent, candidate.status.weight.desired))
+        planned = min(planned, candidate.status.control.paused_weight or 0)
     return min((planned, *(stop.weight for stop in standing(candidate.status))))
 
 

@@ -48,14 +48,15 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
 
 
 def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
-    by_person = _paused_by_person(member.status, version, selection.snapshot.now)
+    by_person = _paused_by_person(member, version, selection.snapshot.now)
     return by_person or proving.stopped(member, selection)
 
 
-def _paused_by_person(status: Status, version: ModelVersion, now: datetime) -> Status | None:
+def _paused_by_person(member: Member, version: ModelVersion, now: datetime) -> Status | None:
+    status = member.status
     paused = status.reason is Reason.PausedByPerson
     if version.spec.control.paused:
-        return None if paused else pause(status, now)
+        return None if paused else pause(status, max(member.written_percent, status.weight.desired), now)
     return resume(status, now) if paused else None
 
 
