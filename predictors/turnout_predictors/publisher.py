@@ -23,7 +23,7 @@ import numpy as np
 
 from .artifacts import push
 from .artifacts.artifact import SIGNATURE
-from .artifacts.manifest import NAME, digest_of, parse
+from .artifacts.manifest import NAME, parse
 from .errors import StartError
 from .publishing import publish
 from .signature import Signature, signature_from_json
@@ -67,7 +67,7 @@ def answer(request: Request) -> dict[str, Any]:
                 "a custom predictor is served by its class: name it with --entrypoint package.module:Class"
             )
         files = parse((folder / NAME).read_bytes(), folder)
-        digest = digest_of(folder) if request.dry_run else push(folder, address)
+        digest = push(folder, address, dry_run=request.dry_run)
     sizes = {name: entry.size for name, entry in files.items()}
     return {"uri": address, "digest": digest, "runtime": runtime, "files": sizes}
 

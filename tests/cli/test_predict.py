@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import write
 from tests.cli.data import VERSION, version
+from turnout.cli.calling import Address
+from turnout.cli.calling import _there as connected
 from turnout.cli.command import UserError
 from turnout.cli.tensors import form_of, request_of
 from turnout.view.answer import MOST_ROWS, render_answer
@@ -245,6 +247,27 @@ UNREACHABLE = {
 def test_an_address_that_leads_nowhere(turnout: Turnout, url: str, said: str) -> None:
     code, _, err = turnout("predict", "digits", "--text", "a", "--url", url)
     assert (code, said in err) == (1, True), err
+
+
+THERE = {
+    "a name": (("http://host:8080", ""), ("host", 8080)),
+    "a name without a port": (("https://host", ""), ("host", None)),
+    "IPv6": (("http://[::1]:8080", ""), ("::1", 8080)),
+    "IPv6 without a port": (("http://[::1]", ""), ("::1", None)),
+    "by way of IPv6": (("http://m.example", "[::1]:80"), ("::1", 80)),
+    "by way of a name": (("http://m.example:81", "gateway"), ("gateway", 81)),
+    "every localhost": (("http://m.localhost:8", ""), ("127.0.0.1", 8)),
+}
+
+
+@pytest.mark.parametrize(("named", "there"), THERE.values(), ids=THERE.keys())
+def test_connects_to(named: tuple[str, str], there: Any) -> None:
+    assert connected(Address(named[0], "m", named[1])) == there
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(UserError, match="'host:many' is no address"):
+        connected(Address("http://m", "m", "host:many"))
 
 
 def test_the_file_may_stand_behind_options(turnout: Turnout, model: Model, tmp_path: Path) -> None:

@@ -187,3 +187,27 @@ def test_says_what_is_missing(tmp_path: Path, capfd: Captured, words: Any, said:
     assert said in err, sys.version
     assert out == ""
     assert "Traceback" not in err
+
+
+def tampered(folder: Path) -> Path:
+    (publish_loud(folder) / "extra").write_text("x")
+    return folder.parent / "made"
+
+
+DRY = {
+    "an artifact that was changed": (tampered, "to", "extra is not in its manifest"),
+    "a scheme that is only read": (publish_loud, "hf://acme/x", "is only read"),
+    "a scheme that is none": (publish_loud, "nonsense://x", "has scheme 'nonsense'"),
+    "an address that holds something else": (publish_loud, "model", "holds something else"),
+}
+
+
+@pytest.mark.parametrize(("made", "to", "said"), DRY.values(), ids=DRY.keys())
+def test_a_dry_run_refuses_what_the_true_one_would(
+    tmp_path: Path, capfd: Captured, made: Any, to: str, said: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "other").write_text("x")
+    address = to if "://" in to else str(tmp_path / to)
+    assert turnout(made(tmp_path / "model"), "--entrypoint", "a:B", "--model", "m", "--to", address, "--dry-run") == 1
+    assert said in capfd.readouterr().err

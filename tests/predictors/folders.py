@@ -24,6 +24,7 @@ class Store:
     url: str = ""
     misdeeds: dict[str, list[Misdeed | None]] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # path, Range, Authorization
+    conditions: list[str] = field(default_factory=list)  # If-None-Match of what was put
     released: threading.Event = field(default_factory=threading.Event)  # stalled answers end
 
     @property
@@ -53,9 +54,15 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404, b"nothing here")
             return
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        self.answer(206 if start else 200, content[start:])
+        if start and start >= len(content):
+            self.answer(416, b"", Content_Range=f"bytes */{len(content)}")
+            return
+        ranged = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        self.answer(206 if start else 200, content[start:], **ranged)
 
     def do_PUT(self) -> None:
+        if condition := self.headers.get("If-None-Match"):
+            self.store.conditions.append(condition)
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.do_GET()
 
@@ -73,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
     def head(self, status: int, size: int, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(size))
+        self.send_header("ETag", '"any"')
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()

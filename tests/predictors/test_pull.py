@@ -177,9 +177,9 @@ REFUSED: dict[str, tuple[str, list[Misdeed | None], str, str]] = {
     "silence again and again": ("weights", [stall(0)] * 3, "ArtifactUnreachable", "tried 3 times without a byte"),
     "a file that stays truncated": (
         "weights",
-        [instead(lambda content: content[:10]), *[refuse(503)] * 3],
-        "ArtifactUnreachable",
-        "weights answers 503",
+        [instead(lambda content: content[:10])] * 4,
+        "ArtifactDigestMismatch",
+        "weights ends after 10 of the 3000000 bytes",
     ),
     "a changed byte": ("weights", [instead(lambda content: b"x" + content[1:])], "ArtifactDigestMismatch", "differs"),
     "a byte more": ("weights", [instead(lambda content: content + b"x")], "ArtifactDigestMismatch", "is longer than"),
@@ -221,6 +221,16 @@ def test_refuses(
     assert caught.value.reason == reason
     kept = {f"{digest.removeprefix('sha256:')}.partial"} if reason == "ArtifactUnreachable" else set()
     assert cached(tmp_path) <= kept, "nothing that was refused stays"
+
+
+def test_a_file_that_was_uploaded_in_part_is_refused(store: tuple[Store, str], tmp_path: Path) -> None:
+    served, digest = store
+    (tmp_path / "store" / "m" / "1" / "weights").write_bytes(WEIGHTS[:10])
+    with pytest.raises(StartError, match="weights is shorter than its manifest says") as caught:
+        take(served, digest)
+    assert (caught.value.reason, caught.value.exit_code) == ("ArtifactDigestMismatch", EX_CONFIG)
+    assert served.ranges("weights") == ["", "bytes=10-"]
+    assert cached(tmp_path) == set()
 
 
 def rename(name: str) -> Callable[[Path], None]:

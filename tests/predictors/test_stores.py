@@ -215,6 +215,20 @@ def test_what_is_only_read_is_not_published_to(tmp_path: Path, uri: str) -> None
         push(tmp_path / "artifact", uri)
 
 
+def test_a_manifest_is_never_put_over_another(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store itself refuses, whatever we saw before."""
+    with stores.s3(tmp_path / "store") as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TURNOUT_ARTIFACT_CACHE", str(tmp_path / "cache"))
+        digest = publish(folder, to=f"{store.base}/once/1", signature=SIGNATURE).digest
+        target, other = open_target(urlsplit(f"{store.base}/once/1")), tmp_path / "other"
+        other.write_bytes(b"{}")
+        with pytest.raises(FileExistsError, match="was published by another meanwhile"):
+            target.put("manifest.json", other, stores.sha256_of(b"{}"))
+        assert open_artifact(f"{store.base}/once/1", None).digest == digest
+
+
 def test_a_registry_holds_what_other_tools_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file a layer, with its name as title, as the image specification has it."""
     with stores.oci(tmp_path / "store") as store:

@@ -32,11 +32,9 @@ def call(address: Address, rest: str, timeout: float, body: Json | None = None) 
     parts = urlsplit(address.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(f"{address.url!r} is no address; it must be such as http://host:8080")
-    # Every *.localhost is this machine, whether or not its resolver knows (RFC 6761).
-    named = address.via or ("127.0.0.1" if parts.hostname.endswith(".localhost") else parts.hostname)
-    host, _, port = named.rpartition(":") if ":" in named else (named, "", str(parts.port or ""))
+    host, port = _there(address)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, int(port) if port.isdigit() else None, timeout=timeout)
+    connection = kind(host, port, timeout=timeout)
     headers = {"Host": parts.netloc, "Content-Type": "application/json"}
     try:
         connection.request("POST" if body is not None else "GET", address.path(rest), _dumped(body), headers)
@@ -49,6 +47,19 @@ def call(address: Address, rest: str, timeout: float, body: Json | None = None) 
         raise UserError(f"{address.url} cannot be called ({fault}){hint}") from None
     finally:
         connection.close()
+
+
+def _there(address: Address) -> tuple[str, int | None]:
+    """Host and port that are connected to."""
+    via = urlsplit(f"//{address.via}")
+    try:
+        host, port = urlsplit(address.url).hostname or "", urlsplit(address.url).port
+        if address.via:
+            return via.hostname or "", via.port or port
+    except ValueError as fault:
+        raise UserError(f"{address.via or address.url!r} is no address: {fault}") from None
+    # Every *.localhost is this machine, whether or not its resolver knows (RFC 6761).
+    return "127.0.0.1" if host.endswith(".localhost") else host, port
 
 
 def _dumped(body: Json | None) -> bytes | None:

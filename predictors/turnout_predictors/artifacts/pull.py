@@ -160,6 +160,10 @@ def _pull_file(source: Source, name: str, entry: Entry, partial: Path, patience:
     part.rename(path)
 
 
+class _Ended(Interrupted):
+    """The store took its answer for a whole one. If it says so again and again, that is what lies there."""
+
+
 def _transfer(source: Source, name: str, entry: Entry, part: Path, patience: Patience, progress: Progress) -> None:
     """Appends to `part` until it is what the manifest says."""
     sha, had = hashlib.sha256(), 0
@@ -181,9 +185,13 @@ def _transfer(source: Source, name: str, entry: Entry, part: Path, patience: Pat
                     file.write(block)
                     progress.came(len(block))
                 if had < entry.size:
-                    raise Interrupted(f"{name} ended after {had} of {entry.size} bytes")
+                    raise _Ended(f"{name} ended after {had} of {entry.size} bytes")
             except Interrupted as fault:
                 failures = 0 if had > before else failures + 1
+                if isinstance(fault, _Ended) and failures >= patience.attempts:
+                    raise _differs(
+                        progress.uri, name, f"ends after {had} of the {entry.size} bytes it should have"
+                    ) from None
                 patience.after(progress.uri, failures, fault)
         file.flush()
         os.fsync(file.fileno())

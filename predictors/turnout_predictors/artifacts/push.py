@@ -19,14 +19,14 @@ from .fetch import local_path, split
 from .manifest import NAME, digest_of, parse, verify
 from .pull import Patience, read_manifest
 from .storage import WRITABLE, Target, open_target
-from .write import copy_into, put_in_place
+from .write import copy_into, put_in_place, refuse_another
 
 log = logging.getLogger(__name__)
 _MIB: Final = 1 << 20
 
 
-def push(folder: Path, uri: str, patience: Patience | None = None) -> str:
-    """Publishes an artifact's folder at `uri` as it is, and returns its digest.
+def push(folder: Path, uri: str, patience: Patience | None = None, *, dry_run: bool = False) -> str:
+    """Publishes an artifact's folder at `uri` as it is, and returns its digest. A dry run only asks what lies there.
 
     FileExistsError if something else is published there; ValueError if the scheme is only read; StartError for what
     the store says.
@@ -34,24 +34,28 @@ def push(folder: Path, uri: str, patience: Patience | None = None) -> str:
     verify(folder, None)
     parts, digest = split(uri), digest_of(folder)
     if parts.scheme == "file":
-        put_in_place(local_path(parts), copy_into(folder))
+        if dry_run:
+            refuse_another(local_path(parts), digest)
+        else:
+            put_in_place(local_path(parts), copy_into(folder))
         return digest
     if parts.scheme not in WRITABLE:
         raise ValueError(
             f"{parts.scheme}:// is only read; publish into a folder and copy it there, or into one of "
             f"file, {', '.join(WRITABLE)}"
         )
-    _push(folder, uri, open_target(parts), patience or Patience())
+    target, patience = open_target(parts), patience or Patience()
+    there = _published(uri, target, patience)
+    if there not in (None, digest):
+        raise FileExistsError(f"{uri} holds {there}; publish each version at an address of its own")
+    if there == digest:
+        log.info("%s holds it already: nothing to do", uri)
+    elif not dry_run:
+        _push(folder, uri, target, patience)
     return digest
 
 
 def _push(folder: Path, uri: str, target: Target, patience: Patience) -> None:
-    digest = digest_of(folder)
-    if (there := _published(uri, target, patience)) is not None:
-        if there != digest:
-            raise FileExistsError(f"{uri} holds {there}; publish each version at an address of its own")
-        log.info("%s holds it already: nothing to do", uri)
-        return
     raw = (folder / NAME).read_bytes()
     files = {name: entry.sha256 for name, entry in parse(raw, folder).items()}
     for name, sha256 in [*files.items(), (NAME, hashlib.sha256(raw).hexdigest())]:

@@ -49,13 +49,16 @@ def put_in_place(target: Path, fill: Callable[[Path], None]) -> str:
         folder.mkdir()
         fill(folder)
         digest = digest_of(folder)
-        if target.exists() and _is_published(target, digest):
+        if refuse_another(target, digest):
             return digest
         os.rename(folder, target)  # fails on a folder that is not empty
     return digest
 
 
-def _is_published(target: Path, digest: str) -> bool:
+def refuse_another(target: Path, digest: str) -> bool:
+    """Whether it lies there already; FileExistsError if something else does."""
+    if not target.exists():
+        return False
     if (target / NAME).is_file() and digest_of(target) == digest:
         return True
     if any(target.iterdir()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final
@@ -18,6 +19,7 @@ import urllib3
 
 from turnout_predictors.errors import (
     ARTIFACT_DENIED,
+    ARTIFACT_DIGEST_MISMATCH,
     ARTIFACT_INVALID,
     ARTIFACT_NOT_FOUND,
     ARTIFACT_UNREACHABLE,
@@ -31,6 +33,7 @@ CONNECT_SECONDS: Final = 10.0
 STALL_SECONDS: Final = 30.0  # without a byte
 STALL_VARIABLE: Final = "TURNOUT_ARTIFACT_STALL_SECONDS"
 REDIRECTS: Final = 5
+TOO_SHORT: Final = "is shorter than its manifest says; publish or copy it again"
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Headers = Mapping[str, str]
@@ -146,6 +149,8 @@ def raise_for_status(response: urllib3.BaseHTTPResponse, url: str) -> None:
     if status in PASSING:
         wanted = response.headers.get("Retry-After", "")
         raise Interrupted(f"{where} answers {status}", float(wanted) if wanted.isdigit() else 0.0)
+    if status == 416:
+        raise StartError(ARTIFACT_DIGEST_MISMATCH, f"{where} {TOO_SHORT}")
     raise StartError(ARTIFACT_UNREACHABLE, f"{where} answers {status}, which says nothing of an artifact")
 
 
@@ -154,9 +159,19 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except urllib3.exceptions.SSLError as fault:
-        raise StartError(ARTIFACT_DENIED, f"{shown(url)} is not who it should be: {fault}") from None
+        raise _unsafe(shown(url), fault) from None
     except urllib3.exceptions.HTTPError as fault:
         raise Interrupted(f"{shown(url)}: {_said(fault)}") from None
+
+
+def _unsafe(where: str, fault: urllib3.exceptions.SSLError) -> Exception:
+    """A wrong certificate is final; a server that restarts in a handshake, or a bad record, is not."""
+    cause = next((each for each in (*fault.args, fault.__cause__) if isinstance(each, ssl.SSLError)), None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return StartError(ARTIFACT_DENIED, f"{where} is not who it should be: {fault}")
+    if cause is not None and cause.reason == "WRONG_VERSION_NUMBER":
+        return StartError(ARTIFACT_UNREACHABLE, f"{where} does not speak TLS; check the port in artifact.uri")
+    return Interrupted(f"{where}: {_said(fault)}")
 
 
 def _said(fault: BaseException) -> str:

@@ -7,7 +7,9 @@ store of these protocols by its endpoint.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,11 +18,19 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import GCSStore, S3Store
 
+from turnout_predictors.artifacts.manifest import NAME as MANIFEST
 from turnout_predictors.errors import (
     ARTIFACT_DENIED,
+    ARTIFACT_DIGEST_MISMATCH,
     ARTIFACT_INVALID,
     ARTIFACT_NOT_FOUND,
     ARTIFACT_UNREACHABLE,
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSConfig, RetryConfig, S3Config
 
 from .credentials import Credentials
-from .http import BLOCK, CONNECT_SECONDS, stall_seconds
+from .http import BLOCK, CONNECT_SECONDS, PASSING, TOO_SHORT, stall_seconds
 
 AWS_IDENTITIES: Final = (
     "AWS_ACCESS_KEY_ID",
@@ -44,6 +54,7 @@ AWS_IDENTITIES: Final = (
     "AWS_SKIP_SIGNATURE",
 )
 GOOGLE_KEYS: Final = ("gcloud-application-credentials.json", "key.json")  # of the Secret; the first is KServe's name
+METADATA_HOSTS: Final = ("169.254.169.254", "metadata.google.internal", "169.254.170.2", "169.254.170.23")
 RETRIES: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}  # who asks does more
 
 
@@ -63,8 +74,20 @@ class Bucket:
                 yield bytes(block)
 
     def put(self, name: str, path: Path, sha256: str) -> None:
+        if name != MANIFEST:
+            with self._translated(name):
+                obstore.put(self._store, self._key(name), path)
+        elif not self._create(name, path) and hashlib.sha256(b"".join(self.read(name))).hexdigest() != sha256:
+            raise FileExistsError(f"{self._uri} was published by another meanwhile; take an address of its own")
+
+    def _create(self, name: str, path: Path) -> bool:
+        """Whether it was put; False if something lies there. Of two who publish at once, one publishes."""
         with self._translated(name):
-            obstore.put(self._store, self._key(name), path)
+            try:
+                obstore.put(self._store, self._key(name), path, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
@@ -77,16 +100,23 @@ class Bucket:
         except FileNotFoundError:
             raise StartError(ARTIFACT_NOT_FOUND, f"{where} does not exist; check artifact.uri") from None
         except (PermissionDeniedError, UnauthenticatedError):
-            raise StartError(ARTIFACT_DENIED, f"{where} is refused to {self._who}; it needs leave to read") from None
+            raise StartError(
+                ARTIFACT_DENIED,
+                f"{where} is refused to {self._who}; it needs leave to read, and to list the bucket: without that a "
+                "store refuses also what does not exist",
+            ) from None
         except BaseError as fault:
             raise self._meaning(where, _sentence(fault)) from None
 
     def _meaning(self, where: str, said: str) -> Exception:
-        if "metadata" in said or "169.254.169.254" in said:  # the last resort of both clouds, on no machine of theirs
+        host, status = _asked(said)
+        if host in METADATA_HOSTS:  # the last resort of both clouds, on no machine of theirs
             return StartError(
                 ARTIFACT_DENIED, f"{where}: there are no credentials for the store; name a Secret in artifact.authRef"
             )
-        if "status code: 4" in said:
+        if status == 416:
+            return StartError(ARTIFACT_DIGEST_MISMATCH, f"{where} {TOO_SHORT}")
+        if 400 <= status < 500 and status not in PASSING:
             return StartError(ARTIFACT_UNREACHABLE, f"{where}: {said}")
         return Interrupted(f"{where}: {said}")
 
@@ -152,6 +182,13 @@ def _client(endpoint: str) -> ClientConfig:
         "timeout": timedelta(days=1),
         "allow_http": endpoint.startswith("http://"),
     }
+
+
+def _asked(said: str) -> tuple[str, int]:
+    """Host that the library asked, and the status it was answered with; 0 without one. Names in URLs have no spaces."""
+    url = re.search(r"Error performing [A-Z]+ (\S+) in ", said)
+    status = re.search(r"Error performing [A-Z]+ \S+ in .*? - Server returned non-2xx status code: (\d{3})", said)
+    return urlsplit(url[1]).hostname or "" if url else "", int(status[1]) if status else 0
 
 
 def _sentence(fault: BaseException) -> str:

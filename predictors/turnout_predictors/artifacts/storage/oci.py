@@ -22,7 +22,6 @@ from turnout_predictors.errors import (
     ARTIFACT_DENIED,
     ARTIFACT_DIGEST_MISMATCH,
     ARTIFACT_INVALID,
-    ARTIFACT_NOT_FOUND,
     StartError,
 )
 
@@ -59,7 +58,9 @@ class Repository:
         if self._found is None:
             self._found = self._layers()
         if name not in self._found:
-            raise StartError(ARTIFACT_NOT_FOUND, f"{self} has no layer titled {name}; check artifact.uri")
+            raise StartError(
+                ARTIFACT_INVALID, f"{self} is something else: it has no layer titled {name}; check the address"
+            )
         return self._http.read(self._url(f"blobs/{self._found[name][0]}"), start)
 
     def put(self, name: str, path: Path, sha256: str) -> None:
