@@ -72,6 +72,56 @@ async def test_a_tool_without_a_proto_can_call(calling: Any, version: str) -> No
     assert list(answer.outputs[0].contents.fp32_contents) == [2, 4]
 
 
+MESSAGES = """
+ErrorResponse.error_code = 1 int32
+ErrorResponse.error_message = 2 string
+ExtensionNumberResponse.base_type_name = 1 string
+ExtensionNumberResponse.extension_number = 2 int32*
+ExtensionRequest.containing_type = 1 string
+ExtensionRequest.extension_number = 2 int32
+FileDescriptorResponse.file_descriptor_proto = 1 bytes*
+ListServiceResponse.service = 1 ServiceResponse*
+ServerReflectionRequest.all_extension_numbers_of_type = 6 string|
+ServerReflectionRequest.file_by_filename = 3 string|
+ServerReflectionRequest.file_containing_extension = 5 ExtensionRequest|
+ServerReflectionRequest.file_containing_symbol = 4 string|
+ServerReflectionRequest.host = 1 string
+ServerReflectionRequest.list_services = 7 string|
+ServerReflectionResponse.all_extension_numbers_response = 5 ExtensionNumberResponse|
+ServerReflectionResponse.error_response = 7 ErrorResponse|
+ServerReflectionResponse.file_descriptor_response = 4 FileDescriptorResponse|
+ServerReflectionResponse.list_services_response = 6 ListServiceResponse|
+ServerReflectionResponse.original_request = 2 ServerReflectionRequest
+ServerReflectionResponse.valid_host = 1 string
+ServiceResponse.name = 1 string
+"""  # written out of the descriptor in grpcio-reflection 1.85.1; * repeats, | is of a choice
+
+
+def told(message: Any, field: Any) -> str:
+    scalars = {field.TYPE_INT32: "int32", field.TYPE_STRING: "string", field.TYPE_BYTES: "bytes"}
+    kind = scalars.get(field.type) or field.type_name.rpartition(".")[2]
+    repeats = "*" if field.label == field.LABEL_REPEATED else ""
+    return f"{message.name}.{field.name} = {field.number} {kind}{repeats}{'|' if field.HasField('oneof_index') else ''}"
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_the_messages_are_those_of_the_protocol(version: str) -> None:
+    """Both ends of the other tests are made of our own declaration: a wrong number would pass there."""
+    files = Reflection(PB.DESCRIPTOR.serialized_pb, lambda: False)._files
+    file = descriptor_pb2.FileDescriptorProto.FromString(files[f"grpc/reflection/{version}/reflection.proto"])
+    found = sorted(told(message, field) for message in file.message_type for field in message.field)
+    assert "\n".join(found) == MESSAGES.strip()
+    (service,) = file.service
+    (method,) = service.method
+    assert (file.package, service.name, method.name) == (
+        f"grpc.reflection.{version}",
+        "ServerReflection",
+        "ServerReflectionInfo",
+    )
+    assert method.client_streaming
+    assert method.server_streaming
+
+
 UNKNOWN = {
     "a symbol": ({"file_containing_symbol": "x.Y"}, grpc.StatusCode.NOT_FOUND),
     "a file": ({"file_by_filename": "x.proto"}, grpc.StatusCode.NOT_FOUND),

@@ -1,7 +1,8 @@
 """What is served here, told to tools that were given no .proto: `grpc.reflection.v1` and its older name.
 
-Built from descriptors in a pool of their own, so that whoever installs grpcio-reflection beside us registers no name
-twice.
+Not grpcio-reflection: as of 1.85 it serves the older name only, which new tools ask second if at all, and it wants
+protobuf 7, where kserve 0.21 wants an older one. What it has is small, so its messages are declared here, in a pool of
+their own: the process's pool may get them from that package as well.
 """
 
 from __future__ import annotations
