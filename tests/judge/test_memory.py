@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from tests.judge.counting import EDGES, START, Attempt, Pod, analysis
 from turnout.api.judgement import AnalysisStatus
+from turnout.judge import sequential
 from turnout.judge.increments import LARGEST
 from turnout.judge.memory import LONGEST, MOST_LOG, Memory, added, parse, write
 from turnout.judge.protocol import End, Finding, Outcome, PodCounters, Poll
+from turnout.judge.sequential import SequentialJudge
 
 QUANTILES = ["0.1", "0.5", "0.9", "0.99", "0.999"]
 BOUNDS = [{"name": f"bound-{'abcdefghij'[n]}", "query": "q", "max": "3"} for n in range(10)]
@@ -151,3 +153,21 @@ def test_a_memory_with_a_right_checksum_and_other_things_than_numbers_is_none(po
     sections[-1] = pods
     body = json.dumps(sections)
     assert parse(f"{body};{crc32(body.encode()):x}") is None
+
+
+@pytest.mark.parametrize("room", [1, 256])
+@pytest.mark.parametrize("pods_a_side", [1, 40])
+def test_what_a_judge_wrote_itself_means_to_it_what_the_text_says(
+    pods_a_side: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two attempts at a time, also where the text is too short for all that was counted, or there is no room."""
+    monkeypatch.setattr(sequential, "MOST_WRITTEN", room)
+    judge, attempts = SequentialJudge(), [crowd(pods_a_side, 10**6 * times)[0] for times in (1, 2)]
+    for _ in range(8):
+        for attempt in attempts:
+            attempt.serve((4000, 40), (36_000, 360))
+            question = attempt.question(attempt.poll())
+            again = judge.look(question)
+            assert attempt.ask() == again
+            assert parse(again.status.memory) is not None
+    assert len(vars(judge)["_written"]) <= room

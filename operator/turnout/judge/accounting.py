@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import log
 from operator import add
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 from zlib import crc32
 
 from turnout.api.analysis import CustomMetric
@@ -86,30 +86,37 @@ class Changes(TypedDict, total=False):
     readings: Mapping[str, Reading]
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The increments of both sides since the last accepted poll. `ends`: each side's pods, and those that ended."""
+class Counts(NamedTuple):
+    """Of one kind of bad event since the last accepted poll: each side's pods, both sides' sums, and ends of pods."""
 
-    canary: tuple[PodIncrement, ...]
-    stable: tuple[PodIncrement, ...]
+    canary: Sequence[Tally]
+    stable: Sequence[Tally]
+    sums: Sides
     ends: Sides = NO_ENDS
 
-    def tallies(self, index: int) -> tuple[list[Tally], list[Tally]]:
-        """Per side and pod: requests and errors (index -1), or successes and those slower than an edge."""
-        if index < 0:
-            return [(p.requests, p.errors) for p in self.canary], [(p.requests, p.errors) for p in self.stable]
-        return (
-            [(pod.successes, pod.slow[index]) for pod in self.canary],
-            [(pod.successes, pod.slow[index]) for pod in self.stable],
-        )
 
-    def sums(self, index: int) -> Sides:
-        """An end of a process is a request that ended badly."""
-        canary, stable = map(summed, self.tallies(index))
-        if index >= 0:
-            return canary, stable
-        (_, ours), (_, theirs) = self.ends
-        return (canary[0] + ours, canary[1] + ours), (stable[0] + theirs, stable[1] + theirs)
+NO_COUNTS = Counts((), (), NO_ENDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What both sides did since the last accepted poll: errors, and successes slower than each latency edge."""
+
+    errors: Counts
+    slow: tuple[Counts, ...]
+
+    @classmethod
+    def of(cls, canary: Sequence[PodIncrement], stable: Sequence[PodIncrement], edges: int, ends: Sides) -> "Interval":
+        """`ends`: each side's pods, and those that ended."""
+        slow = []
+        for edge in range(edges):
+            ours = [(pod.successes, pod.slow[edge]) for pod in canary]
+            theirs = [(pod.successes, pod.slow[edge]) for pod in stable]
+            slow.append(Counts(ours, theirs, (summed(ours), summed(theirs))))
+        ours = [(pod.requests, pod.errors) for pod in canary]
+        theirs = [(pod.requests, pod.errors) for pod in stable]
+        (_, ended), (_, control_ended) = ends
+        return cls(Counts(ours, theirs, (summed(ours, ended), summed(theirs, control_ended)), ends), tuple(slow))
 
 
 def absorbed(
@@ -118,12 +125,13 @@ def absorbed(
     """The memory with a usable poll in it."""
     changes: Changes = {}
     canary, stable = sighted("c", poll.canary), sighted("s", poll.stable)
+    readings = {key: read(pod, memory.cuts) for key, pod in (*canary, *stable)}
     ended = fresh(poll, memory.ends, memory.began or milliseconds(poll.at))
     changes["ends"] = (*memory.ends, *ended[0], *ended[1])
     pods = sorted([key for key, _ in (*canary, *stable)])
     present = crc32("|".join([*pods, str(len(changes["ends"]))]).encode())
     if _counts(memory, poll):
-        interval = replace(_interval(memory, canary, stable), ends=by_pods(poll, ended))
+        interval = _interval(memory, canary, stable, readings, by_pods(poll, ended))
         changes |= _requests(memory, interval)
         if not stable_unhealthy:
             changes |= _harm(terms, memory, interval)
@@ -133,8 +141,8 @@ def absorbed(
         changes |= _control(terms, memory, interval)
     if memory.at and poll.weight != memory.weight and any(map(any, memory.answers)):
         changes |= _next_epoch(memory)
-    changes |= _readings(terms, memory, poll, (*canary, *stable), present)
-    silent = changes.get("step_requests", None) == memory.step_requests
+    changes |= _readings(terms, memory, poll, (*canary, *stable), readings, present)
+    silent = changes.get("step_requests") == memory.step_requests
     changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
     changes["step_began"] = memory.step_began or changes["at"]
     changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, changes["at"])
@@ -149,29 +157,32 @@ def _counts(memory: Memory, poll: Poll) -> bool:
     return bool(memory.at and poll.weight and held and same_buckets)
 
 
-def _interval(memory: Memory, canary: Sequence[Sighting], stable: Sequence[Sighting]) -> Interval:
+def _interval(
+    memory: Memory, canary: Sequence[Sighting], stable: Sequence[Sighting], now: Mapping[str, Reading], ends: Sides
+) -> Interval:
     known, began = memory.readings, datetime.fromtimestamp(memory.began / MILLI, UTC)
-    return Interval(
-        differences(canary, memory.cuts, known, began, memory.complete),
-        differences(stable, memory.cuts, known, began, memory.complete),
+    return Interval.of(
+        differences(canary, now, known, began, memory.complete),
+        differences(stable, now, known, began, memory.complete),
+        len(memory.cuts),
+        ends,
     )
 
 
 def _requests(memory: Memory, interval: Interval) -> Changes:
-    canary, stable = interval.sums(-1)
+    canary, stable = interval.errors.sums
     return {"step_requests": (memory.step_requests[0] + canary[0], memory.step_requests[1] + stable[0])}
 
 
 def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     wealths: list[Logs] = []
     totals: list[Total] = []
-    edge = -1
+    slow = iter(interval.slow)
     for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
-        edge += stream.metric == LATENCY
-        canary, stable = interval.tallies(edge) if edge < len(memory.cuts) else ([], [])
-        ends = interval.ends if edge < 0 else NO_ENDS
-        wealths.append(added(logs, log_factors(terms.assume, stream.tolerate, canary, stable, ends)))
-        ours, theirs = interval.sums(edge) if edge < len(memory.cuts) else NO_ENDS
+        counts = next(slow, NO_COUNTS) if stream.metric == LATENCY else interval.errors
+        factors = log_factors(terms.assume, stream.tolerate, counts.canary, counts.stable, counts.ends)
+        wealths.append(added(logs, factors))
+        ours, theirs = counts.sums
         n_c, x_c, n_s, x_s = total
         totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}
@@ -180,7 +191,7 @@ def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
 def _control(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     if terms.error_limit is None:
         return {}
-    stable = interval.sums(-1)[1]
+    stable = interval.errors.sums[1]
     return {"watch": watched(memory.watch, bound(terms.error_limit), *stable, log(1 / terms.alpha))}
 
 
@@ -188,16 +199,16 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     errors, latency, limit = memory.passes
     spreads, split = memory.spreads, memory.split
     if terms.error_limit is not None:
-        canary, stable = interval.sums(-1)
+        canary, stable = interval.errors.sums
         errors = added(errors, under_limit(terms.error_limit, *canary))
         spreads = (spreads[0].plus(*canary), spreads[1].plus(*stable))
     if terms.latency_ratio is not None and memory.cuts:
-        canary, stable = interval.sums(terms.pass_edge)
+        canary, stable = interval.slow[terms.pass_edge].sums
         usual = slower_than(memory.window, memory.cuts[terms.pass_edge])
         latency = added(latency, under_stable(terms.latency_ratio, terms.slow_part, usual, canary, stable))
         split = split.plus(canary, stable)
     if terms.latency_limit is not None and memory.cuts:
-        canary = interval.sums(len(memory.cuts) - 1)[0]
+        canary = interval.slow[-1].sums[0]
         limit = added(limit, under_limit(SLOW_PART, *canary))
     return {"passes": (errors, latency, limit), "spreads": spreads, "split": split}
 
@@ -231,8 +242,10 @@ def _next_epoch(memory: Memory) -> Changes:
     return {"banked": max(-MOST_LOG, kept), "drift": 0, "epoch": memory.epoch + 1, "answers": ((), ())}
 
 
-def _readings(terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], present: int) -> Changes:
-    """What the next poll is compared with. `present`: changes with the set of pods and their starts."""
+def _readings(
+    terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], now: Mapping[str, Reading], present: int
+) -> Changes:
+    """What the next poll is compared with: `now`, or at new edges. `present`: changes with pods and their starts."""
     histogram = memory.histogram
     if terms.latency_ratio is not None and poll.stable and not memory.gave_up & LATENCY_GIVEN_UP:
         histogram = histogram_of(poll.stable)
@@ -241,7 +254,8 @@ def _readings(terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting]
     else:
         window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
     edges = cuts(terms, window, poll.edges) if not memory.gave_up & LATENCY_GIVEN_UP else ()
-    readings, complete = kept({key: read(pod, edges) for key, pod in seen}, memory.readings)
+    fresh_ones = now if edges == memory.cuts else {key: read(pod, edges) for key, pod in seen}
+    readings, complete = kept(fresh_ones, memory.readings)
     outputs = memory.outputs
     if terms.drift_output is not None and not memory.gave_up & DRIFT_GIVEN_UP:
         outputs = tuple(answers.counted(terms.drift_output, pods) for pods in (poll.canary, poll.stable))

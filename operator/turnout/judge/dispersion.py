@@ -1,6 +1,6 @@
 """How much more bad events vary than single, independent ones would: 1 for those, about k for bursts of k."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from turnout.judge.harm import Tally, share
 
@@ -13,8 +13,7 @@ PRIOR_EVENTS = 5
 """So many events of an equal candidate are assumed to have been seen before the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(NamedTuple):
     """Sums over a side's intervals: how many, requests, bad events, and bad² / requests in millionths."""
 
     intervals: int = 0
@@ -42,8 +41,7 @@ class Spread:
         return max(1.0, chi_square / (self.intervals - 1) / max(0.05, 1 - rate))
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """Squared surprises of the candidate's part of the bad events, each relative to that of single events.
 
     Surprise is against the candidate going on as it did: `seen` of its bad events, `due` (in millionths) if it were

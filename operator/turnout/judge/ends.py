@@ -19,6 +19,8 @@ SHORT = 0xFFFFFF
 
 def fresh(poll: Poll, known: Sequence[int], since: int) -> tuple[list[int], list[int]]:
     """The canary's and stable's new ends, by name. One from before the attempt (`since`, milliseconds) is nobody's."""
+    if not poll.canary_ends and not poll.stable_ends:
+        return [], []
     canary, stable = (
         [name for name in _names(side, ends, since) if name not in known]
         for side, ends in (("c", poll.canary_ends), ("s", poll.stable_ends))
@@ -28,11 +30,8 @@ def fresh(poll: Poll, known: Sequence[int], since: int) -> tuple[list[int], list
 
 def by_pods(poll: Poll, ends: tuple[Sequence[int], Sequence[int]]) -> Sides:
     """Per side how many pods there are, and how many ended; a side that was not read has no ends either."""
-    canary, stable = (
-        (number := members(pods), min(number, len(ended)))
-        for pods, ended in zip((poll.canary, poll.stable), ends, strict=True)
-    )
-    return canary, stable
+    canary, stable = members(poll.canary), members(poll.stable)
+    return (canary, min(canary, len(ends[0]))), (stable, min(stable, len(ends[1])))
 
 
 def _names(side: str, ends: Iterable[End], since: int) -> list[int]:

@@ -38,29 +38,25 @@ def log_factors(
     """
     if assume is Assumption.POD_BURSTS:
         return pod_bursts(tolerate, canary, stable, ends)
-    (served, failed), (control, control_failed) = (
-        (requests + ended, bad + ended)
-        for (requests, bad), (_, ended) in zip((summed(canary), summed(stable)), ends, strict=True)
-    )
-    if not served or not control or not failed + control_failed:
+    (_, ended), (_, control_ended) = ends
+    ours, theirs = summed(canary, ended), summed(stable, control_ended)
+    if not ours[0] or not theirs[0] or not ours[1] + theirs[1]:
         return ()
-    if assume is Assumption.INDEPENDENT_REQUESTS:
-        return likelihood(tolerate, (served, failed), (control, control_failed))
-    return betting(tolerate, (served, failed), (control, control_failed))
+    return (likelihood if assume is Assumption.INDEPENDENT_REQUESTS else betting)(tolerate, ours, theirs)
 
 
 def share(ratio: float, canary: int, stable: int) -> float:
     """The candidate's expected part of all bad events if it fails `ratio` times as often as stable."""
-    return ratio * canary / (ratio * canary + stable)
+    due = ratio * canary
+    return due / (due + stable)
 
 
 def likelihood(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
     """Each bad event is a draw of its own (`IndependentRequests`)."""
-    expected = share(tolerate, canary[0], stable[0])
-    return tuple(
-        canary[1] * log(worse / expected) + stable[1] * log((1 - worse) / (1 - expected))
-        for worse in (share(tolerate * ratio, canary[0], stable[0]) for ratio in LIKELY_RATIOS)
-    )
+    (served, bad), (control, control_bad) = canary, stable
+    expected = share(tolerate, served, control)
+    others, worses = 1 - expected, [share(tolerate * ratio, served, control) for ratio in LIKELY_RATIOS]
+    return tuple([bad * log(worse / expected) + control_bad * log((1 - worse) / others) for worse in worses])
 
 
 def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
@@ -101,8 +97,9 @@ def log_mean(logs: Sequence[float]) -> float:
     return most + log(sum([exp(each - most) for each in logs]) / len(logs))
 
 
-def summed(pods: Sequence[Tally]) -> Tally:
-    requests = bad = 0
+def summed(pods: Sequence[Tally], ended: int = 0) -> Tally:
+    """`ended`: so many processes; an end is a request that ended badly."""
+    requests = bad = ended
     for served, failed in pods:
         requests += served
         bad += failed

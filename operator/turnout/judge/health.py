@@ -16,6 +16,7 @@ TIMES = 10.0
 MOST = 0.5
 """Whoever fails half of all requests is unwell, whatever `passBelow` says."""
 STAKES = (0.3, 0.6, 0.9)
+LOG_STAKES = log(len(STAKES))
 WELL_AGAIN = log(2.0)
 MILLI = 1000
 
@@ -33,7 +34,7 @@ def watched(watch: Watch, limit: float, requests: int, bad: int, enough: float) 
     if not requests:
         return watch
     surprise = bad / requests / limit - 1
-    most = int((enough + log(len(STAKES))) * MILLI) + 1
+    most = int((enough + LOG_STAKES) * MILLI) + 1
     before: Sequence[int] = watch[1:] or (0,) * len(STAKES)
     logs = [
         min(most, max(0, known + int(log(1 + stake * surprise) * MILLI // 1)))

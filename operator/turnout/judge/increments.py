@@ -5,10 +5,10 @@ it is dropped, and the next one spans the gap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from operator import sub
+from typing import NamedTuple
 from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
@@ -31,8 +31,7 @@ BASIC = 3
 """Numbers of a reading before the slow counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodIncrement:
+class PodIncrement(NamedTuple):
     """What one pod did in the interval. `slow`: successes slower than each latency edge."""
 
     requests: int
@@ -47,7 +46,9 @@ def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency
 
 
 def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
-    counts = (pod.requests, pod.errors, *pod.latency, *chain(*pod.outputs.values()))
+    counts = [pod.requests, pod.errors, *pod.latency]
+    if pod.outputs:
+        counts += chain(*pod.outputs.values())
     if {*map(type, counts)} != {int} or min(counts) < 0 or max(counts) > LARGEST:
         return False  # a NaN is a float
     buckets = len(pod.latency)
@@ -71,21 +72,21 @@ def read(pod: PodCounters, cuts: Sequence[int]) -> Reading:
 
 
 def differences(
-    seen: Sequence[Sighting], cuts: Sequence[int], before: Readings, began: datetime, complete: bool
-) -> tuple[PodIncrement, ...]:
+    seen: Sequence[Sighting], now_read: Readings, before: Readings, began: datetime, complete: bool
+) -> list[PodIncrement]:
     """Each pod's increment. A pod not seen before counts in full if it was born in the attempt and none was forgotten.
 
     A pod that is gone has no increment; what it did after its last reading is lost.
     """
     found = []
     for key, pod in seen:
-        now, last = read(pod, cuts), before.get(key)
+        now, last = now_read[key], before.get(key)
         if last is None and complete and pod.started_at >= began:
             last = (0,) * len(now)
         if last is None or (TOGETHER in pod.pod and min(map(sub, now, last)) < 0):
             continue  # of a group nobody knows which pod began anew
         found.append(_increment(now, last))
-    return tuple(found)
+    return found
 
 
 def _increment(now: Reading, last: Reading) -> PodIncrement:
@@ -93,10 +94,10 @@ def _increment(now: Reading, last: Reading) -> PodIncrement:
     rise = tuple(map(sub, now, last))
     if min(rise) < 0:
         rise = now[: len(rise)]
-    requests, errors, successes, *slow = rise
+    requests, errors, successes = rise[:BASIC]
     if len(rise) < len(now):
         return PodIncrement(requests, min(errors, requests), 0, (0,) * (len(now) - BASIC))
-    return PodIncrement(requests, min(errors, requests), successes, tuple(slow))
+    return PodIncrement(requests, min(errors, requests), successes, rise[BASIC:])
 
 
 def kept(fresh: Readings, before: Readings) -> tuple[dict[str, Reading], bool]:
@@ -146,4 +147,4 @@ def _group(pods: Sequence[PodCounters]) -> PodCounters:
 
 def members(pods: Iterable[PodCounters]) -> int:
     """How many pods there are, those of a group one by one."""
-    return sum(pod.pod.count(TOGETHER) + 1 for pod in pods)
+    return sum([pod.pod.count(TOGETHER) + 1 for pod in pods])

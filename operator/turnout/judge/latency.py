@@ -25,7 +25,8 @@ Histogram = tuple[int, ...]
 
 def histogram_of(pods: Sequence[PodCounters]) -> Histogram:
     """All pods' buckets; empty if any pod has none."""
-    return tuple(map(sum, zip(*(pod.latency for pod in pods), strict=True))) if all(p.latency for p in pods) else ()
+    latencies = [pod.latency for pod in pods]
+    return tuple(map(sum, zip(*latencies, strict=True))) if all(latencies) else ()
 
 
 def first_window(total: Histogram) -> Histogram:

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
+from math import floor
 from typing import Any
 from zlib import crc32
+
+from pydantic_core import to_json
 
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.health import Watch
 from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
 FORMAT = 2
-TO_TEXT = json.JSONEncoder(separators=(",", ":")).encode
 FROM_TEXT = json.JSONDecoder().raw_decode
 LONGEST = 2048
 MILLI = 1000
@@ -88,10 +90,10 @@ def milliseconds(moment: datetime) -> int:
 
 def added(logs: Logs, factors: Iterable[float]) -> Logs:
     """Wealth after one more bet; what starts with nothing starts at 1."""
-    steps = [int(each * MILLI // 1) for each in factors]
+    steps = [floor(each * MILLI) for each in factors]
     if not steps:
         return logs
-    grown = tuple([one + more for one, more in zip(logs, steps, strict=True)]) if logs else tuple(steps)
+    grown = tuple([one + more for one, more in zip(logs, steps, strict=True)] if logs else steps)
     if max(grown) <= MOST_LOG and min(grown) >= -MOST_LOG:
         return grown
     return tuple([max(-MOST_LOG, min(MOST_LOG, each)) for each in grown])
@@ -102,18 +104,22 @@ def natural(logs: Logs) -> list[float]:
 
 
 def write(memory: Memory) -> str:
-    """As text. What is too long loses its pods for an interval, then whole metrics for good."""
+    return written(memory)[0]
+
+
+def written(memory: Memory) -> tuple[str, Memory]:
+    """As text, and what that text says: what is too long loses its pods for an interval, then metrics for good."""
     text = ""
     for shorter in _ever_shorter(memory):
         text = _text(shorter)
         if len(text) <= LONGEST:
             break
-    return text
+    return text, shorter
 
 
 def _text(memory: Memory) -> str:
-    body = TO_TEXT(_sections(memory))
-    return f"{body};{crc32(body.encode()):x}"
+    body = to_json(_sections(memory))
+    return f"{body.decode()};{crc32(body):x}"
 
 
 def _ever_shorter(memory: Memory) -> Iterator[Memory]:
@@ -128,7 +134,7 @@ def _ever_shorter(memory: Memory) -> Iterator[Memory]:
         if given_up & LATENCY_GIVEN_UP:
             less = replace(less, cuts=(), histogram=(), window=())
         room = LONGEST - len(_text(less)) - ROOM_TO_GROW
-        longest = max((len(TO_TEXT(reading)) for reading in seen.values()), default=0) + KEY
+        longest = max((len(to_json(reading)) for reading in seen.values()), default=0) + KEY
         for groups in GROUPS:
             if groups <= memory.groups and 2 * groups * longest <= room:
                 yield replace(less, groups=groups)
@@ -137,8 +143,6 @@ def _ever_shorter(memory: Memory) -> Iterator[Memory]:
 
 
 def _sections(memory: Memory) -> list[object]:
-    canary, stable = memory.spreads
-    split = memory.split
     return [
         FORMAT,
         (memory.fingerprint, memory.at, memory.began, memory.anew, memory.asked, memory.weight, memory.present),
@@ -147,9 +151,8 @@ def _sections(memory: Memory) -> list[object]:
         memory.wealths,
         memory.totals,
         memory.passes,
-        (canary.intervals, canary.requests, canary.bad, canary.squares),
-        (stable.intervals, stable.requests, stable.bad, stable.squares),
-        (split.intervals, split.surprise, split.seen, split.due),
+        *memory.spreads,
+        memory.split,
         (memory.cuts, memory.histogram, memory.window),
         memory.outputs,
         memory.answers,

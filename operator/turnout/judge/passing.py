@@ -6,6 +6,7 @@ they vary than that, which makes beta a target, not a guarantee.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log
 
 from turnout.judge.harm import log_mean, share
@@ -22,7 +23,14 @@ SLOW_PART = 0.1
 
 def under_limit(limit: float, requests: int, bad: int) -> tuple[float, ...]:
     """Logs of factors against "the bad part is at least `limit`"."""
-    return tuple(bad * log(part) + (requests - bad) * log((1 - part * limit) / (1 - limit)) for part in BETTER_PARTS)
+    good = requests - bad
+    return tuple([bad * for_bad + good * for_good for for_bad, for_good in _stakes(limit)])
+
+
+@lru_cache(maxsize=512)
+def _stakes(limit: float) -> tuple[tuple[float, float], ...]:
+    """Per bettor the log of what a bad request multiplies its wealth by, and of what a good one does."""
+    return tuple((log(part), log((1 - part * limit) / (1 - limit))) for part in BETTER_PARTS)
 
 
 def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) -> tuple[float, ...]:
@@ -30,10 +38,9 @@ def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) 
     if not canary[0] or not stable[0] or not canary[1] + stable[1]:
         return ()
     forbidden = share(ratio, canary[0], stable[0])
-    return tuple(
-        canary[1] * log(better / forbidden) + stable[1] * log((1 - better) / (1 - forbidden))
-        for better in (share(part * ratio, canary[0], stable[0]) for part in RATIO_PARTS)
-    )
+    (served, bad), (control, control_bad) = canary, stable
+    others, betters = 1 - forbidden, [share(part * ratio, served, control) for part in RATIO_PARTS]
+    return tuple([bad * log(better / forbidden) + control_bad * log((1 - better) / others) for better in betters])
 
 
 def under_stable(

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from math import log
 
-from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
+from turnout.api.judgement import AnalysisStatus
 from turnout.judge import blind, words
 from turnout.judge.drift import distance
-from turnout.judge.memory import MILLI, write
+from turnout.judge.memory import MILLI
 from turnout.judge.protocol import Outcome
 from turnout.judge.published import comparisons
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE
@@ -19,18 +19,24 @@ FURTHEST = timedelta(days=2)
 
 def status(case: Case, verdict: Verdict) -> AnalysisStatus:
     canary, stable = case.memory.step_requests
-    return AnalysisStatus(
-        verdict=verdict.outcome.value,
-        expected_at=expected_at(case) if verdict.outcome is Outcome.HOLD else None,
-        requests=RequestCounts(canary=canary, stable=stable),
-        harm=words.evidence(case.combined),
-        metrics=(*_streams(case), *_drift(case), *_custom(case))[:MOST_SHOWN],
-        blind=tuple(blind.spots(case)),
-        memory=write(case.memory),
+    return AnalysisStatus.model_validate(
+        {
+            "verdict": verdict.outcome.value,
+            "expected_at": expected_at(case) if verdict.outcome is Outcome.HOLD else None,
+            "requests": {"canary": canary, "stable": stable},
+            "harm": words.evidence(case.combined),
+            "metrics": [*_streams(case), *_drift(case), *_custom(case)][:MOST_SHOWN],
+            "blind": blind.spots(case),
+            "memory": case.written[0],
+        }
     )
 
 
-def _streams(case: Case) -> list[MetricStatus]:
+Shown = dict[str, str]
+"""A `MetricStatus` before it is checked, once with all others."""
+
+
+def _streams(case: Case) -> list[Shown]:
     needed = log(1 / case.terms.beta)
     shown = []
     for index, (stream, evidence) in enumerate(zip(case.terms.streams, case.evidence, strict=True)):
@@ -51,7 +57,7 @@ def _streams(case: Case) -> list[MetricStatus]:
     return shown
 
 
-def _drift(case: Case) -> list[MetricStatus]:
+def _drift(case: Case) -> list[Shown]:
     shown = []
     if case.drift is not None:
         shown.append(_shown(DRIFT, words.evidence(case.drift), "", words.decimal(distance(*case.answers)), ""))
@@ -62,15 +68,14 @@ def _drift(case: Case) -> list[MetricStatus]:
     return shown
 
 
-def _custom(case: Case) -> list[MetricStatus]:
+def _custom(case: Case) -> list[Shown]:
     values = case.poll.custom if case.poll else {}
     names = [metric.name for metric in case.question.analysis.custom if metric.name in values]
     return [_shown(name, "", "", f"{values[name]:g}", "") for name in names]
 
 
-def _shown(name: str, harm: str, passed: str, canary: str, stable: str, edge: str = "") -> MetricStatus:
-    shown = {"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable, "edge": edge}
-    return MetricStatus.model_validate(shown)
+def _shown(name: str, harm: str, passed: str, canary: str, stable: str, edge: str = "") -> Shown:
+    return {"name": name, "harm": harm, "pass": passed, "canary": canary, "stable": stable, "edge": edge}
 
 
 def expected_at(case: Case) -> datetime | None:

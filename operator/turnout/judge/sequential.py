@@ -20,31 +20,49 @@ from turnout.judge.verdict import Case, Verdict, reached, urgent
 LOST_MEMORY = "the judge's memory was lost and is begun anew: this attempt's false-alarm budget is {times} x alpha"
 SILENCE = 60_000
 """Milliseconds without a request on either side from which on nothing is known; at least four intervals."""
+MOST_WRITTEN = 256
+"""So many attempts judged at a time need not read their memory's text; of more, the oldest read theirs again."""
 HALTS = frozenset({Outcome.HARM, Outcome.PAUSE})
 TROUBLES = frozenset({Outcome.NO_DATA, Outcome.SOURCE_ERROR})
 SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
 
 
 class SequentialJudge:
-    """Looks at a poll once: the engine records what comes back, and asks again with the next."""
+    """Looks at a poll once: the engine records what comes back, and asks again with the next.
+
+    What it wrote last it need not read again: the same text means the same memory. Another process reads the text.
+    """
 
     reads = True
 
+    def __init__(self) -> None:
+        self._written: dict[str, Memory] = {}
+
     def look(self, question: Question) -> Finding:
         terms = terms_of(question.analysis)
-        before = entered(recalled(question.memory, terms), question.step_index)
-        poll = question.poll
-        if poll is None:
-            case = Case(terms, before, question, None)
-            return _finding(case, urgent(case) or Verdict(Outcome.HOLD, Reason.AwaitingEvidence, "no poll yet"))
-        trouble = _trouble(poll, question.stable_unhealthy, before)
-        if trouble is not None:
-            case = Case(terms, before, question, None)
-            return _finding(case, urgent(case) or trouble)
-        return _looked(terms, before, question, poll)
+        known = self._written.get(question.memory)
+        before = entered(recalled(question.memory, terms, known), question.step_index)
+        case, verdict = _weighed(terms, before, question)
+        text, memory = case.written
+        if len(self._written) >= MOST_WRITTEN:
+            self._written.pop(next(iter(self._written)))
+        self._written[text] = memory
+        return _finding(case, verdict)
 
 
-def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> Finding:
+def _weighed(terms: Terms, before: Memory, question: Question) -> tuple[Case, Verdict]:
+    poll = question.poll
+    if poll is None:
+        case = Case(terms, before, question, None)
+        return case, urgent(case) or Verdict(Outcome.HOLD, Reason.AwaitingEvidence, "no poll yet")
+    trouble = _trouble(poll, question.stable_unhealthy, before)
+    if trouble is not None:
+        case = Case(terms, before, question, None)
+        return case, urgent(case) or trouble
+    return _looked(terms, before, question, poll)
+
+
+def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> tuple[Case, Verdict]:
     after = before
     if question.stable_unhealthy:
         poll = replace(poll, stable=())
@@ -55,15 +73,19 @@ def _looked(terms: Terms, before: Memory, question: Question, poll: Poll) -> Fin
         after = absorbed(terms, before, poll, question.analysis.custom, question.stable_unhealthy)
         if after.at - after.asked > max(SILENCE, int(4000 * terms.interval)):
             case = Case(terms, before, question, None)
-            return _finding(case, urgent(case) or SILENT)
-    return _finding(Case(terms, after, question, poll), None)
+            return case, urgent(case) or SILENT
+    case = Case(terms, after, question, poll)
+    return case, reached(case)
 
 
-def recalled(text: str, terms: Terms) -> Memory:
-    """The attempt's memory; a new one at its start, and where the old one cannot be read or means another thing."""
+def recalled(text: str, terms: Terms, known: Memory | None = None) -> Memory:
+    """The attempt's memory; a new one at its start, and where the old one cannot be read or means another thing.
+
+    `known`: what the text says, if that need not be read.
+    """
     if not text:
         return new_memory(terms, anew=0)
-    found = parse(text)
+    found = known or parse(text)
     if found is None:
         return new_memory(terms, anew=1)
     return found if found.fingerprint == terms.fingerprint else new_memory(terms, anew=found.anew + 1)
@@ -87,8 +109,7 @@ def _trouble(poll: Poll, stable_unhealthy: bool, memory: Memory) -> Verdict | No
     return None
 
 
-def _finding(case: Case, verdict: Verdict | None) -> Finding:
-    verdict = verdict or reached(case)
+def _finding(case: Case, verdict: Verdict) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
         verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message

@@ -20,13 +20,17 @@ PASS_QUANTILE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """`quantile` is 0 for errors. `weight`: its part in the sum of evidence; a metric's streams share the metric's."""
+    """`quantile` is 0 for errors. `weight`: its part in the sum of evidence; a metric's streams share the metric's.
+
+    `edge`: index among the latency streams; -1 for errors.
+    """
 
     name: str
     metric: str
     tolerate: float
     weight: float
     quantile: float = 0.0
+    edge: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,10 @@ def _latency_streams(analysis: Analysis) -> tuple[Stream, ...]:
         return ()
     ratio, weight = number(metric.tolerate_ratio, 1.0) or 1.0, metric.weight / len(metric.quantiles)
     return tuple(
-        Stream(f"latency p{(Decimal(quantile or '0') * 100).normalize():f}", LATENCY, ratio, weight, number(quantile))
-        for quantile in metric.quantiles
+        Stream(
+            f"latency p{(Decimal(quantile or '0') * 100).normalize():f}", LATENCY, ratio, weight, number(quantile), edge
+        )
+        for edge, quantile in enumerate(metric.quantiles)
     )
 
 

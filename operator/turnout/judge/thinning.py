@@ -32,11 +32,11 @@ def superiority(
     ours, bend = _draws([pair[0] for pair in pairs], cuts)
     theirs, _ = _draws([pair[1] for pair in pairs], cuts)
     expected = tolerate / (tolerate + 1)
-    total = missing = 0.0
+    total = 0.0
     for number, chance in ours.items():
         for other, other_chance in theirs.items():
-            if number + other:
-                total += chance * other_chance * (number / (number + other) / expected - 1)
+            if together := number + other:
+                total += chance * other_chance * (number / together / expected - 1)
     missing = max(0.0, 1 - sum(ours.values()) * sum(theirs.values()))
     if bend:  # concave in our own draws: take off twice the second-order term
         mean, against = next(iter(ours)), _mean_of(theirs)
@@ -56,7 +56,7 @@ def _mean_of(chances: dict[float, float]) -> float:
 def _draws(pods: Sequence[Tally], cuts: Sequence[int]) -> tuple[dict[float, float], float]:
     """The chances of each total number of bad events in the draws; or the mean alone, and the variance left out."""
     moments = [_moments(size, bad, draws) for (size, bad), draws in zip(pods, cuts, strict=True)]
-    mean, variance = sum(each[0] for each in moments), sum(each[1] for each in moments)
+    mean, variance = sum([each[0] for each in moments]), sum([each[1] for each in moments])
     if mean > MOST_MEAN or not variance:
         return {mean: 1.0}, variance
     total: Chances = (0, [1.0])
@@ -86,14 +86,21 @@ def _hypergeometric(size: int, bad: int, draws: int, mean: float, variance: floa
 
 def _both(one: Chances, other: Chances) -> Chances:
     """The chances of the sum of two."""
-    if len(other[1]) == 1:
-        return one[0] + other[0], [chance * other[1][0] for chance in one[1]]
-    summed = [0.0] * (len(one[1]) + len(other[1]) - 1)
-    for index, chance in enumerate(one[1]):
-        for offset, more in enumerate(other[1]):
-            summed[index + offset] += chance * more
-    return one[0] + other[0], summed
+    first, ours, theirs = one[0] + other[0], one[1], other[1]
+    if len(theirs) == 1:
+        return first, [chance * theirs[0] for chance in ours]
+    if len(ours) == 1:
+        return first, [ours[0] * chance for chance in theirs]
+    summed = [0.0] * (len(ours) + len(theirs) - 1)
+    for index, chance in enumerate(ours):
+        at = index
+        for more in theirs:
+            summed[at] += chance * more
+            at += 1
+    return first, summed
 
 
 def _log_choose(total: int, chosen: int) -> float:
+    if not chosen:
+        return 0.0
     return lgamma(total + 1) - lgamma(chosen + 1) - lgamma(total - chosen + 1)

@@ -11,7 +11,7 @@ from turnout.judge.answers import counted, have_same_bins
 from turnout.judge.drift import distance, distance_at_least, distance_at_most, part_of, wealth
 from turnout.judge.harm import log_mean
 from turnout.judge.health import fails_by
-from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural
+from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural, written
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
 
@@ -44,6 +44,11 @@ class Case:
     poll: Poll | None
 
     @cached_property
+    def written(self) -> tuple[str, Memory]:
+        """The memory's text, and what that says."""
+        return written(self.memory)
+
+    @cached_property
     def evidence(self) -> list[float]:
         """The log of each stream's evidence of harm."""
         return [log_mean(natural(logs)) for logs in self.memory.wealths]
@@ -63,10 +68,12 @@ class Case:
     @cached_property
     def drifted(self) -> bool:
         """Significant, and by more than is tolerated."""
+        if self.drift is None:
+            return False
         needed = log(1 / self.terms.drift_alpha)
-        return (self.drift or 0.0) >= needed and self.moved_at_least > self.terms.drift_tolerance
+        return self.drift >= needed and self.moved_at_least > self.terms.drift_tolerance
 
-    @property
+    @cached_property
     def stable_fails(self) -> bool:
         """Stable answers, but fails so often that nothing can be compared with it."""
         sequential = self.question.analysis.judge is not Judge.THRESHOLD
@@ -110,7 +117,8 @@ class Case:
             relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
             absolute = passing.evidence(limit, 1.0)
             found[LATENCY] = (absolute if absolute_only else relative) / needed
-        return found if absolute_only or not terms.streams else {**found, **self._nearness}
+        is_alone = absolute_only or not terms.streams or terms.drift_output is None
+        return found if is_alone else {**found, **self._nearness}
 
     @property
     def _nearness(self) -> dict[str, float]:
@@ -133,9 +141,8 @@ class Case:
 
     def edge_of(self, stream: Stream) -> float | None:
         """Seconds; where a latency stream's edge lies now."""
-        index = [each for each in self.terms.streams if each.metric == LATENCY].index(stream)
         cuts = self.memory.cuts
-        return self.poll.edges[cuts[index]] if self.poll and index < len(cuts) else None
+        return self.poll.edges[cuts[stream.edge]] if self.poll and stream.edge < len(cuts) else None
 
 
 def reached(case: Case) -> Verdict:
@@ -265,12 +272,14 @@ def _missing(case: Case) -> list[str]:
 
 
 def _unproven(case: Case) -> list[str]:
-    terms = case.terms
-    wanted = {
-        ERRORS: f"errors below {words.percent(terms.error_limit or 0.0)}",
-        LATENCY: f"slow requests below {terms.latency_ratio:g} times stable's" if terms.latency_ratio else "",
-        DRIFT: f"answers within {terms.drift_near:g} of stable's",
-        REFERENCE: f"answers within {terms.drift_near:g} of those at publishing",
-    }
     unproven = {metric: max(0, int(100 * part)) for metric, part in case.proofs.items() if part < 1}
-    return [f"{wanted[metric]} ({part} %)" for metric, part in unproven.items()]
+    return [f"{_wanted(case.terms, metric)} ({part} %)" for metric, part in unproven.items()]
+
+
+def _wanted(terms: Terms, metric: str) -> str:
+    if metric == ERRORS:
+        return f"errors below {words.percent(terms.error_limit or 0.0)}"
+    if metric == LATENCY:
+        return f"slow requests below {terms.latency_ratio:g} times stable's"
+    whose = "stable's" if metric == DRIFT else "those at publishing"
+    return f"answers within {terms.drift_near:g} of {whose}"
