@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.predictors.folders import Misdeed, Store, cut, refuse, serving
+from tests.predictors.folders import Handler, Misdeed, Store, cut, refuse, serving
 from turnout_predictors.artifacts import manifest, open_artifact, push, write_artifact
 from turnout_predictors.artifacts.cache import Cache
 from turnout_predictors.artifacts.pull import Patience, pull
-from turnout_predictors.artifacts.storage import open_source
+from turnout_predictors.artifacts.storage import oci, open_source
+from turnout_predictors.artifacts.storage.credentials import Credentials
 from turnout_predictors.artifacts.storage.http import Http
 from turnout_predictors.artifacts.storage.objects import _asked as asked_of
 from turnout_predictors.errors import StartError
@@ -207,6 +208,35 @@ def test_where_an_upload_goes_gets_no_secret_of_another_host(registry: Store, ar
     assert asked[0].startswith("/upload?of=m&digest=sha256")
     assert asked[2] == "", "what the registry named saw its password"
     assert registry.asked[-1] == ("/v2/m/blobs/uploads/", "", "Basic bWU6cGFzcw==")
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_docker_hub_is_known_by_its_names(tmp_path: Path, host: str) -> None:
+    """As `kubectl create secret docker-registry` and `docker login` write them."""
+    (tmp_path / ".dockerconfigjson").write_text('{"auths": {"https://index.docker.io/v1/": {"auth": "bWU6cGFzcw=="}}}')
+    credentials = Credentials(tmp_path, {})
+    opened = oci.open_source(urlsplit(f"oci://{host}/acme/m:1"), credentials)
+    assert str(opened) == "oci://registry-1.docker.io/acme/m:1"
+    assert oci._login("registry-1.docker.io", credentials) == ("me", "pass")
+
+
+def test_a_proxy_is_shown_its_own_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str, str]] = []
+
+    def pass_on(handler: Handler, content: bytes) -> bool:
+        headers = handler.headers
+        seen.append((handler.path, headers.get("Proxy-Authorization", ""), headers.get("Authorization", "")))
+        handler.answer(200, b"model")
+        return True
+
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(tmp_path, None) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:p%40ss@"))
+        proxy.misdeeds["m"] = [pass_on]
+        http = Http("http://registry.test/v2", {"Authorization": "Bearer t"})
+        assert b"".join(http.read("http://registry.test/v2/m")) == b"model"
+    assert seen == [("http://registry.test/v2/m", "Basic bWU6cEBzcw==", "Bearer t")]
 
 
 def test_an_upload_in_the_clear_is_refused_where_the_store_is_asked_over_tls() -> None:

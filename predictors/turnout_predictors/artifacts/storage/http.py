@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -60,6 +60,7 @@ class Http:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=stall_seconds())
         self._direct = urllib3.PoolManager(timeout=timeout, retries=False)
         self._timeout = timeout
+        self._proxies: dict[str, urllib3.ProxyManager] = {}
 
     def read(self, url: str, start: int = 0, headers: Headers | None = None) -> Iterator[bytes]:
         """The body from byte `start` on, in blocks."""
@@ -113,7 +114,18 @@ class Http:
         proxy = getproxies().get(parts.scheme)
         if not proxy or proxy_bypass(parts.hostname or ""):
             return self._direct
-        return urllib3.ProxyManager(proxy, timeout=self._timeout, retries=False)
+        if proxy not in self._proxies:
+            headers = urllib3.make_headers(proxy_basic_auth=_login(proxy))
+            self._proxies[proxy] = urllib3.ProxyManager(
+                proxy, proxy_headers=headers, timeout=self._timeout, retries=False
+            )
+        return self._proxies[proxy]
+
+
+def _login(url: str) -> str | None:
+    """`name:password` of a URL that has them."""
+    parts = urlsplit(url)
+    return f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

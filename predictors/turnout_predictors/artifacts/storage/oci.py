@@ -36,6 +36,9 @@ EMPTY: Final = b"{}"
 TITLE: Final = "org.opencontainers.image.title"
 LARGEST_MANIFEST: Final = 16 << 20
 TOKEN_SECONDS: Final = 60.0  # the shortest life that the protocol lets a token have
+HUB: Final = "registry-1.docker.io"  # Docker Hub, under the names that people and `docker login` have for it
+HUB_NAMES: Final = ("docker.io", "index.docker.io")
+HUB_KEYS: Final = ("https://index.docker.io/v1/", *HUB_NAMES)
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")  # registries on this machine speak plain HTTP, as for Docker
 
 Layers = dict[str, tuple[str, int]]
@@ -193,7 +196,8 @@ def _login(host: str, credentials: Credentials) -> tuple[str, str] | None:
         return None
     try:
         auths = json.loads(path.read_bytes()).get("auths", {})
-        entry = next((auths[key] for key in (host, f"https://{host}", f"https://{host}/v1/") if key in auths), None)
+        keys = (host, f"https://{host}", f"https://{host}/v1/", *(HUB_KEYS if host == HUB else ()))
+        entry = next((auths[key] for key in keys if key in auths), None)
         if entry is None:
             return None
         if entry.get("auth"):
@@ -219,4 +223,5 @@ def _repository(uri: SplitResult, credentials: Credentials, scope: str) -> Repos
         raise StartError(
             ARTIFACT_INVALID, f"artifact.uri {uri.geturl()!r} must be oci://host/repository[:tag], in small letters"
         )
-    return Repository(uri.netloc, name, digest or tag or "latest", credentials, scope)
+    host = HUB if uri.netloc in HUB_NAMES else uri.netloc
+    return Repository(host, name, digest or tag or "latest", credentials, scope)
