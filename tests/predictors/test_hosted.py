@@ -102,6 +102,20 @@ def test_settings_travel_with_the_request(ports: tuple[int, int]) -> None:
     assert answer["outputs"][0]["data"] == [3, 6]
 
 
+def test_a_view_of_each_row_and_what_the_answer_was_made_under(ports: tuple[int, int]) -> None:
+    body = {**v2("FP32", 1, 2, parameters={"settings": '{"factor": 3}'}), "outputs": [{"name": "json"}]}
+    _, answer = ask(ports[0], "/v2/models/mirror/infer", body)
+    (output,) = answer["outputs"]
+    assert (output["name"], output["datatype"], output["shape"]) == ("json", "BYTES", [2])
+    assert [json.loads(row) for row in output["data"]] == [{"FP32": [3.0]}, {"FP32": [6.0]}]
+    assert "settings_digest" in answer["parameters"]
+
+
+def test_a_timeout_that_is_over_is_said(ports: tuple[int, int]) -> None:
+    status, answer = ask(ports[0], "/v2/models/mirror/infer", v2("FP32", 1, parameters={"timeout": 1}))
+    assert status == 504, answer
+
+
 def test_v1(ports: tuple[int, int]) -> None:
     answer = ask(ports[0], "/v1/models/mirror:predict", {"instances": [{"FP64": [1, 2]}, {"FP64": [3, 4]}]})
     assert answer == (200, {"predictions": [[1, 2], [3, 4]]})

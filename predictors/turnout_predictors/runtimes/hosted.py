@@ -1,6 +1,7 @@
 """A Predictor inside somebody else's server: kserve's own ModelServer calls it, and the same engine answers.
 
-What that server cannot say (a field, a code, Retry-After) is left out; checks, batching and deadlines stay.
+What that server cannot say (a field, a code, Retry-After) is left out, and what it does not hand over (deadlines in
+headers and of gRPC calls) is not known; checks, batching and the parameter `timeout` stay.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from turnout_predictors.rpc.translate import parameters as grpc_parameters
 from turnout_predictors.server import v1
 from turnout_predictors.server.contract import Contract
 from turnout_predictors.server.effective import of_request
+from turnout_predictors.server.inference import timeout_of
 from turnout_predictors.server.request import InferRequest, check
+from turnout_predictors.server.response import told
+from turnout_predictors.server.views import with_view
 from turnout_predictors.settings import bind
 
 from .custom import serve_predictor
@@ -58,13 +62,22 @@ class Hosted:
         try:
             is_v1 = isinstance(body, dict)
             request = v1.read(orjson.dumps(body), self._contract) if is_v1 else self._read(body)
-            settings = of_request(request.parameters, self._contract.base).values
-            deadline = asyncio.get_running_loop().time() + TIMEOUT_SECONDS * 0.95
+            effective = of_request(request.parameters, self._contract.base)
+            deadline = asyncio.get_running_loop().time() + min(TIMEOUT_SECONDS * 0.95, timeout_of(request))
             work = Work(
-                request.inputs, request.outputs, deadline, settings, request.dims, request.id, request.parameters
+                request.inputs,
+                request.outputs,
+                deadline,
+                effective.values,
+                request.dims,
+                request.id,
+                request.parameters,
             )
             outputs = await self._engine.submit(work)
-            return v1.content(outputs) if is_v1 else self._response(body, outputs)
+            if is_v1:
+                return v1.content(outputs)
+            shown = outputs if request.shown is None else with_view(outputs, request.shown)
+            return self._response(body, shown, told(request, self._contract, effective, outputs))
         except RequestError as fault:
             where = f"{fault.field}: " if fault.field else ""
             if fault.status == 400:
@@ -82,15 +95,15 @@ class Hosted:
             document["outputs"] = [{"name": output.name} for output in body.request_outputs]
         return check(document, self._contract, tail=_Raw(raw))
 
-    def _response(self, body: Any, outputs: Any) -> InferResponse:
+    def _response(self, body: Any, outputs: Any, parameters: dict[str, Any]) -> InferResponse:
         found = []
         for name, array in outputs.items():
-            datatype = self._contract.output_types[name]
+            datatype = self._contract.output_types.get(name, "BYTES")  # a view is of no declared type
             output = InferOutput(name, list(array.shape), datatype)
             is_raw = body.use_binary_outputs or datatype == "FP16"
             output.set_data_from_numpy(_bytes(array) if datatype == "BYTES" else array, binary_data=is_raw)
             found.append(output)
-        return InferResponse(body.id, self._name, found)
+        return InferResponse(body.id, self._name, found, parameters=parameters or None)
 
 
 def _tensor(item: Any, raw: list[bytes]) -> dict[str, Any]:
