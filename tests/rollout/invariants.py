@@ -177,6 +177,17 @@ def _condemned_is_not_raised(selection: Selection, plan: Plan) -> None:
         assert member.state not in CONDEMNED, f"{member.name} is {member.state} and raised to {percent} %"
 
 
+def _stopped_by_person_is_not_raised(selection: Selection, plan: Plan) -> None:
+    """Of a pause it gets back at most what it had when it began, once its pods are back."""
+    for member, percent in _planned_raises(selection, plan):
+        if member.version is None or member.state not in TRAFFIC_STATES:
+            continue
+        control, noted = member.version.spec.control, member.status.control
+        asked = [wish for wish in ("paused", "abort") if getattr(control, wish) and wish not in noted.refused]
+        had = max(member.status.weight.desired, (noted.paused_weight or 0) if control.paused else 0)
+        assert not asked or percent <= had, f"{member.name} is raised to {percent} % though a person says {asked[0]}"
+
+
 def _dead_only_where_nothing_lives(selection: Selection, plan: Plan) -> None:
     route = selection.route
     written = plan.route.split if plan.route else route.written if route else ()
@@ -218,6 +229,7 @@ CHECKS: Mapping[str, Check] = {
     "a version enters a split only Ready and with its pods": _enters_only_with_its_pods,
     "a planned rise waits for the last split and for both sides' capacity": _rises_at_capacity,
     "after a verdict no planned write raises it": _condemned_is_not_raised,
+    "what a person pauses or aborts is not raised": _stopped_by_person_is_not_raised,
     "a dead version is in no split while another lives": _dead_only_where_nothing_lives,
     "at most one stable per model": _one_stable,
     "stable is at capacity while a rollout runs": _stable_is_kept,

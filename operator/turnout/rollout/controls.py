@@ -30,6 +30,16 @@ def is_aborted(member: Member) -> bool:
     return wants and ABORT not in member.status.control.refused
 
 
+def is_paused(member: Member, version: ModelVersion) -> bool:
+    """A person wants it to stay where it is, and has not been told before that this has no effect."""
+    return version.spec.control.paused and PAUSED not in member.status.control.refused
+
+
+def given(member: Member) -> int:
+    """The share that it has by the operator's own last word, in percent: what a person stops gets no more."""
+    return max(member.written_percent, member.status.weight.desired)
+
+
 def abort(status: Status, selection: Selection) -> Status:
     now = selection.snapshot.now
     control = status.control.model_copy(update={"aborted_at": now})
@@ -98,7 +108,7 @@ def why_not_promoted(member: Member, version: ModelVersion) -> str:
     control = version.spec.control
     if control.abort:
         return "control.abort is true and wins over it"
-    if control.paused:
+    if is_paused(member, version):
         return "control.paused is true: set it to false, then give a new token"
     if (member.state not in ROLLOUT_STATES and member.state is not State.Frozen) or is_stable_state(member.status):
         return f"{_standing(member)}, in no rollout"
@@ -140,11 +150,19 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
         refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
     if wish.abort and (control.aborted_at is None or ABORT in control.refused):
         refused.add(ABORT)
-    if wish.paused and (after.state not in ROLLOUT_STATES or is_stable_state(after)) and after.state not in WAITING:
+    if wish.paused and _has_nothing_to_pause(after):
         refused.add(PAUSED)
     if not noted and tuple(sorted(refused)) == control.refused:
         return after
     return after.model_copy(update={"control": control.model_copy(update={**noted, "refused": tuple(sorted(refused))})})
+
+
+def _has_nothing_to_pause(status: Status) -> bool:
+    """In no rollout, and none to come; a pause that was refused does not stop the way back of who was promoted."""
+    if PAUSED in status.control.refused and status.promoted_at:
+        return True
+    runs = status.state in ROLLOUT_STATES and not is_stable_state(status)
+    return not runs and status.state not in WAITING
 
 
 def _why_refused(member: Member, version: ModelVersion, after: Status) -> str:

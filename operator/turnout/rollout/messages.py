@@ -92,7 +92,8 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.AwaitingApproval:
             return f"{percent}; waits for a person's approval: turnout promote {model}"
         case Reason.PausedByPerson:
-            return f"{percent}; a person paused it at {clock(status.control.paused_since)}: turnout resume {model}"
+            kept = min(weight_of(status), status.control.paused_weight or 0)
+            return f"{kept} %; a person paused it at {clock(status.control.paused_since)}: turnout resume {model}"
         case Reason.AwaitingEvidence:
             return _evidence(percent, status)
         case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:

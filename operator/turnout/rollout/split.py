@@ -1,12 +1,14 @@
 """The one split that should hold now: from recorded states, and from who is dead.
 
 Lowering is never blocked. A rise waits until the last split is observed and both sides are at capacity; the only
-unplanned rise is that of the living when another dies.
+unplanned rise is that of the living when another dies. What a person pauses or aborts does not rise from the moment
+that this is seen: it is recorded only after the split of that pass.
 """
 
 from turnout.api.reasons import Reason, State
 from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import may_have
+from turnout.rollout.controls import given, is_aborted, is_paused
 from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Share, Split
 from turnout.rollout.steps import weight_of
@@ -31,6 +33,8 @@ def desired_split(selection: Selection, weights: Weights) -> Split:
 def _planned(selection: Selection) -> Weights:
     stable, candidate = selection.stable, selection.candidate
     wished = _candidate_wish(candidate) if candidate else 0
+    if candidate and stable and _is_stopped_by_person(candidate):
+        wished = min(wished, given(candidate))
     share = _allowed(selection, candidate, wished) if candidate else 0
     if candidate is None and selection.frozen is not None:
         candidate = selection.frozen
@@ -64,6 +68,14 @@ def _candidate_wish(candidate: Member) -> int:
     if candidate.status.reason is Reason.PausedByPerson:  # what was not given before the pause is not given in it
         planned = min(planned, candidate.status.control.paused_weight or 0)
     return min((planned, *(stop.weight for stop in standing(candidate.status))))
+
+
+def _is_stopped_by_person(candidate: Member) -> bool:
+    """Asked for and not recorded yet; a recorded pause knows the share that it began with."""
+    if candidate.version is None:
+        return False
+    is_noted = candidate.status.reason is Reason.PausedByPerson
+    return is_aborted(candidate) or (is_paused(candidate, candidate.version) and not is_noted)
 
 
 def _allowed(selection: Selection, candidate: Member, wished: int) -> int:

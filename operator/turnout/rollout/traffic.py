@@ -43,7 +43,7 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
         return None if committed else _stopped(member, version, selection)
     if selection.stable_is_down and not death:
         return proving.without_stable(member, version, selection)
-    moved = None if fresh or version.spec.control.paused else controls.moved_on(member, version, selection)
+    moved = None if fresh or controls.is_paused(member, version) else controls.moved_on(member, version, selection)
     return moved or _stopped(member, version, selection) or proving.beside_failing(member, version, selection)
 
 
@@ -55,8 +55,8 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
 def _paused_by_person(member: Member, version: ModelVersion, now: datetime) -> Status | None:
     status = member.status
     paused = status.reason is Reason.PausedByPerson
-    if version.spec.control.paused:
-        return None if paused else pause(status, max(member.written_percent, status.weight.desired), now)
+    if controls.is_paused(member, version):
+        return None if paused else pause(status, controls.given(member), now)
     return resume(status, now) if paused else None
 
 
