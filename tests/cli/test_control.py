@@ -60,6 +60,17 @@ def test_resume_lets_go_what_a_person_has_paused(turnout: Turnout, cluster: Any)
     assert server.patches == [("digits-2", {"control": {"paused": False}})]
 
 
+def test_resume_lets_go_the_rollout_that_runs_and_not_a_newer_one_that_only_says_so(
+    turnout: Turnout, cluster: Any
+) -> None:
+    said = {"control": {"paused": True}}
+    server = cluster(
+        version(1, "Live"), version(2, "Paused", spec=said), version(3, "Standby", spec={**said, "desired": "Standby"})
+    )
+    assert turnout("resume", "digits")[:2] == (0, "digits-2: goes on where it was\n")
+    assert [name for name, _ in server.patches] == ["digits-2"]
+
+
 def test_retry_takes_the_newest_that_failed_and_clears_an_abort_that_would_refuse_it(
     turnout: Turnout, cluster: Any
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.rollout.simulation import START, steps, version
 from tests.rollout.world import World, canary, entered
 from turnout.api.plan import plan_hash, resolve_plan
-from turnout.api.reasons import ConditionType, State
+from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.rollout import Step, Verb
 from turnout.api.status import PlanSource, Status
 from turnout.api.version import ModelVersion
@@ -184,6 +184,22 @@ def test_an_edit_for_the_next_rollout_is_noted_and_counts_then(served: World) ->
     served.edit("signals-2", desired="Live")
     served.run(30, until=lambda: served.state("signals-2") is State.Live)
     assert [split[-1].percent for split in served.splits] == [100, 10, 100, 90, 100]
+
+
+def test_an_edit_that_asks_for_what_is_not_served_counts_only_without_that(served: World) -> None:
+    canary(served, 2, 10, 50, pause="5s")
+    shadow = [*OLD[:3], {"shadow": {"percent": 10, "duration": "30m"}}, {"setWeight": 70}, {"pause": {}}]
+    edit(served, shadow)
+    served.run(8)
+    status = served.versions["signals-2"].status
+    accepted = status.condition(ConditionType.Accepted)
+    assert status.plan
+    assert accepted
+    assert (told(status.plan.steps), served.percent("signals-2")) == ("warmup 10 pause 50 pause", 50)
+    assert (accepted.status, accepted.reason) == ("False", Reason.NotServed)
+    assert "the plan goes on as it was before the edit" in accepted.message
+    edit(served, [*OLD[:3], {"setWeight": 70}, {"pause": {}}])
+    served.run(20, until=lambda: served.percent("signals-2") == 70)
 
 
 def test_an_edit_before_any_traffic_is_the_plan_that_is_followed(served: World) -> None:

@@ -102,8 +102,9 @@ def pause(model: Model) -> Wish:
 
 
 def resume(model: Model) -> Wish:
-    """Let a paused one go on."""
-    version = next((each for each in model.versions if each.spec.control.paused), None)
+    """Let a paused one go on: the rollout that runs before one that only says so in its spec."""
+    paused = [each for each in (model.rollout, *model.versions) if each and each.spec.control.paused]
+    version = next(iter(paused), None)
     if version is None:
         running = model.in_rollout()
         by_plan = running.status.reason in (Reason.PausedByPlan, Reason.AwaitingApproval)

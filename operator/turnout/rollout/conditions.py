@@ -119,10 +119,9 @@ def _said(truth: ConditionStatus, reason: Reason, text: str = "") -> Judgement:
 
 
 def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Judgement:
-    problem = selection.refused.get(member.name)
+    problem, edit = selection.refused.get(member.name), plan_note(member.status, version)
     if problem:
-        return NO, problem.reason, problem.message
-    edit = plan_note(member.status, version)
+        return NO, problem.reason, f"{problem.message}; {edit}" if edit else problem.message
     return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {edit}" if edit else "")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from turnout.api.plan import ResolvedPlan, plan_hash, resolve_plan
 from turnout.api.reasons import State
 from turnout.api.rollout import MAX_STEPS, OnPlanChange, Step, Strategy, Verb
+from turnout.api.served import unserved
 from turnout.api.status import PlanSource, PlanStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.steps import steps_of
@@ -42,6 +43,8 @@ def plan_note(status: Status, version: ModelVersion) -> str:
 
 
 def _why_not(steps: Sequence[Step], version: ModelVersion) -> str:
+    if unserved(version.spec):
+        return "the plan goes on as it was before the edit"  # rather than without a step that was asked for
     if version.spec.rollout.on_plan_change is OnPlanChange.NEXT_ROLLOUT:
         return f"onPlanChange is NextRollout, so {NEXT_ATTEMPT}"
     if version.spec.rollout.strategy is not Strategy.CANARY:
