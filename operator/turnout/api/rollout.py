@@ -301,9 +301,8 @@ class Rollout(Authored):
     )
     deadline: Duration = Field(
         default=Duration("24h"),
-        description="deadline is how long the whole attempt may take; then it is Stalled and keeps its "
-        "weight. "
-        "From 1m to 720h.",
+        description="deadline is how long the whole attempt may take; then it is Stalled and told, and its plan "
+        "goes on unless a person pauses or aborts it. From 1m to 720h.",
         examples=["72h"],
     )
     on_supersede: OnSupersede = Field(

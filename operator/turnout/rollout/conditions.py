@@ -213,8 +213,8 @@ def _stalled(member: Member, version: ModelVersion, status: Status, now: datetim
     if status.state in FAILED_STATES or status.state is State.Rejected:
         return YES, status.reason or Reason.Invalid, status.message
     if overdue_since(member, status, now):
-        text = f"the attempt takes longer than {version.spec.rollout.deadline}; it keeps its weight"
-        return YES, Reason.DeadlineExceeded, text
+        late = f"the attempt takes longer than {version.spec.rollout.deadline}"
+        return YES, Reason.DeadlineExceeded, f"{late}; its plan goes on unless a person pauses or aborts it"
     return _said(NO, Reason.NotStalled)
 
 
