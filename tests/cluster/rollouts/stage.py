@@ -220,7 +220,7 @@ class Stage:
         """New pods: the kubelet forgets how often the old one has been killed, and does not make it wait."""
         self.cluster.restart_controller(OPERATOR_NAMESPACE, "turnout")
         pods = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
-        self.cluster.wait("a new pod leads", lambda: self.leader() in pods, 20)
+        self.cluster.wait("a new pod leads", lambda: self.leader() in pods, 60)
 
 
 def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:
