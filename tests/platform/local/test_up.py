@@ -273,10 +273,8 @@ def test_a_state_folder_that_is_removed_is_told_once_and_the_end_is_in_order(up:
     assert up.ask() == "1"
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
-    said = (
-        f"turnout: {up.folder}/.turnout cannot be written: No such file or directory; it was removed while it is in use"
-    )
-    assert up.said().count("cannot be written") == up.said().count(said) == 1
+    said = f"{up.folder}/.turnout cannot be written: No such file or directory; it was removed while it is in use"
+    assert up.said().count("cannot be written") == up.said().count(said) == 1, up.said()
     assert "Traceback" not in up.said()
     assert "Unclosed" not in up.said()
     assert not any(start_of(int(pid)) == start for pid, start in children.items())
