@@ -13,7 +13,8 @@ from turnout_predictors.errors import InvalidInput, RequestError
 
 from .contract import Contract
 from .exchange import Header, Reply
-from .facade import Translated, answer, ask, body_of, check_model, has_embedding, text_input, texts_of
+from .facade import Translated, answer, ask, check_model, has_embedding, text_input, texts_of
+from .request import body_of
 
 
 def read(body: bytes | bytearray, contract: Contract, model: str, headers: tuple[Header, ...]) -> Translated:

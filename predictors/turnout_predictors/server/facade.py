@@ -24,16 +24,6 @@ class Translated(NamedTuple):
     write: Callable[[Outputs], Reply]
 
 
-def body_of(body: bytes | bytearray) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
-        raise InvalidInput(f"the body is not JSON: {fault}") from None
-    if type(document) is not dict:
-        raise InvalidInput("the body must be a JSON object")
-    return document
-
-
 def check_model(document: dict[str, Any], served: str) -> None:
     """`model` may be left out."""
     if document.get("model") not in (None, "", served):

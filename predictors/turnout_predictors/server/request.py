@@ -64,20 +64,21 @@ def parse(body: bytes | bytearray, contract: Contract, json_bytes: int | None = 
     InvalidInput says what is wrong and where.
     """
     if json_bytes is None:
-        return check(_document(body), contract, booleans=b"true" in body or b"false" in body)
+        return check(body_of(body), contract, booleans=b"true" in body or b"false" in body)
     if json_bytes > len(body):
         raise InvalidInput(f"{json_bytes} bytes of JSON are announced, the body has {len(body)}", FRAME)
     whole = body if isinstance(body, bytearray) else bytearray(body)
     if not json_bytes and _is_one_text(contract):
         whole = bytearray(struct.pack("<I", len(whole))) + whole
     tail = Tail(memoryview(whole)[json_bytes:])
-    document = _document(whole[:json_bytes]) if json_bytes else raw_request(len(whole), contract)
+    document = body_of(whole[:json_bytes]) if json_bytes else raw_request(len(whole), contract)
     request = check(document, contract, tail=tail)
     tail.finish()
     return request
 
 
-def _document(body: bytes | bytearray) -> dict[str, Any]:
+def body_of(body: bytes | bytearray) -> dict[str, Any]:
+    """InvalidInput where it is no JSON object."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:

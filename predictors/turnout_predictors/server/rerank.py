@@ -15,7 +15,8 @@ from turnout_predictors.errors import InvalidInput, RequestError
 
 from .contract import Contract
 from .exchange import Header, Reply
-from .facade import Translated, answer, ask, body_of, check_model, has_embedding, text_input, texts_of
+from .facade import Translated, answer, ask, check_model, has_embedding, text_input, texts_of
+from .request import body_of
 
 Scores = NDArray[np.float64]
 
