@@ -26,6 +26,7 @@ from tests.cluster.test_crd import install_crd
 pytestmark = pytest.mark.cluster
 
 SERVED, OTHER = ("ours-1", "ours-2"), "theirs"
+VERSION = overlay(BASE, {"spec": {"predictor": {"settings": None}}})
 GROUPS = ("turnout.dev", "serving.kserve.io", "serving.knative.dev", "autoscaling.internal.knative.dev")
 EVERYTHING = ("--verb=*", "--resource=" + ",".join(f"*.{group}" for group in (*GROUPS, "coordination.k8s.io")))
 
@@ -52,7 +53,7 @@ def served(api: Cluster) -> Iterator[Cluster]:
     install_crd(api)
     for namespace in (*SERVED, OTHER):
         api.kubectl("create", "namespace", namespace)
-        version = overlay(BASE, {"metadata": {"name": "tone-1", "namespace": namespace}})
+        version = overlay(VERSION, {"metadata": {"name": "tone-1", "namespace": namespace}})
         api.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(version))
     api.kubectl("create", "serviceaccount", "turnout", "-n", SERVED[0])
     for namespace in SERVED:
@@ -103,7 +104,7 @@ def test_the_versions_of_both_are_seen_and_no_others(served: Cluster, tmp_path: 
     with operator(served, tmp_path) as running:
         until("both are seen", lambda: all(reason(served, each) == "KServeMissing" for each in SERVED), 120)
         assert running.says() == "ok: leader\n"
-        second = overlay(BASE, {"metadata": {"name": "tone-2", "namespace": SERVED[1]}, "spec": {"version": 2}})
+        second = overlay(VERSION, {"metadata": {"name": "tone-2", "namespace": SERVED[1]}, "spec": {"version": 2}})
         served.kubectl("apply", "-n", SERVED[1], "-f", "-", stdin=json.dumps(second))
         path = ("get", "modelversion", "tone-2", "-n", SERVED[1], "-o", "jsonpath={.status.reason}")
         until("its watch tells of a new one", lambda: bool(served.kubectl(*path).strip()), 60)

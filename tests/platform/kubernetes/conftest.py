@@ -121,14 +121,15 @@ def ended(at: str = "10:00:05", code: int = 1, message: str = "", identity: str 
     return {"terminated": {**times, "message": message, "containerID": identity, **more}}
 
 
-def a_route(split: dict[str, int], manager: str = "turnout", **status: Any) -> Object:
+def a_route(split: dict[str, int], manager: str = "turnout", generation: int = 1, **status: Any) -> Object:
     traffic = [{"revisionName": f"{name}-predictor-00001", "percent": percent} for name, percent in split.items()]
     holder = {"manager": manager, "time": "2026-11-21T10:00:00Z", "fieldsV1": {"f:spec": {"f:traffic": {}}}}
     managed = [holder] if manager == "turnout" else [{"manager": "turnout"}, holder]
     metadata = {"name": "signals", "namespace": "support", "labels": {MODEL_LABEL: "signals"}}
-    reported = {"traffic": traffic, "observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
+    conditions = [{"type": "Ready", "status": "True"}]
+    reported = {"traffic": traffic, "observedGeneration": generation, "conditions": conditions}
     return {
-        "metadata": {**metadata, "generation": 1, "managedFields": managed},
+        "metadata": {**metadata, "generation": generation, "managedFields": managed},
         "spec": {"traffic": traffic},
         "status": {**reported, "url": "http://signals.support.example.com", **status},
     }

@@ -264,6 +264,14 @@ async def test_an_edit_by_somebody_else_is_remembered_for_five_minutes(cluster: 
     assert not (await _edits(cluster))
 
 
+async def test_edits_within_one_second_are_as_many_as_they_are(cluster: Cluster) -> None:
+    """The API server tells of an edit's time in whole seconds; Turnout puts a Route back sooner."""
+    for generation in (1, 3, 5):
+        cluster.sees(ROUTES, a_route({"signals-7": 50}, manager="kubectl-edit", generation=generation))
+        cluster.sees(ROUTES, a_route({"signals-7": 100}, generation=generation + 1))
+    assert await _edits(cluster) == (START, START, START)
+
+
 async def _edits(cluster: Cluster) -> tuple[datetime, ...]:
     route = (await cluster.snapshot()).route
     assert route is not None

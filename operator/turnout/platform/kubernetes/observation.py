@@ -29,7 +29,7 @@ class Memory:
         self._cache = cache
         self._readiness = ReadinessMemory()
         self._survived: dict[str, frozenset[str]] = {}
-        self._foreign: dict[str, tuple[datetime, ...]] = {}
+        self._foreign: dict[str, dict[int, datetime]] = {}  # by generation: the API server's times are whole seconds
         self._unsynced: dict[str, tuple[datetime, datetime]] = {}  # since when by the cluster's clock, and by ours
 
     def look(self, revision: Revision, now: datetime) -> Readiness:
@@ -49,9 +49,8 @@ class Memory:
     def noticed(self, route: Route) -> None:
         """Take in a Route as it is: somebody else may have changed its split."""
         edit = route.foreign_edit
-        known = self._foreign.get(route.uid, ())
-        if edit is not None and edit not in known:
-            self._foreign[route.uid] = (*known, edit)
+        if edit is not None:
+            self._foreign.setdefault(route.uid, {}).setdefault(route.metadata.generation, edit)
 
     def unsynced_since(self, route: Route, now: datetime) -> datetime | None:
         """When this process first saw the Route out of step as it is now: the cluster's clock may not be ours."""
@@ -65,12 +64,11 @@ class Memory:
         return known[1]
 
     def foreign_edits(self, route: Route, now: datetime) -> tuple[datetime, ...]:
-        recent = tuple(edit for edit in self._foreign.get(route.uid, ()) if now - edit < FOREIGN_WINDOW)
+        edits = self._foreign.pop(route.uid, {})
+        recent = {generation: edit for generation, edit in edits.items() if now - edit < FOREIGN_WINDOW}
         if recent:
             self._foreign[route.uid] = recent
-        else:
-            self._foreign.pop(route.uid, None)
-        return recent
+        return tuple(recent.values())
 
     def revision(self, revision: Revision, now: datetime) -> snapshot.Revision:
         """A revision as a decision sees it, with what is remembered of it."""
