@@ -40,7 +40,7 @@ class Cluster:
     """One namespace and one model. `check` sees every snapshot with the plan that was made of it."""
 
     def __init__(self, check: Check | None = None, kill: Kill | None = None) -> None:
-        self.loop = VirtualLoop()
+        self.loop = self._new_loop()
         self.loop.set_exception_handler(self._broke)
         self.server = Server(lambda: START + timedelta(seconds=self.loop.time()))
         self.serving = Serving(self.server, self.loop)
@@ -61,11 +61,11 @@ class Cluster:
         self.images = dict(IMAGES)
         self.ledger = Ledger(self)
         self.server.watchers.append(self._note)
-        self.operator = self._begin()
+        self._begin_all()
 
     def close(self) -> None:
-        if not self.operator.is_dead:
-            self.operator.kill()
+        for process in self.processes:
+            process.kill()
         left = asyncio.all_tasks(self.loop)
         for task in left:
             task.cancel()
@@ -74,6 +74,25 @@ class Cluster:
         self.loop.close()
 
     # -- the operator
+
+    def _new_loop(self) -> VirtualLoop:
+        return VirtualLoop()
+
+    def _begin_all(self) -> None:
+        self.operator = self._begin()
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        return (self.operator,)
+
+    @property
+    def weathers(self) -> tuple[Weather, ...]:
+        return (self.weather,)
+
+    @property
+    def calls(self) -> list[str]:
+        """What was asked of the server so far, reads included."""
+        return [call for weather in self.weathers for call in weather.calls]
 
     def _begin(self) -> Process:
         acts = self._decide, self._answer, self._read, self._has_died, self.faults.append
@@ -144,8 +163,9 @@ class Cluster:
             raise AssertionError(f"not within {seconds} s: {self.states()}")
 
     def _raise(self) -> None:
-        if fault := self.operator.fault():
-            raise fault
+        for process in self.processes:
+            if fault := process.fault():
+                raise fault
         if self.faults:
             self.faults[0].add_note("the last passes:\n" + "\n".join(self.last))
             raise self.faults[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -63,7 +64,7 @@ class Line:
         yield await self._call("list", resource, "", lambda: self._server.list_all(resource, namespace))
 
     async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
-        name = body["metadata"]["name"] if resource in WATCHED else f"{body['reason']}"
+        name = str(body.get("reason") or body["metadata"]["name"])  # what an event tells, else whose body it is
         return await self._call("create", resource, name, lambda: self._server.create(resource, namespace, body))
 
     async def apply(self, resource: Resource, body: Raw, *, sub: str = "", force: bool = True) -> Raw:
@@ -110,10 +111,17 @@ class Line:
 class Watches:
     """Watch events on their way to one process, in order within a kind, as late as the weather has it."""
 
-    def __init__(self, weather: Weather, loop: asyncio.AbstractEventLoop, seen: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        weather: Weather,
+        loop: asyncio.AbstractEventLoop,
+        seen: Callable[..., None],
+        context: Context | None = None,
+    ) -> None:
         self._weather = weather
         self._loop = loop
         self._seen = seen
+        self._context = context  # of the process that hears them
         self._coming: dict[Resource, deque[tuple[str, Raw]]] = {resource: deque() for resource in WATCHED}
         self._last: dict[Resource, float] = dict.fromkeys(WATCHED, 0.0)
         self.closed = False
@@ -124,7 +132,7 @@ class Watches:
         due = max(self._last[resource], self._loop.time() + self._weather.lag.get(resource, 0.0))
         self._last[resource] = due
         self._coming[resource].append((event, raw))
-        self._loop.call_at(due, self._arrive, resource)
+        self._loop.call_at(due, self._arrive, resource, context=self._context)
 
     def _arrive(self, resource: Resource) -> None:
         event, raw = self._coming[resource].popleft()
@@ -189,7 +197,9 @@ class Listener(Silence):
 
 
 class Process:
-    """One run of the operator: lists, watches, workers; ends with `kill`."""
+    """One run of the operator: lists, watches, workers; ends with `kill`. It writes alone, and so leads nobody."""
+
+    context: Context | None = None
 
     def __init__(
         self,
@@ -205,7 +215,7 @@ class Process:
     ) -> None:
         self._server = server
         self._loop = loop
-        self._line = Line(server, weather, died)
+        self._line = self._connect(server, weather, died)
         queue = Queue(loop.time, jitter=lambda: 1.0)
         now: Callable[[], datetime] = partial(_skewed, server, weather)
         calls = cast("Calls", self._line)
@@ -213,9 +223,12 @@ class Process:
         self.platform.read = read
         self.platform._warmups = ScriptedWarmups(queue.add, loop, answer)
         self.controller = Controller(self.platform, queue, decide, 2, Listener(broke))
-        self._watches = Watches(weather, loop, self.platform.feed.observe)
+        self._watches = Watches(weather, loop, self.platform.feed.observe, self.context)
         server.watchers.append(self._watches)
-        self._task = loop.create_task(self._run())
+        self._task = loop.create_task(self._run(), context=self.context)
+
+    def _connect(self, server: Server, weather: Weather, died: Callable[[], None]) -> Line:
+        return Line(server, weather, died)
 
     @property
     def is_dead(self) -> bool:

@@ -139,9 +139,11 @@ class Server:
         return self.put(resource, {**live, "metadata": after, "spec": body["spec"]})
 
     def merge(self, resource: Resource, namespace: str, name: str, body: Raw) -> Raw:
-        """Annotations only, as the engine patches them."""
+        """Annotations only, as the engine patches them; of a Lease its whole spec."""
         live = self.get(resource, namespace, name)
         _must_agree(live, body["metadata"])
+        if "spec" in body:
+            return self.put(resource, {**live, "spec": body["spec"]})
         annotations = {**live["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
         kept = {key: text for key, text in annotations.items() if text is not None}
         return self.put(resource, {**live, "metadata": {**live["metadata"], "annotations": kept}})

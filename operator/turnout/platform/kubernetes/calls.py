@@ -82,6 +82,14 @@ def unfenced() -> float:
     return TIMEOUT
 
 
+def seconds_for(method: str, what: str, patience: float, fence: Callable[[], float]) -> float:
+    """How long a request may be under way: a write no longer than this operator surely leads, and else not at all."""
+    seconds = patience if method == "GET" else min(patience, fence())
+    if seconds <= 0:
+        raise NotLeading(f"{method} {what}: this operator does not lead")
+    return seconds
+
+
 class Calls:
     """Typed requests over one connection pool. `fence`: for how many seconds a write may be under way; 0: none may."""
 
@@ -196,9 +204,7 @@ class Calls:
         query: Mapping[str, str] | None = None,
         patience: float = TIMEOUT,
     ) -> Raw:
-        timeout = patience if method == "GET" else min(patience, self._fence())
-        if timeout <= 0:
-            raise NotLeading(f"{method} {path}: this operator does not lead")
+        timeout = seconds_for(method, path, patience, self._fence)
         given = await self._given(aiohttp.ClientTimeout(total=timeout))
         given["headers"]["Content-Type"] = content_type
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
