@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 POLL_SECONDS = 15
 POLLS = 40
-BEYOND = (0.45, 0.06, 0.005)
-"""Stable's shares beyond the edges of its median, 90th and 99th percentile, as bounds six a decade lie on average."""
+BEYOND = (0.55, 0.09, 0.0078)
+"""Stable's shares beyond the edges of its median, 90th and 99th percentile, with twelve bounds a decade, on average."""
+WIDTH = 1.25
+"""The greatest ratio of two bounds."""
 NARROW = 0.001
 """The same where all of stable lies in one bucket, with all three edges at its upper bound."""
 SIGMA = 0.5  # of the logarithm of a latency
@@ -176,8 +178,8 @@ def survival(cell: Cell) -> list[float]:
     """The canary's shares of successes slower than the edges."""
     from statistics import NormalDist
 
-    if cell.shape == "narrow":  # stable evenly over a bucket whose bounds are 1.5 apart
-        return [max(part, min(1.0, (1.5 - 1.5 / cell.slower) / 0.5)) for part in cell.beyond]
+    if cell.shape == "narrow":  # stable evenly over one bucket
+        return [max(part, min(1.0, (WIDTH - WIDTH / cell.slower) / (WIDTH - 1))) for part in cell.beyond]
     normal = NormalDist()
     quantiles = [1 - part for part in cell.beyond]
     moved = [1 - normal.cdf(normal.inv_cdf(q) - np.log(cell.slower) / SIGMA) for q in quantiles]

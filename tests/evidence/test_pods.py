@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from turnout.evidence import exposition
-from turnout.evidence.counting import Counts
+from turnout.evidence.counting import Counts, common_edges
 from turnout.evidence.pods import LARGEST, Target, poll
-from turnout_predictors.telemetry.metrics import Metrics
+from turnout_predictors.telemetry.metrics import EDGES_SECONDS, Metrics
 
 NOW = datetime(2026, 11, 21, 10, 41, tzinfo=UTC)
 Answer = Callable[[web.Request], Awaitable[web.Response]]
@@ -102,14 +103,54 @@ async def test_nobody_there_is_said_with_the_address(unused_tcp_port: int) -> No
     assert f"127.0.0.1:{unused_tcp_port}" in found.trouble
 
 
-async def test_pods_of_releases_with_other_edges_cannot_be_compared() -> None:
-    labels = 'revision="old",start="warm",attempt="first",outcome="ok"'
-    other = f'turnout_predictor_request_seconds_bucket{{{labels},le="+Inf"}} 1\n' + (
-        f'turnout_predictor_request_seconds_bucket{{{labels},le="0.5"}} 1\n'
+EARLIER = EDGES_SECONDS[::2]
+"""Of builds before this one."""
+
+
+def histogram(revision: str, *edges: float) -> str:
+    """One request between each two edges, and one beyond the last."""
+    labels = f'revision="{revision}",start="warm",attempt="first",outcome="ok"'
+    bounds = [*map(str, edges), "+Inf"]
+    lines = (f'turnout_predictor_request_seconds_bucket{{{labels},le="{bound}"}}' for bound in bounds)
+    return "".join(f"{line} {count}\n" for count, line in enumerate(lines, 1))
+
+
+async def test_pods_of_two_releases_are_compared_along_the_edges_that_both_have() -> None:
+    """A stable version that serves on with the image of an earlier release, beside a candidate of this one."""
+    old, new = histogram("old", *EARLIER), histogram("new", *EDGES_SECONDS)
+    async with (
+        pods(new_1=saying(new), new_2=counting("new", 0), old_1=saying(old)) as at,
+        aiohttp.ClientSession() as session,
+    ):
+        found = await poll(session, NOW, [at["new_1"], at["new_2"]], [at["old_1"]])
+    assert (found.trouble, found.edges) == ("", EARLIER)
+    between = [sum(EARLIER[i] < edge <= EARLIER[i + 1] for edge in EDGES_SECONDS) for i in range(len(EARLIER) - 1)]
+    assert found.canary[0].latency == (1, *between, 1)
+    assert found.canary[1].latency == (0,) * (len(EARLIER) + 1)
+    assert found.stable[0].latency == (1,) * (len(EARLIER) + 1)
+
+
+@pytest.mark.parametrize("edge", EARLIER)
+@pytest.mark.parametrize("seconds", [0.0004, 0.001, 0.0215, 0.027, 0.033, 1.9, 59.0, 61.0])
+def test_what_exceeds_a_common_edge_is_counted_as_either_release_would(edge: float, seconds: float) -> None:
+    """Exactly: the judge is not told a difference between two releases that answer alike."""
+    one, other = (
+        Counts(1, 0, edges, tuple(int(index == bisect_left(edges, seconds)) for index in range(len(edges) + 1)))
+        for edges in (EDGES_SECONDS, EARLIER)
     )
-    async with pods(new_1=counting("new", 9), old_1=saying(other)) as at, aiohttp.ClientSession() as session:
+    edges = common_edges([one, other, Counts()])
+    cut = edges.index(edge)
+    beyond = [sum(counts.of_pod("p", NOW, edges).latency[cut + 1 :]) for counts in (one, other)]
+    assert beyond == [int(seconds > edge)] * 2
+
+
+async def test_pods_without_a_common_edge_cannot_be_compared() -> None:
+    async with (
+        pods(new_1=counting("new", 9), old_1=saying(histogram("old", 0.007))) as at,
+        aiohttp.ClientSession() as session,
+    ):
         found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])
-    assert "different edges" in found.trouble
+    assert "no bound in common" in found.trouble
 
 
 async def test_the_loop_turns_while_what_a_pod_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,29 @@ async def test_a_fault_of_the_source_is_a_sentence_that_names_it(name: str) -> N
     assert (poll.canary, poll.stable) == ((), ())
 
 
+def buckets(revision: str, *edges: float) -> list[dict[str, Any]]:
+    """One request between each two edges, and one beyond the last."""
+    name, bounds = "turnout_predictor_request_seconds_bucket", [*map(str, edges), "+Inf"]
+    return [
+        series(str(count), __name__=name, revision=revision, outcome="ok", le=bound)
+        for count, bound in enumerate(bounds, 1)
+    ]
+
+
+async def test_pods_of_two_releases_are_compared_along_the_edges_that_both_have() -> None:
+    found = [*buckets("new", 0.1, 0.12, 0.15, 0.2), *buckets("old", 0.1, 0.15, 0.22)]
+    async with broken(lambda _: matrix(*found)) as (url, session):
+        poll = await Prometheus(Entry("cluster", url)).poll(session, "support", request(NOW))
+    assert (poll.trouble, poll.edges) == ("", (0.1, 0.15))
+    assert (poll.canary[0].latency, poll.stable[0].latency) == ((1, 2, 2), (1, 1, 2))
+
+
+async def test_pods_without_a_common_edge_cannot_be_compared() -> None:
+    async with broken(lambda _: matrix(*buckets("new", 0.1), *buckets("old", 0.2))) as (url, session):
+        poll = await Prometheus(Entry("cluster", url)).poll(session, "support", request(NOW))
+    assert poll.trouble.startswith("prometheus cluster: the pods' latency histograms have no bound in common")
+
+
 @pytest.mark.parametrize("of", ["_by_revision", "_sides"])
 async def test_the_loop_turns_while_an_answer_is_read(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading goes on only once the loop has had a turn; on the loop's own thread it never would."""

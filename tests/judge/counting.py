@@ -11,9 +11,10 @@ from turnout.api.reasons import Reason
 from turnout.api.rollout import AnalysisStep
 from turnout.judge.protocol import End, Finding, Lifted, Outcome, PodCounters, Poll, Question
 from turnout.judge.sequential import SequentialJudge
+from turnout_predictors.telemetry.metrics import EDGES_SECONDS
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
-EDGES = tuple(round(step * 10.0**power, 6) for power in (-3, -2, -1, 0) for step in (1.0, 1.5, 2.2, 3.3, 4.7, 6.8))
+EDGES = EDGES_SECONDS
 STEP = AnalysisStep()
 
 

@@ -155,6 +155,36 @@ def test_a_memory_with_a_right_checksum_and_other_things_than_numbers_is_none(po
     assert parse(f"{body};{crc32(body.encode()):x}") is None
 
 
+def test_a_memory_of_an_earlier_release_is_begun_anew_and_the_budget_says_so() -> None:
+    """An operator that is replaced in the middle of an attempt: its successor does not guess at another format."""
+    attempt = Attempt(analysis())
+    attempt.ask()
+    sections = json.loads(attempt.memory.rpartition(";")[0])
+    sections[0] -= 1
+    body = json.dumps(sections)
+    attempt.memory = f"{body};{crc32(body.encode()):x}"
+    assert "begun anew: this attempt's false-alarm budget is 2 x alpha" in attempt.ask().message
+
+
+@pytest.mark.parametrize(
+    "counts", [(), (0, 0, 0), (7,), (7, 0, 0), (0, 0, 7), (0, 3, 0, 4, 0)], ids=lambda counts: str(counts)
+)
+def test_a_histogram_is_written_without_the_empty_buckets_around_it(counts: tuple[int, ...]) -> None:
+    memory = Memory(histogram=counts, window=counts)
+    found = parse(write(memory))
+    assert found is not None
+    assert (found.histogram, found.window) == (counts, counts)
+
+
+@pytest.mark.parametrize("row", [[3], [2, 1, 5, 5], [10**9, 0, 1], [3, -1, 1]], ids=str)
+def test_a_histogram_that_no_process_has_is_none(row: list[int]) -> None:
+    sections = json.loads(write(Memory()).rpartition(";")[0])
+    at = next(index for index, each in enumerate(sections) if each == [[0], [], [], []])
+    sections[at][2] = row
+    body = json.dumps(sections)
+    assert parse(f"{body};{crc32(body.encode()):x}") is None
+
+
 @pytest.mark.parametrize("room", [1, 256])
 @pytest.mark.parametrize("pods_a_side", [1, 40])
 def test_what_a_judge_wrote_itself_means_to_it_what_the_text_says(

@@ -5,7 +5,8 @@ version. A client's mistake (4xx) says nothing of either, so it is in no count a
 requests would make a version look better.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -23,6 +24,7 @@ MAX_BINS = 32  # of an output; a predictor exports at most 20
 MOST_SERIES = 4000  # of one process; a predictor of a hundred outputs has as many
 
 TOO_MANY = f"more than {MOST_SERIES} series of one process are evidence; its outputs are too many to be compared"
+NOTHING_IN_COMMON = "the pods' latency histograms have no bound in common: their predictors are of different makes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,32 @@ class Counts:
     bins: Mapping[str, str] = field(default_factory=dict)
 
     def of_pod(self, pod: str, started_at: datetime, edges: tuple[float, ...]) -> PodCounters:
-        """As the judge takes them; a pod that has answered nothing counts zeros along the others' edges."""
-        latency = self.latency or (0,) * (len(edges) + 1 if edges else 0)
+        """As the judge takes them, along some of its own edges; a pod that has answered nothing counts zeros."""
+        latency = self._along(edges) if self.latency else (0,) * (len(edges) + 1 if edges else 0)
         return PodCounters(
             pod, started_at, self.requests, self.errors, latency, self.outputs, self.reference, self.bins
         )
+
+    def _along(self, edges: tuple[float, ...]) -> tuple[int, ...]:
+        """What lies between two edges that are kept is one bucket."""
+        if edges == self.edges:
+            return self.latency
+        places = [bisect_left(self.edges, edge) + 1 for edge in edges]
+        return tuple(sum(self.latency[start:end]) for start, end in pairwise((0, *places, len(self.latency))))
+
+
+def common_edges(counted: Iterable[Counts]) -> tuple[float, ...]:
+    """The edges that all have that have any: another release's may lie closer. ValueError where there is none.
+
+    A count up to an edge is exact whatever lies below it, so along common edges two releases are compared rightly.
+    """
+    known = {each.edges for each in counted if each.edges}
+    if len(known) < 2:
+        return next(iter(known), ())
+    common = set.intersection(*map(set, known))
+    if not common:
+        raise ValueError(NOTHING_IN_COMMON)
+    return tuple(sorted(common))
 
 
 class Tally:

@@ -12,12 +12,12 @@ from datetime import datetime
 
 import aiohttp
 
-from turnout.evidence.counting import Counts
+from turnout.evidence.counting import Counts, common_edges
 from turnout.evidence.exposition import UnreadableError, read
 from turnout.judge.protocol import End, Poll
 
 TIMEOUT = 5.0  # seconds; the shortest interval
-LARGEST = 2**20  # bytes of one exposition; a predictor's has some 30 KiB
+LARGEST = 2**20  # bytes of one exposition; a predictor's has some 60 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,18 @@ async def poll(
     counts = [answer for answer in answers if isinstance(answer, Counts)]
     if len(counts) < len(answers):
         return Poll(at=at, trouble="; ".join(answer for answer in answers if isinstance(answer, str)))
-    edges = {each.edges for each in counts if each.edges}
-    if len(edges) > 1:
-        return Poll(at=at, trouble="the pods' latency histograms have different edges: they are of different releases")
-    known = next(iter(edges), ())
+    try:
+        edges = common_edges(counts)
+    except ValueError as fault:
+        return Poll(at=at, trouble=str(fault))
     read_out = [
-        each.of_pod(target.pod, target.started_at, known) for target, each in zip((*ours, *theirs), counts, strict=True)
+        each.of_pod(target.pod, target.started_at, edges) for target, each in zip((*ours, *theirs), counts, strict=True)
     ]
     return Poll(
         at=at,
         canary=tuple(read_out[: len(ours)]),
         stable=tuple(read_out[len(ours) :]),
-        edges=known,
+        edges=edges,
         canary_ends=ends(ours, at),
         stable_ends=ends(theirs, at),
     )

@@ -19,7 +19,18 @@ from typing import TypeVar
 import aiohttp
 from pydantic import BaseModel
 
-from turnout.evidence.counting import FIRST, OK, OUTPUTS, REFERENCE, REQUESTS, SECONDS, WARM, Counts, Tally
+from turnout.evidence.counting import (
+    FIRST,
+    OK,
+    OUTPUTS,
+    REFERENCE,
+    REQUESTS,
+    SECONDS,
+    WARM,
+    Counts,
+    Tally,
+    common_edges,
+)
 from turnout.judge.protocol import Poll
 from turnout.rollout.plan import PollRequest
 
@@ -102,17 +113,14 @@ class Prometheus:
                 metric.name: await self._number(session, metric.name, metric.query, at)
                 for metric in request.analysis.custom
             }
+            edges = _edges(sides)
         except SourceError as fault:
             return Poll(at=request.at, trouble=f"prometheus {self.entry.name}: {fault}", ambiguous=fault.ambiguous)
-        edges = {counts.edges for side in sides for counts in side.values() if counts.edges}
-        if len(edges) > 1:
-            return Poll(at=request.at, trouble="the pods' latency histograms have different edges")
-        known = next(iter(edges), ())
         canary, stable = (
-            tuple(counts.of_pod(pod, ALWAYS, known) for pod, counts in sorted(side.items())) for side in sides
+            tuple(counts.of_pod(pod, ALWAYS, edges) for pod, counts in sorted(side.items())) for side in sides
         )
         numbers = {name: value for name, value in custom.items() if value is not None}
-        return Poll(at=at, canary=canary, stable=stable, edges=known, custom=numbers)
+        return Poll(at=at, canary=canary, stable=stable, edges=edges, custom=numbers)
 
     async def _counters(
         self, session: aiohttp.ClientSession, namespace: str, at: datetime, interval: timedelta
@@ -203,6 +211,13 @@ def _by_revision(status: int, body: bytes) -> Revisions:
 
 def _sides(found: Revisions, canary: str, stable: str) -> list[dict[str, Counts]]:
     return [_side(found.get(revision, ())) if revision else {} for revision in (canary, stable)]
+
+
+def _edges(sides: Iterable[Mapping[str, Counts]]) -> tuple[float, ...]:
+    try:
+        return common_edges(counts for side in sides for counts in side.values())
+    except ValueError as fault:
+        raise SourceError(str(fault)) from fault
 
 
 def _side(found: Iterable[Series]) -> dict[str, Counts]:

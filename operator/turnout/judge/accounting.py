@@ -21,7 +21,7 @@ from turnout.judge.ends import by_pods, fresh
 from turnout.judge.harm import NO_ENDS, Sides, Tally, bettors, log_factors, summed
 from turnout.judge.health import Watch, bound, watched
 from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
-from turnout.judge.latency import cuts, first_window, histogram_of, next_window, slower_than
+from turnout.judge.latency import cuts, first_window, histogram_of, name_of, next_window, slower_than
 from turnout.judge.memory import (
     DRIFT_GIVEN_UP,
     LATENCY_GIVEN_UP,
@@ -72,6 +72,7 @@ class Changes(TypedDict, total=False):
     passes: tuple[Logs, ...]
     spreads: tuple[Spread, Spread]
     split: Split
+    bounds: int
     cuts: tuple[int, ...]
     histogram: tuple[int, ...]
     window: tuple[int, ...]
@@ -153,7 +154,7 @@ def _counts(memory: Memory, poll: Poll) -> bool:
     """There is an interval, and one split held throughout."""
     since = poll.weight_since
     held = poll.weight == memory.weight and since is not None and milliseconds(since) <= memory.at
-    same_buckets = len(memory.histogram) in {0, len(poll.edges) + 1}
+    same_buckets = not memory.histogram or memory.bounds == name_of(poll.edges)
     return bool(memory.at and poll.weight and held and same_buckets)
 
 
@@ -246,10 +247,10 @@ def _readings(
     terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], now: Mapping[str, Reading], present: int
 ) -> Changes:
     """What the next poll is compared with: `now`, or at new edges. `present`: changes with pods and their starts."""
-    histogram = memory.histogram
+    histogram, bounds = memory.histogram, name_of(poll.edges)
     if terms.latency_ratio is not None and poll.stable and not memory.gave_up & LATENCY_GIVEN_UP:
         histogram = histogram_of(poll.stable)
-    if not memory.window or len(memory.window) != len(histogram):
+    if not memory.window or memory.bounds != bounds:
         window = first_window(histogram)
     else:
         window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
@@ -266,6 +267,7 @@ def _readings(
         "weight": poll.weight,
         "present": present,
         "complete": memory.complete and complete,
+        "bounds": bounds,
         "cuts": edges,
         "histogram": histogram,
         "window": window,

@@ -2,13 +2,15 @@
 
 An edge that is known before its interval is predictable, so evidence stays valid while edges move. Only the bounds of
 the predictors' buckets can be edges. One that nearly everybody exceeds is blind: the slower cannot exceed it more. So
-an edge is never below the bucket of stable's quantile, and what is slower than stable by the ratio of two bounds (1.5)
-must exceed it more often than stable, wherever in its buckets stable lies.
+an edge is never below the bucket of stable's quantile, and what is slower than stable by the ratio of two bounds (1.25
+in the predictors) must exceed it more often than stable, wherever in its buckets stable lies.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import sub
+from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
 from turnout.judge.terms import LATENCY, Terms
@@ -27,6 +29,12 @@ def histogram_of(pods: Sequence[PodCounters]) -> Histogram:
     """All pods' buckets; empty if any pod has none."""
     latencies = [pod.latency for pod in pods]
     return tuple(map(sum, zip(*latencies, strict=True))) if all(latencies) else ()
+
+
+@lru_cache(maxsize=64)
+def name_of(edges: tuple[float, ...]) -> int:
+    """A short name of the bounds: counts along others mean something else, be they as many. 0 where there are none."""
+    return crc32(repr(edges).encode()) if edges else 0
 
 
 def first_window(total: Histogram) -> Histogram:

@@ -20,7 +20,7 @@ from turnout.judge.dispersion import Split, Spread
 from turnout.judge.health import Watch
 from turnout.judge.increments import BASIC, KEPT_PODS, Reading
 
-FORMAT = 2
+FORMAT = 3
 FROM_TEXT = json.JSONDecoder().raw_decode
 LONGEST = 2048
 MILLI = 1000
@@ -35,6 +35,9 @@ DRIFT_GIVEN_UP, LATENCY_GIVEN_UP = 1, 2
 KEY, ROOM_TO_GROW = 14, 100
 """Characters: of a pod's name and what separates it; and what counters may gain in digits before pods are regrouped."""
 
+MOST_BUCKETS = 10_000
+"""No process has as many series."""
+
 Logs = tuple[int, ...]
 Total = tuple[int, int, int, int]
 """Requests and bad events of the candidate, then of stable."""
@@ -46,10 +49,11 @@ class Memory:
 
     `at`: the poll up to which all is counted. `began`: the first of the attempt. `asked`: the last with a request.
     `anew`: how often a memory was lost. `present`: a sum over the pods of the last poll. `complete`: no pod was ever
-    forgotten. `groups`: pods of a side that are known one by one; of more, so many sums. `gave_up`: metrics that had
-    to leave, as bits. `ends`: of processes, by a short name. `outputs`: last reading of each side; `answers`: counted
-    so far. `out_since`: per bound of one's own, since when it is broken. `drift`: log of the evidence since the weight
-    last changed, for the `epoch`th time; `banked`: of what came before.
+    forgotten. `groups`: pods of a side that are known one by one; of more, so many sums. `gave_up`: metrics that had to
+    leave, as bits. `bounds`: the name of those that `cuts` and `histogram` are along. `ends`: of processes, by a short
+    name. `outputs`: last reading of each side; `answers`: counted so far. `out_since`: per bound of one's own, since
+    when it is broken. `drift`: log of the evidence since the weight last changed, for the `epoch`th time; `banked`: of
+    what came before.
     """
 
     fingerprint: int = 0
@@ -70,6 +74,7 @@ class Memory:
     passes: tuple[Logs, ...] = ((), (), ())
     spreads: tuple[Spread, Spread] = field(default_factory=lambda: (Spread(), Spread()))
     split: Split = field(default_factory=Split)
+    bounds: int = 0
     cuts: tuple[int, ...] = ()
     histogram: tuple[int, ...] = ()
     window: tuple[int, ...] = ()
@@ -153,7 +158,7 @@ def _sections(memory: Memory) -> list[object]:
         memory.passes,
         *memory.spreads,
         memory.split,
-        (memory.cuts, memory.histogram, memory.window),
+        ((memory.bounds,), memory.cuts, _trimmed(memory.histogram), _trimmed(memory.window)),
         memory.outputs,
         memory.answers,
         memory.out_since,
@@ -184,7 +189,7 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         return None
     fingerprint, at, began, anew, asked, weight, present = head
     complete, groups, gave_up, drift, banked, epoch = kept
-    cuts, histogram, window = _rows(edges)
+    (bounds,), cuts, histogram, window = _rows(edges)
     return Memory(
         fingerprint=fingerprint,
         at=at,
@@ -204,9 +209,10 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         passes=_rows(passes),
         spreads=(Spread(*canary), Spread(*stable)),
         split=Split(*split),
+        bounds=bounds,
         cuts=cuts,
-        histogram=histogram,
-        window=window,
+        histogram=_untrimmed(histogram),
+        window=_untrimmed(window),
         drift=drift,
         banked=banked,
         epoch=epoch,
@@ -217,6 +223,24 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
         ends=tuple(ends),
         readings={key: tuple(numbers) for key, numbers in pods.items()},
     )
+
+
+def _trimmed(counts: tuple[int, ...]) -> tuple[int, ...]:
+    """Latency fills few of many buckets: how many there are, the first that is filled, the counts up to the last."""
+    if not any(counts):
+        return (len(counts), 0) if counts else ()
+    first = next(index for index, count in enumerate(counts) if count)
+    beyond = next(index for index in range(len(counts), 0, -1) if counts[index - 1])
+    return (len(counts), first, *counts[first:beyond])
+
+
+def _untrimmed(row: tuple[int, ...]) -> tuple[int, ...]:
+    if not row:
+        return ()
+    buckets, first, *counts = row
+    if not 0 <= first <= buckets - len(counts) <= MOST_BUCKETS:
+        raise ValueError("more buckets than a histogram has")
+    return (*(0,) * first, *counts, *(0,) * (buckets - first - len(counts)))
 
 
 def _rows(section: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:

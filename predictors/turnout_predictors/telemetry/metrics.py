@@ -17,13 +17,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-# The E6 series: six edges per decade, none more than 1.5 times the one before. The same in every build,
-# because histograms of two versions are compared edge by edge.
+# The E12 series: twelve edges per decade, none more than 1.25 times the one before, so that what is slower by half lies
+# beyond the next edge wherever between two of them stable lies, with room for its spread. Every second one is of E6,
+# which earlier builds had: histograms of two versions are compared along the edges that both have.
 EDGES_SECONDS: Final = (
-    *(round(step * 10.0**power, 6) for power in (-3, -2, -1, 0) for step in (1.0, 1.5, 2.2, 3.3, 4.7, 6.8)),
-    *(10.0, 15.0, 22.0, 33.0, 47.0, 60.0),
+    *(
+        round(step * 10.0**power, 6)
+        for power in (-3, -2, -1, 0)
+        for step in (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
+    ),
+    *(10.0, 12.0, 15.0, 18.0, 22.0, 27.0, 33.0, 39.0, 47.0, 56.0, 60.0),
 )
-EDGES_INSIDE: Final = (*(round(step * 1e-4, 6) for step in (1.0, 2.2, 4.7)), *EDGES_SECONDS)  # of parts of a request
+EDGES_INSIDE: Final = (*(round(step * 1e-4, 6) for step in (1.0, 2.2, 4.7)), *EDGES_SECONDS[::2])
+"""Of parts of a request, which nothing is judged by."""
 EDGES_ROWS: Final = tuple(float(2**power) for power in range(13))
 EDGES_RATIO: Final = tuple(step / 10 for step in range(11))
 PHASES: Final = ("pull", "import", "load", "warmup")

@@ -14,7 +14,7 @@ SCORES = Path(__file__).parents[1] / "models" / "scores"
 """Its baked artifact, which says into which bins scores are counted."""
 HEALTHY: Mapping[str, float] = {"milliseconds": 38}
 SLOW: Mapping[str, float] = {"milliseconds": 57}
-"""Half as slow again; each lies between two bounds of the buckets (33, 47 and 68 ms), with room for a busy machine."""
+"""Half as slow again."""
 
 
 def unwell(model: str, number: int, settings: Mapping[str, float] = HEALTHY, **spec: Any) -> dict[str, Any]:

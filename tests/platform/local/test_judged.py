@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 PER_SECOND = 25  # requests to each model
 ONE = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}
-STEADY = {"milliseconds": 38}  # between two bounds of the buckets, with room for a busy machine
+STEADY = {"milliseconds": 20}
 CANDIDATES: dict[str, tuple[dict[str, Any], State, Reason]] = {
     "failing": ({**STEADY, "fail_every": 20}, State.RolledBack, Reason.ErrorRate),
-    "slow": ({"milliseconds": 57}, State.RolledBack, Reason.Latency),
+    "slow": ({"milliseconds": 30}, State.RolledBack, Reason.Latency),
     "equal": (STEADY, State.Live, Reason.Promoted),
 }
 PLAN = {
