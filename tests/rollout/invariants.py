@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from turnout.api.analysis import Analysis, Unproven
-from turnout.api.reasons import FAILED_STATES, State
+from turnout.api.reasons import FAILED_STATES, Reason, State
 from turnout.api.rollout import Verb
 from turnout.api.status import Status
 from turnout.judge.protocol import Judge, Outcome
@@ -36,18 +36,52 @@ class Judged(Protocol):
     def judge(self) -> Judge: ...
 
 
+class Verdicts:
+    """What failed begins no attempt and gets no word of its plan before a person's new token, or a counted retry."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, Status] = {}
+
+    def see(self, name: str, uid: str, status: Status) -> None:
+        """The recorded status of a version, each that there is, in their order."""
+        if status.state is None:
+            self.forget(uid)  # its record was taken away
+        elif status.state in FAILED_STATES:
+            self._failed[uid] = status
+        elif uid in self._failed and _is_moved_on(self._failed[uid], status):
+            self.forget(uid)
+        elif uid in self._failed:
+            blocked = status.hold is not None and status.hold.reason is Reason.RollbackBlocked
+            rest, before = blocked or status.state in {State.RollingBack, State.Retired}, self._failed[uid]
+            assert rest, f"{name} was {before.state} ({before.reason}) and is {status.state} unasked"
+
+    def forget(self, uid: str) -> None:
+        self._failed.pop(uid, None)
+
+
+def _is_moved_on(failed: Status, status: Status) -> bool:
+    before, after = failed.control, status.control
+    asked = after.retry_token != before.retry_token and "retry" not in after.refused
+    overruled = after.promote_token != before.promote_token and "promote" not in after.refused
+    again = failed.state is State.Failed and status.retries > failed.retries
+    return asked or again or (overruled and failed.state is State.Frozen)
+
+
 class Invariants:
-    """Checks each plan of one history; it remembers the `steps` that were reached, unless others do."""
+    """Checks each plan of one history; it remembers the `steps` that were reached, and verdicts, unless others do."""
 
     def __init__(self, *, steps: bool = True) -> None:
         self.steps: dict[tuple[str, int], int] | None = {} if steps else None
         self.passes = 0
+        self.verdicts = Verdicts()
 
     def __call__(self, world: Judged, snapshot: Snapshot, plan: Plan) -> None:
         check_plan(snapshot, plan)
         check_judged(snapshot, plan, world.judge)
         if self.steps is not None:
             _steps_rise(self.steps, plan)
+            for one in snapshot.versions:
+                self.verdicts.see(one.name, one.uid, one.status)
         self.passes += 1
         if self.passes % LOOKED_AT_TWICE == 0:
             assert decide(snapshot, world.judge) == plan, "the same snapshot is decided otherwise"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.rollout.invariants import Verdicts
 from turnout.api.reasons import State
+from turnout.api.status import Status
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Ledger:
         self._born: dict[str, Raw] = {}  # the first spec of a version's InferenceService, by the version's uid
         self._steps: dict[tuple[str, int], int] = {}
         self._attempts: dict[str, int] = {}
+        self._verdicts = Verdicts()
         self._last: dict[str, Raw] = {}  # statuses, by the version's uid
         self._foreign_at = -BLIND
         cluster.server.watchers.append(self._seen)
@@ -91,6 +94,7 @@ class Ledger:
             assert step["index"] >= self._steps.get(key, 0), f"{name} goes back to step {step['index']}"
             self._steps[key] = step["index"]
         assert attempt >= self._attempts.get(uid, 0), f"the attempts of {name} fall to {attempt}"
+        self._verdicts.see(name, uid, Status.model_validate(status))
         self._attempts[uid] = attempt
         before = self._last.get(uid)
         if before is not None:
@@ -103,6 +107,7 @@ class Ledger:
         uid = raw["metadata"]["uid"] if raw else ""
         self._attempts.pop(uid, None)
         self._last.pop(uid, None)
+        self._verdicts.forget(uid)
         self._born.pop(uid, None)
         self._steps = {key: index for key, index in self._steps.items() if key[0] != uid}
 

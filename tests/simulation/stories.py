@@ -327,6 +327,18 @@ def frozen_and_retried(cluster: Cluster) -> None:
     cluster.run(40)
 
 
+def frozen_and_withdrawn(cluster: Cluster) -> None:
+    _frozen(cluster)
+    cluster.edit("signals-2", desired="Standby")
+    cluster.run(10)
+    cluster.edit("signals-2", desired="Retired")
+    cluster.run(40)
+    cluster.edit("signals-2", desired="Live")
+    cluster.run(5)
+    cluster.edit("signals-2", control=Control(retry_token="again"))
+    cluster.run(40)
+
+
 def frozen_and_promoted(cluster: Cluster) -> None:
     _frozen(cluster)
     cluster.edit("signals-2", control=Control(promote=Promote(mode=PromoteMode.FULL, token="now")))
@@ -336,6 +348,7 @@ def frozen_and_promoted(cluster: Cluster) -> None:
 MORE = (
     rolled_back_and_retried,
     frozen_and_retried,
+    frozen_and_withdrawn,
     frozen_and_promoted,
     fast_way_back,
     never_ready,

@@ -62,6 +62,7 @@ TRANSITIONS: Mapping[str, set[Move]] = {
     "the stable side is dead": {(S.RollingBack, S.Held), (S.Held, S.RollingBack)},
     "retired": _from([S.Standby, S.RolledBack, S.Failed], S.Retired),
     "wanted again": {(S.Retired, S.Pending)},
+    "wanted again after a failure, without a new retry token": {(S.Retired, S.RolledBack)},
     "another revision stands under its name": {(S.Paused, S.Deploying)},
     "its status was lost": _from([None], S.Live, S.Standby),
 }

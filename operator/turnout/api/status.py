@@ -19,7 +19,7 @@ from turnout.api.conditions import PENDING_CONDITIONS
 from turnout.api.conditions import Condition as Condition
 from turnout.api.conditions import ConditionStatus as ConditionStatus
 from turnout.api.judgement import AnalysisStatus, Stop
-from turnout.api.reasons import ConditionType
+from turnout.api.reasons import FAILED_STATES, ConditionType, State
 from turnout.api.recorded import (
     Address,
     Count32,
@@ -206,11 +206,12 @@ class Attempt(Observed):
 
 
 class Verdict(Observed):
-    """What was found about the running attempt, recorded before the effect that it causes."""
+    """What was found about the attempt, recorded before the effect that it causes; it stands until the next begins."""
 
     outcome: KnownState = Field(
         default=None,
-        description="outcome is the state that the attempt is on its way to.",
+        description="outcome is the state in which the attempt ends; of a retired version, the one in which it waits "
+        "for a new retry token as soon as it is wanted again.",
         examples=["RolledBack"],
     )
     reason: KnownReason = Field(
@@ -388,6 +389,12 @@ class Status(Observed):
             examples=[[{"type": "Ready", "status": "True", "reason": "Promoted"}]],
         )
     )
+
+    @property
+    def failed(self) -> State | None:
+        """The failed state that only a new retry token leads out of: its own, or the one that it was retired from."""
+        state = self.verdict.outcome if self.state is State.Retired and self.verdict else self.state
+        return state if state in FAILED_STATES else None
 
     def condition(self, kind: ConditionType) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type == kind), None)

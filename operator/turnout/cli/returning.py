@@ -6,7 +6,7 @@ becomes the target for a moment; the version that is to serve is made eligible f
 
 from collections.abc import Iterator, Mapping
 
-from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
+from turnout.api.reasons import ROLLOUT_STATES, Role, State
 from turnout.api.status import EPOCH, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
@@ -26,7 +26,7 @@ OWNERS = (
 def rollback(model: Model, word: str = "") -> tuple[ModelVersion, tuple[Wish, ...]]:
     """The version that is to serve, and what is asked of whom, in this order."""
     good = model.at(word) if word else _former(model)
-    if good.status.state in FAILED_STATES | {State.Rejected}:
+    if good.status.failed or good.status.state is State.Rejected:
         raise UserError(f"{standing(good)}: it gets no traffic before it is mended; retry it, or name another version")
     wishes = tuple(_wishes(model, good))
     if not wishes:

@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from turnout.api.base import JsonObject
 from turnout.api.control import Control, Promote, PromoteMode
-from turnout.api.reasons import FAILED_STATES, Reason, State
+from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
@@ -122,7 +122,7 @@ def retry(model: Model, token: str, word: str = "") -> Wish:
     version = model.at(word) if word else model.failed
     if version is None:
         raise UserError(f"no version of {model.name} has failed; see: turnout status {model.name}")
-    if version.spec.desired is not Desired.LIVE and version.status.state in FAILED_STATES:
+    if version.spec.desired is not Desired.LIVE and version.status.failed:
         way_out = "set it to Live, and give it a new token"
         raise UserError(f"{version.name} cannot be retried: its desired is {version.spec.desired}: {way_out}")
     if why_not := why_not_retried(*_as_the_engine_would(version, retry_token=token, abort=False)):
@@ -156,4 +156,4 @@ def _not_the_target(model: Model, version: ModelVersion) -> tuple[str, ...]:
 def is_eligible(version: ModelVersion) -> bool:
     """It could be the target, as far as can be told from outside."""
     status = version.status
-    return version.spec.desired is Desired.LIVE and status.state not in FAILED_STATES | {State.Rejected}
+    return version.spec.desired is Desired.LIVE and not (status.failed or status.state is State.Rejected)

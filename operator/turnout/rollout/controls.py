@@ -7,7 +7,7 @@ Abort wins over promote; nothing here waves through pods that are missing or a s
 from collections.abc import Iterator
 
 from turnout.api.control import PromoteMode
-from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, EventReason, Reason, State
+from turnout.api.reasons import ROLLOUT_STATES, EventReason, Reason, State
 from turnout.api.status import ControlStatus, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
@@ -100,7 +100,7 @@ def why_not_retried(member: Member, version: ModelVersion) -> str:
         return "control.abort is true: set it to false, then give a new token"
     if version.spec.desired is not Desired.LIVE:
         return f"desired is {version.spec.desired}: set it to Live, then give a new token"
-    return "" if member.state in FAILED_STATES else f"{_standing(member)}: only an attempt that has failed is retried"
+    return "" if member.status.failed else f"{_standing(member)}: only an attempt that has failed is retried"
 
 
 def why_not_promoted(member: Member, version: ModelVersion) -> str:

@@ -1,8 +1,13 @@
-"""An attempt that has failed: what ends a Frozen one, and what begins the next attempt."""
+"""An attempt that has failed: what ends a Frozen one, what stays known of it, and what begins the next attempt.
+
+What was found bad stays so, whatever else is wished of it meanwhile: only a new retry token leads on.
+"""
+
+from datetime import datetime
 
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import OnSupersede
-from turnout.api.status import Status
+from turnout.api.status import Status, Verdict
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout import controls
 from turnout.rollout.identity import spec_hash
@@ -23,7 +28,47 @@ def failed(member: Member, version: ModelVersion, selection: Selection) -> Statu
 
 
 def _again(status: Status, selection: Selection) -> Status:
-    return enter(status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now, analysis=None, step=None)
+    now = selection.snapshot.now
+    return enter(status, State.Pending, Reason.AwaitingReconcile, now, analysis=None, step=None, verdict=None)
+
+
+def retired(member: Member, version: ModelVersion, selection: Selection) -> Status:
+    """Wanted again: one that had failed waits for a new token, as it did before."""
+    noted, status, now = controls.retried(member, version), member.status, selection.snapshot.now
+    if noted is not None:
+        return _again(noted, selection)
+    if status.failed is None or status.verdict is None:
+        return enter(status, State.Pending, Reason.AwaitingReconcile, now)
+    return enter(status, status.failed, status.verdict.reason or Reason.Crashed, now)
+
+
+def remembered(status: Status) -> Verdict | None:
+    """What is kept of a failed attempt when its version is retired."""
+    if status.failed is None:
+        return status.verdict
+    known = status.verdict or Verdict(reason=status.reason, at=status.state_since)
+    return known.model_copy(update={"outcome": status.failed})
+
+
+def withdrawn(status: Status, desired: Desired, now: datetime) -> Status:
+    """A person wants it to live no more."""
+    if is_judged(status):
+        return as_judged(status, now)
+    outcome = State.Retired if desired is Desired.RETIRED else State.Standby
+    return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {desired}", now)
+
+
+def is_judged(status: Status) -> bool:
+    """Found harmful in this attempt, and with a share all the same: by policy, or because a person overruled that."""
+    return status.verdict is not None and status.verdict.outcome is State.Frozen
+
+
+def as_judged(status: Status, now: datetime, besides: str = "") -> Status:
+    """Out of the split for what it was frozen for, whatever happens to it besides."""
+    verdict = status.verdict or Verdict(reason=status.reason)
+    reason = verdict.reason or Reason.Superseded
+    says = "; ".join(filter(None, (verdict.message or reason.sentence.rstrip("."), besides)))
+    return condemn(status, State.RolledBack, reason, says, now, verdict.at)
 
 
 def _would_be_target(member: Member, selection: Selection) -> bool:
@@ -45,18 +90,12 @@ def frozen(member: Member, version: ModelVersion, selection: Selection) -> Statu
     if controls.is_aborted(member):
         return controls.abort(status, selection)
     if version.spec.desired is not Desired.LIVE:
-        outcome = State.Retired if version.spec.desired is Desired.RETIRED else State.Standby
-        return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {version.spec.desired}", now)
+        return as_judged(status, now)
     if member.death or member.revision is None:
-        why = member.death or None
-        return condemn(
-            status, State.RolledBack, why.reason if why else Reason.RevisionGone,
-            why.message if why else Reason.RevisionGone.sentence, now,
-        )  # fmt: skip
+        found = member.death.message if member.death else Reason.RevisionGone.sentence.rstrip(".")
+        return as_judged(status, now, f"then {found}")
     if _is_replaced(member, selection):
-        verdict = status.verdict
-        reason = verdict.reason if verdict and verdict.reason else Reason.Superseded
-        return condemn(status, State.RolledBack, reason, verdict.message if verdict else reason.sentence, now)
+        return as_judged(status, now)
     noted = controls.retried(member, version)
     if noted is not None:
         return _again(noted, selection)

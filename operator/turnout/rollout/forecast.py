@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from turnout.api.analysis import Analysis, Judge, MetricAction
 from turnout.api.plan import resolve_plan
-from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
+from turnout.api.reasons import ROLLOUT_STATES, Role, State
 from turnout.api.rollout import OnSupersede, Step, Strategy
 from turnout.api.scalars import Duration
 from turnout.api.served import unserved
@@ -111,7 +111,7 @@ def _standing_still(version: ModelVersion, former: ModelVersion | None, others: 
         return f"stands by, because desired is {version.spec.desired}"
     if former is not None and former.spec == version.spec and former.status.state is not None:
         return f"is there already and is {former.status.state}: nothing changes"
-    if former is not None and former.status.state in FAILED_STATES:
+    if former is not None and former.status.failed:
         return f"is there and is {former.status.state}: it gets no traffic before it is retried"
     if former is not None and (former.status.state is State.Live or _rolls_out(former)):
         return f"is there and is {former.status.state}: what changes is taken in place, nothing begins anew"
@@ -123,7 +123,8 @@ def _standing_still(version: ModelVersion, former: ModelVersion | None, others: 
 
 
 def _is_eligible(version: ModelVersion) -> bool:
-    return version.spec.desired is Desired.LIVE and version.status.state not in FAILED_STATES | {State.Rejected}
+    is_out = version.status.failed or version.status.state is State.Rejected
+    return version.spec.desired is Desired.LIVE and not is_out
 
 
 def _way(

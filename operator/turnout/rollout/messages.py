@@ -7,6 +7,7 @@ from turnout.api.judgement import Stop
 from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.rollout import Warmup
 from turnout.api.status import Status
+from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import needed
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection, is_stable_state
@@ -47,6 +48,8 @@ def _says(member: Member, status: Status, selection: Selection) -> str:
         case State.Progressing | State.Paused | State.Held | State.Promoting:
             return _in_traffic(member, status, selection)
         case State.RollingBack | State.RolledBack | State.Failed | State.Aborted | State.Frozen:
+            return _finding(member, status)
+        case State.Retired if status.failed:
             return _finding(member, status)
         case State.Live:
             return _live(member, status)
@@ -166,8 +169,18 @@ def _finding(member: Member, status: Status) -> str:
         case State.Failed if again and version:
             left = f"{status.retries + 1} of {version.spec.rollout.retry_limit}"
             return f"{says}; tries again at {clock(again)} ({left})"
-    first = "control.abort: false and " if version and version.spec.control.abort else ""
-    return f"{says}; waits for {first}a new control.retryToken"
+    return f"{says}; waits for {_retry(version)}"
+
+
+def _retry(version: ModelVersion | None) -> str:
+    """What leads out of a failed state."""
+    token = "a new control.retryToken"
+    if version is None:
+        return token
+    first = "control.abort: false and " if version.spec.control.abort else ""
+    if version.spec.desired is not Desired.LIVE:
+        return f"desired: Live and {first}{token}"
+    return f"{first}{token}: turnout retry {version.model} {version.version}"
 
 
 def _live(member: Member, status: Status) -> str:

@@ -70,9 +70,11 @@ def begin_attempt(member: Member, version: ModelVersion, selection: Selection, s
     )  # fmt: skip
 
 
-def condemn(status: Status, outcome: State, reason: Reason, message: str, now: datetime) -> Status:
+def condemn(
+    status: Status, outcome: State, reason: Reason, message: str, now: datetime, found: datetime | None = None
+) -> Status:
     """Write the verdict down before the effect that it causes; the share goes in the next pass at the latest."""
-    verdict = Verdict(outcome=outcome, reason=reason, message=message, at=now)
+    verdict = Verdict(outcome=outcome, reason=reason, message=message, at=found or now)
     return enter(status, State.RollingBack, reason, now, verdict=verdict, step=_ended(status))
 
 
@@ -88,15 +90,18 @@ def condemn_dead(status: Status, death: Death, now: datetime) -> Status:
 
 def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, **facts: Any) -> Status:
     """Enter the state in which an attempt ends, with a line for its history."""
+    attempt = max(status.attempt, 1)
+    frozen = next((each for each in status.history if (each.attempt, each.outcome) == (attempt, State.Frozen)), None)
+    is_overruled = outcome is State.Live
     line = Attempt(
-        attempt=max(status.attempt, 1),
+        attempt=attempt,
         outcome=outcome.value,
-        reason=reason.value,
+        reason=frozen.reason if frozen and not is_overruled else reason.value,
         started_at=status.rollout_started_at,
         finished_at=now,
         max_weight=_max_weight(status),
     )
-    others = tuple(each for each in status.history if each.attempt != line.attempt)  # it may have been Frozen first
+    others = tuple(each for each in status.history if each.attempt != attempt or is_overruled)
     history = (*others, line)[-HISTORY:]
     return enter(status, outcome, reason, now, history=history, stops=(), **facts)
 

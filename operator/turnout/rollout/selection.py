@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Reason, State
+from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.rollout import OnSupersede
 from turnout.api.status import EPOCH, Status
 from turnout.api.version import DeletionPolicy, Desired, ModelVersion
@@ -256,7 +256,7 @@ def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], abo
         and member.version.spec.desired is Desired.LIVE
         and member.version.metadata.deletion_timestamp is None
         and (member.name not in refused or member.state in SETTLED_IN)
-        and member.state not in FAILED_STATES
+        and member.status.failed is None
     ]
     return sorted(eligible, key=lambda m: m.number)
 

@@ -6,7 +6,7 @@ from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import forgotten
-from turnout.rollout.failing import is_as_recorded
+from turnout.rollout.failing import is_as_recorded, remembered, retired
 from turnout.rollout.record import begin_attempt, enter, hold, promote, resolve
 from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
@@ -117,18 +117,16 @@ def stays(member: Member, version: ModelVersion, selection: Selection) -> Status
     return member.status
 
 
-def retired(member: Member, version: ModelVersion, selection: Selection) -> Status:
-    """Wanted again."""
-    return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
-
-
 def unwanted(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
     """The spec says Standby or Retired, outside a rollout; None where that changes nothing."""
     now, status = selection.snapshot.now, member.status
     if version.spec.desired is Desired.RETIRED:
         if member.observed_percent:
             return None
-        return enter(status, State.Retired, Reason.RetiredByRequest, now, scale_down_at=None)
+        known = remembered(status)
+        return enter(status, State.Retired, Reason.RetiredByRequest, now, scale_down_at=None, verdict=known)
+    if status.failed:
+        return retired(member, version, selection) if member.state is State.Retired else None
     if member.state in {None, State.Pending, State.Queued, State.Superseded, State.Retired}:
         return enter(status, State.Standby, Reason.StandbyRequested, now)
     return None

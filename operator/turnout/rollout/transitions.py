@@ -10,7 +10,7 @@ from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout import controls, evidence, failing, launching, proving, standing, traffic
-from turnout.rollout.record import condemn, end_attempt
+from turnout.rollout.record import end_attempt
 from turnout.rollout.replanning import replanned
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 
@@ -30,7 +30,7 @@ TABLE: Mapping[State | None, Transition] = {
     State.Standby: standing.standby,
     State.Superseded: standing.waits_for_target,
     State.Archived: standing.waits_for_target,
-    State.Retired: standing.retired,
+    State.Retired: failing.retired,
     State.RolledBack: failing.failed,
     State.Failed: failing.failed,
     State.Aborted: failing.failed,
@@ -88,10 +88,11 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
         return launching.redeploy(status, version, Reason.AwaitingRevision, now)
     if selection.stable is None and traffic.promotion_is_done(member, selection):
         return None  # the first of its model: whatever comes next needs a stable one
-    if version.spec.desired is not Desired.LIVE:
-        outcome = State.Retired if version.spec.desired is Desired.RETIRED else State.Standby
-        return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {version.spec.desired}", now)
+    if version.spec.desired is not Desired.LIVE and not _is_to_be_condemned(member, selection):
+        return failing.withdrawn(status, version.spec.desired, now)
     if member is not selection.runner and not _is_to_be_condemned(member, selection):
+        if failing.is_judged(status):
+            return failing.as_judged(status, now)
         delay = version.spec.rollout.abort_scale_down_delay.delta
         return end_attempt(status, State.Superseded, Reason.Superseded, now, scale_down_at=now + delay, step=None)
     if member.state in TRAFFIC_STATES:
