@@ -222,6 +222,19 @@ def _stopped_by_person_is_not_raised(selection: Selection, plan: Plan) -> None:
         assert not asked or percent <= had, f"{member.name} is raised to {percent} % though a person says {asked[0]}"
 
 
+def _overdue_is_not_raised(selection: Selection, plan: Plan) -> None:
+    """What a plan has passed, it may come back to with its pods; a person may let it go on, or put the deadline off."""
+    for member, percent in _planned_raises(selection, plan):
+        status, version = member.status, member.version
+        if version is None or member.state not in TRAFFIC_STATES or status.promoted_at or not status.rollout_started_at:
+            continue
+        over = selection.snapshot.now - status.rollout_started_at >= version.spec.rollout.deadline.delta
+        lifted = any(stop.reason is Reason.DeadlineExceeded and stop.lifted_at for stop in status.stops)
+        passed = status.plan.steps[: status.step.index] if status.plan and status.step else ()
+        had = max((status.weight.desired, *(step.set_weight or 0 for step in passed)))
+        assert not over or lifted or percent <= had, f"{member.name} is raised to {percent} % over its deadline"
+
+
 def _dead_only_where_nothing_lives(selection: Selection, plan: Plan) -> None:
     route = selection.route
     written = plan.route.split if plan.route else route.written if route else ()
@@ -264,6 +277,7 @@ CHECKS: Mapping[str, Check] = {
     "a planned rise waits for the last split and for both sides' capacity": _rises_at_capacity,
     "after a verdict no planned write raises it": _condemned_is_not_raised,
     "what a person pauses or aborts is not raised": _stopped_by_person_is_not_raised,
+    "what is over its deadline is not raised": _overdue_is_not_raised,
     "a dead version is in no split while another lives": _dead_only_where_nothing_lives,
     "at most one stable per model": _one_stable,
     "stable is at capacity while a rollout runs": _stable_is_kept,

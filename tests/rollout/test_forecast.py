@@ -178,7 +178,7 @@ def test_the_first_version_and_a_former_one_skip_the_plan() -> None:
 def test_what_cannot_end_well_is_said_beforehand() -> None:
     long = steps({"setWeight": 10}, {"pause": {"duration": "2h"}}, deadline="1h")
     found = forecast(version(2, scaling={"maxReplicas": 1}, **long), [version(1, "Live", ready=3)], NOW)
-    assert "its steps may take longer than its deadline of 1h: it would be Stalled" in found.notes
+    assert "its steps may take longer than its deadline of 1h: it would stop there" in found.notes
     assert "maxReplicas 1 is less than the 3 pods with which digits-1 serves now" in found.notes
 
 

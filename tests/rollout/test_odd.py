@@ -60,7 +60,7 @@ def test_a_failure_without_a_verdict_has_a_sentence_all_the_same(served: World) 
     recorded(served, "signals-2", state=State.Failed, reason=Reason.Crashed, verdict=None)
     served.run(1)
     message = served.versions["signals-2"].status.message
-    assert message == f"{Reason.Crashed.sentence[:-1]}; waits for a new control.retryToken"
+    assert message == f"{Reason.Crashed.sentence[:-1]}; waits for a new control.retryToken: turnout retry signals 2"
 
 
 def test_a_hold_that_changes_its_reason_is_told_again() -> None:

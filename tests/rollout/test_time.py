@@ -175,19 +175,6 @@ def test_a_paused_version_whose_stable_dies_carries_and_is_paused_again(served: 
     assert served.versions["signals-2"].status.reason is Reason.PausedByPerson
 
 
-def test_an_attempt_over_its_deadline_is_stalled_and_told_and_its_plan_goes_on(served: World) -> None:
-    canary(served, 2, 30, 50, pause="90s", rollout={"deadline": "1m"})
-    served.run(61)
-    stalled = served.versions["signals-2"].status.condition(ConditionType.Stalled)
-    assert stalled is not None
-    assert (stalled.status, stalled.reason) == (ConditionStatus.TRUE, "DeadlineExceeded")
-    assert entered(served.events).count("signals-2 DeadlineExceeded") == 1
-    assert "its plan goes on unless a person pauses or aborts it" in stalled.message
-    assert served.percent("signals-2") == 30
-    served.run(60, until=lambda: served.percent("signals-2") == 50)
-    served.run(200, until=lambda: served.state("signals-2") is State.Live)
-
-
 def test_control_on_a_version_that_is_in_no_rollout_has_no_effect(served: World) -> None:
     served.edit("signals-1", control=Control(paused=True))
     served.run(5)

@@ -132,12 +132,15 @@ class AnalysisStatus(Observed):
 
 
 class Stop(Observed):
-    """A metric whose action is Pause has stopped the rollout, once for what it found; only a person lifts that."""
+    """What has stopped the rollout: a metric whose action is Pause, once for what it found, or its deadline.
+
+    Only a person lifts that.
+    """
 
     reason: KnownReason = Field(
-        default=None, description="reason is what the metric found, one word of the closed list.", examples=["Drift"]
+        default=None, description="reason is what was found, one word of the closed list.", examples=["Drift"]
     )
-    metric: ShortText = Field(default="", description="metric is the metric's name.", examples=["drift"])
+    metric: ShortText = Field(default="", description="metric is the metric's name, or deadline.", examples=["drift"])
     level: ShortText = Field(
         default="",
         description="level is what was seen of the metric; what a person lets pass, it lets pass up to there.",

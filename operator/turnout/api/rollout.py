@@ -296,13 +296,13 @@ class Rollout(Authored):
         default=Duration("10m"),
         description="progressDeadline is how long the version may take to become ready with its pods; then "
         "the attempt "
-        "has failed. Pauses do not count. From 1s to 24h.",
+        "has failed. It begins anew after a pause by a person. From 1s to 24h.",
         examples=["30m"],
     )
     deadline: Duration = Field(
         default=Duration("24h"),
-        description="deadline is how long the whole attempt may take; then it is Stalled and told, and its plan "
-        "goes on unless a person pauses or aborts it. From 1m to 720h.",
+        description="deadline is how long the whole attempt may take; then it is Stalled and keeps its weight until a "
+        "person promotes it or puts the deadline off. Harm and death still take it back. From 1m to 720h.",
         examples=["72h"],
     )
     on_supersede: OnSupersede = Field(

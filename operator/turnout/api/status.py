@@ -359,7 +359,7 @@ class Status(Observed):
     stops: tuple[Stop, ...] = Field(
         default=(),
         max_length=16,
-        description="stops is which metrics have stopped the attempt, and which of them a person has lifted.",
+        description="stops is what has stopped the attempt, metrics or its deadline; a person may have lifted it.",
         examples=[[{"metric": "drift", "reason": "Drift", "level": "0.31"}]],
     )
     scale_down_at: Time | None = Field(

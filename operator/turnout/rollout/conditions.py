@@ -9,7 +9,8 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import floor
 from turnout.rollout.look import Look
-from turnout.rollout.messages import message, overdue_since
+from turnout.rollout.messages import message
+from turnout.rollout.overdue import has_a_plan, overdue_since
 from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 from turnout.rollout.snapshot import Route
@@ -108,7 +109,7 @@ def _judgements(
         ConditionType.TrafficInSync: _in_sync(selection.route, status, selection.snapshot.now),
         ConditionType.AnalysisHealthy: _analysis_healthy(member, version, status, selection),
         ConditionType.Progressing: _progressing(status),
-        ConditionType.Stalled: _stalled(member, version, status, selection.snapshot.now),
+        ConditionType.Stalled: _stalled(member, version, status, selection),
         ConditionType.Contended: _contended(selection.route),
         ConditionType.Ready: _ready(version, status),
     }
@@ -209,12 +210,14 @@ def _progressing(status: Status) -> Judgement:
     return _said(NO, Reason.NoRollout)
 
 
-def _stalled(member: Member, version: ModelVersion, status: Status, now: datetime) -> Judgement:
+def _stalled(member: Member, version: ModelVersion, status: Status, selection: Selection) -> Judgement:
     if status.state in FAILED_STATES or status.state is State.Rejected:
         return YES, status.reason or Reason.Invalid, status.message
-    if overdue_since(member, status, now):
+    if overdue_since(member, status, selection.snapshot.now):
         late = f"the attempt takes longer than {version.spec.rollout.deadline}"
-        return YES, Reason.DeadlineExceeded, f"{late}; its plan goes on unless a person pauses or aborts it"
+        keeps = "it keeps its weight until a person promotes or aborts it, or puts the deadline off"
+        goes_on = keeps if has_a_plan(member, status, selection) else "it goes on as soon as it can"
+        return YES, Reason.DeadlineExceeded, f"{late}; {goes_on}"
     return _said(NO, Reason.NotStalled)
 
 

@@ -249,6 +249,6 @@ def _warnings(version: ModelVersion, stable: ModelVersion | None, stages: Sequen
         yield "its analysis has nothing to prove and never passes: enable errors or latency, or add a custom bound"
     ends = sum((stage.longest or NO_TIME for stage in stages), NO_TIME)
     if ends > version.spec.rollout.deadline.delta:
-        yield f"its steps may take longer than its deadline of {version.spec.rollout.deadline}: it would be Stalled"
+        yield f"its steps may take longer than its deadline of {version.spec.rollout.deadline}: it would stop there"
     if stable is not None and scaling.max_replicas < (beside := max(stage.stable_pods for stage in stages)):
         yield f"maxReplicas {scaling.max_replicas} is less than the {beside} pods with which {stable.name} serves now"

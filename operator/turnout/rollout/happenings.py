@@ -71,7 +71,7 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         resumed = before.reason is Reason.PausedByPerson
         yield _event(version, EventReason.Resumed if resumed else EventReason.Paused, after.message)
     for stop in standing(after):
-        if stop not in before.stops:
+        if stop not in before.stops and stop.reason is not Reason.DeadlineExceeded:  # told as a condition
             text = f"{stop.reason}: {stopped(stop, stop.weight, version.model)}"
             yield _event(version, EventReason.Paused, text, warning=True)
     told = SAID.get(after.reason) if after.reason and after.reason is not before.reason else None

@@ -9,6 +9,7 @@ from turnout.api.reasons import Reason, State
 from turnout.api.rollout import Warmup
 from turnout.api.status import RevisionStatus, Status, Verdict
 from turnout.api.version import ModelVersion
+from turnout.rollout import controls
 from turnout.rollout.capacity import capacity, needed
 from turnout.rollout.evidence import forgotten
 from turnout.rollout.plan import ProbeRequest
@@ -27,10 +28,11 @@ def deploying(member: Member, version: ModelVersion, selection: Selection) -> St
     problem = member.deployment.problem if member.deployment else None
     if problem and problem.permanent:
         return fail(status, problem.reason, problem.message, now)
-    if status.progress_since is None:
+    if controls.is_paused(member, version):
+        status = status.model_copy(update={"progress_since": None})  # it begins anew after the pause
+    elif status.progress_since is None:
         return enter(status, State.Deploying, Reason.AwaitingRevision, now, progress_since=now)
-    started = status.progress_since
-    if now - started >= version.spec.rollout.progress_deadline.delta:
+    elif now - status.progress_since >= version.spec.rollout.progress_deadline.delta:
         text = f"not ready within {version.spec.rollout.progress_deadline}"
         last = f": {problem.message}" if problem else ""
         return fail(status, Reason.ProgressDeadlineExceeded, text + last, now)

@@ -4,13 +4,15 @@ from datetime import datetime
 
 from turnout.api.analysis import Unproven
 from turnout.api.judgement import Stop
-from turnout.api.reasons import ROLLOUT_STATES, Reason, State
+from turnout.api.reasons import Reason, State
 from turnout.api.rollout import Warmup
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import needed
+from turnout.rollout.controls import is_paused
+from turnout.rollout.overdue import overdue_since
 from turnout.rollout.retrying import tries_again_at
-from turnout.rollout.selection import Member, Selection, is_stable_state
+from turnout.rollout.selection import Member, Selection
 from turnout.rollout.steps import first_weight, steps_of, weight_of
 from turnout.rollout.stops import standing
 
@@ -26,15 +28,6 @@ def message(member: Member, status: Status, selection: Selection) -> str:
         besides = (stop.message for stop in standing(status) if stop.message not in says)
         says = "; ".join((says, *(f"then it stays stopped: {message}" for message in besides)))
     return f"{says}; over its deadline since {clock(late)}" if late else says
-
-
-def overdue_since(member: Member, status: Status, now: datetime) -> datetime | None:
-    """Since when the whole attempt takes longer than its deadline; None while it does not."""
-    runs = status.state in ROLLOUT_STATES and not is_stable_state(status)
-    if member.version is None or status.rollout_started_at is None or not runs:
-        return None
-    end = status.rollout_started_at + member.version.spec.rollout.deadline.delta
-    return end if now >= end else None
 
 
 def _says(member: Member, status: Status, selection: Selection) -> str:
@@ -70,7 +63,9 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
     elif status.reason is Reason.AwaitingPods and version:
         says = f"{member.ready_pods} of {needed(member, first_weight(status))} pods ready"
     if version is None or status.progress_since is None:
-        return says
+        return (
+            says if version is None or not is_paused(member, version) else f"{says}; gives up at no time while paused"
+        )
     return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
 
 

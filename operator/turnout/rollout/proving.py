@@ -6,6 +6,7 @@ from turnout.api.rollout import OnFailure, OnStableUnhealthy
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Outcome
+from turnout.rollout import overdue
 from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import UNPROVEN, finding_of, unproven_reason
 from turnout.rollout.look import SILENT, Look
@@ -38,11 +39,12 @@ def is_stopped_now(member: Member, selection: Selection) -> bool:
 
 
 def stopped(member: Member, selection: Selection) -> Status | None:
-    """A metric whose action is Pause has spoken, now or before; a Held version is stopped when its cause is gone."""
+    """By a metric whose action is Pause or by the deadline, now or before; a Held one when its cause is gone."""
     status = member.status
     found = [stop.reason for stop in standing(status)]
     finding = finding_of(member, selection, Outcome.PAUSE)
-    reason = next(iter(found), finding.reason if finding else None)
+    late = Reason.DeadlineExceeded if overdue.is_new(member, selection) else None
+    reason = next(iter(found), finding.reason if finding else late)
     held = member.held_for is not None and member.held_for not in UNPROVEN
     if reason is None or held or status.reason in {reason, Reason.PausedByPerson}:
         return None

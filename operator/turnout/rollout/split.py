@@ -1,12 +1,13 @@
 """The one split that should hold now: from recorded states, and from who is dead.
 
 Lowering is never blocked. A rise waits until the last split is observed and both sides are at capacity; the only
-unplanned rise is that of the living when another dies. What a person pauses or aborts does not rise from the moment
-that this is seen: it is recorded only after the split of that pass.
+unplanned rise is that of the living when another dies. What a person pauses or aborts, or what is over its deadline,
+does not rise from the moment that this is seen: it is recorded only after the split of that pass.
 """
 
 from turnout.api.reasons import Reason, State
 from turnout.judge.protocol import Outcome
+from turnout.rollout import overdue
 from turnout.rollout.capacity import may_have
 from turnout.rollout.controls import given, is_aborted, is_paused
 from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
@@ -33,7 +34,7 @@ def desired_split(selection: Selection, weights: Weights) -> Split:
 def _planned(selection: Selection) -> Weights:
     stable, candidate = selection.stable, selection.candidate
     wished = _candidate_wish(candidate) if candidate else 0
-    if candidate and stable and _is_stopped_by_person(candidate):
+    if candidate and stable and (_is_stopped_by_person(candidate) or overdue.is_new(candidate, selection)):
         wished = min(wished, given(candidate))
     share = _allowed(selection, candidate, wished) if candidate else 0
     if candidate is None and selection.frozen is not None:

@@ -48,7 +48,10 @@ def interrupted(member: Member, version: ModelVersion, selection: Selection) -> 
 
 
 def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
-    by_person = _paused_by_person(member, version, selection.snapshot.now)
+    status, now = member.status, selection.snapshot.now
+    by_person = _paused_by_person(member, version, now)
+    if by_person is None and status.reason is Reason.DeadlineExceeded and not standing(status):
+        return resume(status, now)  # it was put off
     return by_person or proving.stopped(member, selection)
 
 

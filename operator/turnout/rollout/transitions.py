@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
-from turnout.rollout import controls, evidence, failing, launching, proving, standing, traffic
+from turnout.rollout import controls, evidence, failing, launching, overdue, proving, standing, traffic
 from turnout.rollout.record import end_attempt
 from turnout.rollout.replanning import replanned
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
@@ -44,7 +44,8 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
     if _is_blind(member, selection):
         return member.status
     after = _advanced(member, version, selection)
-    return controls.acknowledged(member, version, evidence.taken_in(member, after, selection))
+    after = overdue.noted(member, version, evidence.taken_in(member, after, selection), selection)
+    return controls.acknowledged(member, version, after)
 
 
 def _advanced(member: Member, version: ModelVersion, selection: Selection) -> Status:
