@@ -90,3 +90,28 @@ def test_a_pause_said_anew_stops_even_the_way_back(checked: World) -> None:
     checked.edit("signals-1", control=Control(paused=True))
     checked.run(10)
     assert checked.state("signals-1") is State.Paused
+
+
+def test_the_progress_deadline_does_not_run_while_a_person_has_paused_it(checked: World) -> None:
+    """It is looked at again from the end of the pause on; nobody gave it up meanwhile."""
+    checked.never_ready.add(NAME)
+    checked.apply(version(2, rollout={**steps(10), "progressDeadline": "20s"}))
+    checked.run(10)
+    checked.edit(NAME, control=Control(paused=True))
+    checked.run(60)
+    status = checked.versions[NAME].status
+    assert (status.state, status.progress_since) == (State.Deploying, None)
+    assert status.message.endswith("; its deadline waits until a person resumes it")
+    before = len(checked.writes)
+    checked.run(60)
+    assert checked.writes[before:] == []
+    checked.edit(NAME, control=Control())
+    checked.run(15)
+    assert checked.state(NAME) is State.Deploying
+    checked.run(10, until=lambda: checked.state(NAME) is State.Failed)
+
+
+def test_what_becomes_ready_while_it_is_paused_is_warmed_up_and_gets_nothing(checked: World) -> None:
+    checked.apply(version(2, rollout={**steps(10), "progressDeadline": "20s"}, control={"paused": True}))
+    checked.run(60)
+    assert (shares(checked), checked.state(NAME)) == ([], State.Paused)

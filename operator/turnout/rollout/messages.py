@@ -64,7 +64,9 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
         says = f"{member.ready_pods} of {needed(member, first_weight(status))} pods ready"
     if version is None or status.progress_since is None:
         return (
-            says if version is None or not is_paused(member, version) else f"{says}; gives up at no time while paused"
+            says
+            if version is None or not is_paused(member, version)
+            else f"{says}; its deadline waits until a person resumes it"
         )
     return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
 
