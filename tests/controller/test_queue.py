@@ -52,12 +52,12 @@ async def test_news_during_the_work_is_not_lost_and_comes_before_a_timer() -> No
 
 async def test_the_earliest_wish_counts_and_a_waiting_worker_hears_of_it() -> None:
     queue = a_queue()
-    queue.add(SIGNALS, 600)
+    queue.schedule(SIGNALS, 600)
     worker = asyncio.create_task(queue.take())
     await asyncio.sleep(10)
-    queue.add(TONE, 300)
-    queue.add(SIGNALS, 5)
-    queue.add(SIGNALS, 100)
+    queue.schedule(TONE, 300)
+    queue.schedule(SIGNALS, 5)
+    queue.schedule(SIGNALS, 100)
     assert await worker == SIGNALS
     assert now() == 15
     assert await queue.take() == TONE
@@ -95,7 +95,7 @@ def test_a_model_that_has_failed_a_thousand_times_still_has_a_delay() -> None:
 async def test_overdue_tells_how_long_the_first_key_has_waited_for_a_worker() -> None:
     queue = a_queue()
     assert queue.overdue == 0
-    queue.add(TONE, 20)
+    queue.schedule(TONE, 20)
     await asyncio.sleep(15)
     assert queue.overdue == 0
     await asyncio.sleep(15)
@@ -108,10 +108,35 @@ async def test_overdue_tells_how_long_the_first_key_has_waited_for_a_worker() ->
 
 async def test_a_worker_that_is_ended_just_as_news_arrives_ends() -> None:
     queue = a_queue()
-    queue.add(SIGNALS, 600)
+    queue.schedule(SIGNALS, 600)
     worker = asyncio.create_task(queue.take())
     await asyncio.sleep(10)
     queue.add(TONE)
     worker.cancel()
     await asyncio.wait([worker])
     assert worker.cancelled()
+
+
+async def test_news_goes_before_what_was_only_scheduled_but_not_for_ever() -> None:
+    queue = a_queue()
+    waiting = [ModelKey("support", f"model-{number}") for number in range(3)]
+    for key in waiting:
+        queue.schedule(key, 10)
+    await asyncio.sleep(13)
+    queue.add(SIGNALS)
+    assert [await queue.take(), await queue.take()] == [SIGNALS, waiting[0]]
+    queue.done(waiting[0], again=0)  # it has recorded something and goes on: it is not put behind the others
+    assert await queue.take() == waiting[0]
+    await asyncio.sleep(3)
+    queue.add(TONE)
+    assert [await queue.take() for _ in range(3)] == [waiting[1], waiting[2], TONE]
+
+
+async def test_news_of_a_key_that_is_overdue_brings_it_forward() -> None:
+    queue = a_queue()
+    queue.schedule(TONE, 1)
+    queue.schedule(SIGNALS, 2)
+    await asyncio.sleep(3)
+    queue.add(SIGNALS)
+    assert [await queue.take(), await queue.take()] == [SIGNALS, TONE]
+    assert queue.depth == 0

@@ -1,7 +1,9 @@
 """Which model to look at next. A key waits once, and is never worked on twice at once.
 
-The queue knows keys and due times, nothing of what is done with them. All of it runs on one event loop, so
-that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
+News goes before what was merely scheduled: a pod that has died, or a person's edit, must not wait until a hundred
+rollouts that began together have each made their next step. The queue knows keys and due times, nothing of what is
+done with them. All of it runs on one event loop, so that no method but `take` ever waits; the clock must be the one
+that the loop's timers follow.
 """
 
 import asyncio
@@ -10,15 +12,24 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 
 from turnout.rollout.snapshot import ModelKey
 
 FIRST_BACK_OFF = 0.5  # seconds; doubled by each failure in a row
 LONGEST_BACK_OFF = 300.0
+HEAD_START = 5.0  # seconds that news is ahead of what was scheduled, which therefore waits, but not for ever
+
+
+class Turn(NamedTuple):
+    """When a key is due, and its place in the order, which never lies after that."""
+
+    place: float
+    due: float
 
 
 class Queue:
-    """Keys with due times, in the order in which they are due."""
+    """Keys with due times: news first, then in the order in which they are due."""
 
     def __init__(
         self,
@@ -27,21 +38,24 @@ class Queue:
     ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._due: dict[ModelKey, float] = {}
-        self._heap: list[tuple[float, ModelKey]] = []  # may hold outdated entries; `_due` is the truth
+        self._turns: dict[ModelKey, Turn] = {}
+        self._heap: list[tuple[Turn, ModelKey]] = []  # may hold outdated entries; `_turns` is the truth
         self._working: set[ModelKey] = set()
         self._failures: dict[ModelKey, int] = {}
         self._news = asyncio.Event()
 
-    def add(self, key: ModelKey, delay: float = 0.0) -> None:
+    def add(self, key: ModelKey) -> None:
+        """Something has happened to `key`: have it looked at next."""
+        now = self._clock()
+        self._wish(key, Turn(now - HEAD_START, now))
+
+    def schedule(self, key: ModelKey, delay: float) -> None:
         """Have `key` looked at in `delay` seconds, or sooner if it is due sooner already."""
         due = self._clock() + max(0.0, delay)
-        if due < self._due.get(key, float("inf")):
-            self._due[key] = due
-            self._offer(key)
+        self._wish(key, Turn(due, due))
 
     async def take(self) -> ModelKey:
-        """The key that is due first, as soon as it is; its worker ends with `done` or `failed`."""
+        """The key that comes first, as soon as one is due; its worker ends with `done` or `failed`."""
         while (key := self._pop()) is None:
             self._news.clear()
             with suppress(TimeoutError):
@@ -51,7 +65,7 @@ class Queue:
         return key
 
     def done(self, key: ModelKey, again: float | None = None) -> None:
-        """`key` is worked on no more; look again in `again` seconds, or only when something happens."""
+        """`key` is worked on no more; look again in `again` seconds (0: next), or only when something happens."""
         self._failures.pop(key, None)
         self._release(key, again)
 
@@ -70,34 +84,43 @@ class Queue:
     def depth(self) -> int:
         """How many keys are due now and wait for a worker."""
         now = self._clock()
-        return sum(due <= now for due in self._due.values())
+        return sum(turn.due <= now for turn in self._turns.values())
 
     @property
     def overdue(self) -> float:
         """For how many seconds the key that is due first has been waiting: the heartbeat of the workers."""
-        idle = (due for key, due in self._due.items() if key not in self._working)
+        idle = (turn.due for key, turn in self._turns.items() if key not in self._working)
         return max(0.0, self._clock() - min(idle, default=float("inf")))
+
+    def _wish(self, key: ModelKey, turn: Turn) -> None:
+        before = self._turns.get(key, turn)
+        best = Turn(min(before.place, turn.place), min(before.due, turn.due))
+        if key not in self._turns or best != before:
+            self._turns[key] = best
+            self._offer(key)
 
     def _release(self, key: ModelKey, again: float | None) -> None:
         self._working.discard(key)
-        if again is not None:
-            self.add(key, again)
-        if key in self._due:  # it was added while it was worked on
+        if again == 0:
+            self.add(key)
+        elif again is not None:
+            self.schedule(key, again)
+        if key in self._turns:  # it was added while it was worked on
             self._offer(key)
 
     def _offer(self, key: ModelKey) -> None:
         if key not in self._working:
-            heapq.heappush(self._heap, (self._due[key], key))
+            heapq.heappush(self._heap, (self._turns[key], key))
             self._news.set()
 
     def _pop(self) -> ModelKey | None:
         """The next key if it is due. No await in here: that is what keeps two workers off one key."""
-        while self._heap and self._heap[0][0] <= self._clock():
-            due, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due and key not in self._working:
-                del self._due[key]
+        while self._heap and self._heap[0][0].place <= self._clock():
+            turn, key = heapq.heappop(self._heap)
+            if self._turns.get(key) == turn and key not in self._working:
+                del self._turns[key]
                 return key
         return None
 
     def _seconds_to_next(self) -> float | None:
-        return max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
+        return max(0.0, self._heap[0][0].place - self._clock()) if self._heap else None

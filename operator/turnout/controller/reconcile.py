@@ -89,7 +89,7 @@ class Controller:
     async def run(self) -> None:
         """Work until cancelled. Marks every known key dirty first."""
         for each in tuple(self.platform.keys()):
-            self.queue.add(each)
+            self.queue.schedule(each, 0)
         async with asyncio.TaskGroup() as workers:
             for number in range(self._workers):
                 workers.create_task(self._work(), name=f"reconcile-{number}")
@@ -146,7 +146,7 @@ class Controller:
         plan = self._decide(snapshot)
         self._meter.looked(snapshot, plan)
         if plan.again:  # a timer of the plan does not wait for the back-off of a write that fails
-            self.queue.add(key, (plan.again - snapshot.now).total_seconds())
+            self.queue.schedule(key, (plan.again - snapshot.now).total_seconds())
         await self._apply(key, plan, snapshot)
         if not (snapshot.versions or snapshot.deployments or snapshot.route) and plan.changes_nothing:
             self._restless.pop(key, None)
