@@ -30,7 +30,13 @@ TWO = (version(1, "Live"), version(1, "Live", model="tone"))
         (("status", "-o", ""), ["text", "json"]),
         (("status", "--context", ""), []),
         (("completion", "z"), ["zsh"]),
-        (("rollback", "digits", ""), []),
+        (("rollback", "digits", ""), ["1"]),
+        (("retry", "digits", "2"), []),
+        (("retry", "tone", ""), ["1"]),
+        (("rollback", "digits", "1", ""), []),
+        (("promote", "-n", ""), ["support"]),
+        (("promote", "--namespace", "x"), []),
+        (("rollback", "moon", ""), []),
         (("status", "-n", "moon", ""), []),
         (("fly", ""), ["up"]),
         ((), ["up"]),
@@ -47,6 +53,20 @@ def test_what_can_follow(turnout: Turnout, cluster: Any, words: tuple[str, ...],
 
 def test_each_word_has_its_meaning_behind_a_tab(turnout: Turnout) -> None:
     assert turnout("__complete", "abo")[1] == "abort\tend a rollout and take its share away\n"
+
+
+def test_versions_come_the_newest_first_with_their_state(turnout: Turnout, cluster: Any) -> None:
+    cluster(version(9, "RolledBack"), version(10, "Live"), version(11, "Live", model="tone"))
+    assert turnout("__complete", "rollback", "digits", "")[1] == "10\tLive\n9\tRolledBack\n"
+
+
+def test_namespaces_are_those_of_every_version_in_sight(turnout: Turnout, cluster: Any) -> None:
+    cluster(version(1, "Live"), version(2, "Live", namespace="search"))
+    assert turnout("__complete", "status", "-n", "")[1] == "search\nsupport\n"
+
+
+def test_a_local_engine_is_asked_for_its_namespaces(turnout: Turnout, engine: Path) -> None:
+    assert turnout("__complete", "status", "-n", "")[1] == "default\n"
 
 
 def test_a_local_engine_is_asked_for_its_models(turnout: Turnout, engine: Path) -> None:

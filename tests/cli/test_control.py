@@ -60,6 +60,14 @@ def test_resume_lets_go_what_a_person_has_paused(turnout: Turnout, cluster: Any)
     assert server.patches == [("digits-2", {"control": {"paused": False}})]
 
 
+def test_resume_waits_until_the_engine_has_seen_that_it_may_go_on(turnout: Turnout, cluster: Any) -> None:
+    """A pause that was never recorded is gone from the status before anybody has looked."""
+    cluster(version(1, "Live"), version(2, "Paused", spec={"control": {"paused": True}}))
+    code, _, err = turnout("resume", "digits", "--wait", "--timeout", "1s")
+    assert code == 3
+    assert "digits-2: not accepted within 1 s; it stays asked for" in err
+
+
 def test_resume_lets_go_the_rollout_that_runs_and_not_a_newer_one_that_only_says_so(
     turnout: Turnout, cluster: Any
 ) -> None:

@@ -8,9 +8,12 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from turnout.cli.command import Commands, add_command
+
+if TYPE_CHECKING:
+    from turnout.api.version import ModelVersion
 
 SHELLS = ("bash", "zsh", "fish")
 NO_FILES = ":4"  # cobra's ShellCompDirectiveNoFileComp
@@ -39,7 +42,7 @@ complete -c turnout -n '__fish_seen_subcommand_from up lint plan predict' -F
 """,
 }
 
-TEXT = """Prints what makes your shell complete commands, options and the names of models, which it asks
+TEXT = """Prints what makes your shell complete commands, options, models, versions and namespaces, which it asks
 of the local engine or the cluster as you type.
 
 kubectl completes `kubectl turnout` by itself, from 1.26 on: it finds kubectl_complete-turnout, which is
@@ -50,8 +53,9 @@ EXAMPLES = """  source <(turnout completion bash)             # in ~/.bashrc
   turnout completion fish | source              # in config.fish
 """
 
-Live = Callable[[argparse.Namespace], Sequence[str]]
-"""The names of the models that a command line, as far as it is written, could mean."""
+Choices = list[tuple[str, str]]
+Live = Callable[[argparse.Namespace], "Sequence[ModelVersion]"]
+"""The versions that a command line, as far as it is written, could mean."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -77,7 +81,7 @@ def candidates(parser: argparse.ArgumentParser, words: Sequence[str], live: Live
     command, rest = whole
     option = _wants_value(command, rest)
     if option is not None:
-        choices = [(str(choice), "") for choice in option.choices or ()]
+        choices = _values(command, option, rest, live)
     elif last.startswith("-"):
         choices = list(_options(command))
     else:
@@ -117,8 +121,17 @@ def _options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
             yield option, "" if action.help is argparse.SUPPRESS else str(action.help or "")
 
 
-def _positional(command: argparse.ArgumentParser, words: Sequence[str], live: Live) -> list[tuple[str, str]]:
-    """What the next argument may be: a model for the first MODEL, else the choices of the parser."""
+def _values(command: argparse.ArgumentParser, option: argparse.Action, words: Sequence[str], live: Live) -> Choices:
+    """What an option may be: of -n the namespaces in which there is something, else the choices of the parser."""
+    if option.dest != "namespace":
+        return [(str(choice), "") for choice in option.choices or ()]
+    anywhere = _as_far_as_written(command, words[:-1])
+    anywhere.namespace = ""
+    return [(name, "") for name in sorted({version.namespace for version in live(anywhere)})]
+
+
+def _positional(command: argparse.ArgumentParser, words: Sequence[str], live: Live) -> Choices:
+    """What the next argument may be: a MODEL, a VERSION of the model that is named, else the choices of the parser."""
     values = [action for action in command._actions if not action.option_strings]
     given = [
         word
@@ -129,7 +142,11 @@ def _positional(command: argparse.ArgumentParser, words: Sequence[str], live: Li
         return []
     action = values[len(given)]
     if action.metavar == "MODEL":
-        return [(name, "") for name in live(_as_far_as_written(command, words))]
+        return [(name, "") for name in sorted({version.model for version in live(_as_far_as_written(command, words))})]
+    if action.metavar == "VERSION" and given:
+        mine = (version for version in live(_as_far_as_written(command, words)) if version.model == given[0])
+        newest_first = sorted(mine, key=lambda version: -version.version)
+        return [(str(each.version), str(each.status.state or "not looked at yet")) for each in newest_first]
     return [(str(choice), "") for choice in action.choices or ()]
 
 
@@ -149,18 +166,18 @@ def _as_far_as_written(command: argparse.ArgumentParser, words: Sequence[str]) -
 
 def complete(parser: argparse.ArgumentParser, words: Sequence[str], *, plugin: bool = False) -> int:
     """Answer a shell: words only, never a complaint."""
-    for word, meaning in candidates(parser, words, partial(_models, plugin=plugin)):
+    for word, meaning in candidates(parser, words, partial(_versions, plugin=plugin)):
         print(f"{word}\t{' '.join(meaning.split())}" if meaning else word)
     return 0
 
 
-def _models(args: argparse.Namespace, *, plugin: bool) -> Sequence[str]:
+def _versions(args: argparse.Namespace, *, plugin: bool) -> "Sequence[ModelVersion]":
     from turnout.cli.command import UserError
     from turnout.cli.worlds import world_of
 
     args.plugin = plugin
     try:
-        return sorted({version.model for version in world_of(args).versions()})
+        return world_of(args).versions()
     except UserError:
         return ()
 

@@ -57,7 +57,7 @@ class LocalWorld:
         if not (folder / "state").is_dir():
             raise UserError(f"{folder} is no folder of a local engine; start one: turnout up FILE…")
         self._folder = folder
-        self._namespace = namespace
+        self._namespace = namespace or None
 
     @property
     def place(self) -> str:

@@ -112,9 +112,12 @@ def resume(model: Model) -> Wish:
         if stops := standing(running.status):
             way_out = f"{stops[0].message}; to go on all the same: turnout promote {model.name}"
         raise UserError(f"{running.name} is not paused by a person: {way_out}")
-    return Wish(
-        version, {"control": {"paused": False}}, "goes on where it was", lambda seen: seen.control.paused_since is None
-    )
+    generation = version.metadata.generation
+
+    def accepted(seen: Status) -> bool:
+        return seen.control.paused_since is None and (seen.observed_generation or 0) > generation
+
+    return Wish(version, {"control": {"paused": False}}, "goes on where it was", accepted)
 
 
 def retry(model: Model, token: str, word: str = "") -> Wish:
