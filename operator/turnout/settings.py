@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prometheus",
         action="append",
         default=[],
-        type=_prometheus,
+        type=prometheus,
         metavar="NAME=URL",
         help="a Prometheus that an analysis may name as its source; without one it reads the pods",
     )
@@ -100,7 +100,8 @@ def _image(text: str) -> tuple[str, str]:
     return runtime, image
 
 
-def _prometheus(text: str) -> tuple[str, str]:
+def prometheus(text: str) -> tuple[str, str]:
+    """`NAME=URL` of an option, as its two parts."""
     name, _, url = text.partition("=")
     if not name or not url.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=URL, such as cluster=http://prometheus.monitoring:9090")

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 
+from turnout.api.moments import moment
 from turnout.cli.command import UserError
 from turnout.controller import Controller, Queue
 from turnout.controller.guarding import Guarded
@@ -62,7 +63,8 @@ async def _follow(engine: LocalEngine, files: Sequence[Path], screen: Screen) ->
     known: set[str] = set()
     async for loaded in readings(files):
         changes = engine.take(loaded)
-        idle = (line for version in loaded.versions for line in without_meaning(version))
+        known_sources = engine.settings.sources
+        idle = (line for version in loaded.versions for line in without_meaning(version, known_sources))
         lines = (*changes.problems, *idle)
         for line in lines:
             if line not in known:
@@ -110,6 +112,5 @@ def tree(engine: LocalEngine) -> Tree:
 
 
 def line_of(event: EventRecord) -> str:
-    """An event as one line."""
-    time = event.time.astimezone().strftime("%H:%M:%S")
-    return f"{time}  {event.version:<20}  {event.reason:<18}  {event.message}"
+    """An event as one line, in the clock of the messages."""
+    return f"{moment(event.time, event.time)}  {event.version:<20}  {event.reason:<18}  {event.message}"

@@ -24,11 +24,13 @@ def add_parser(commands: Commands) -> None:
     add("--state", type=Path, default=Path(".turnout"), metavar="DIR", help="what it remembers; default .turnout")
     add("--namespace", type=_namespace, default="default", help="of versions that name none; default: default")
     add("--idle", type=_duration, default="30s", metavar="TIME", help=IDLE)
+    add("--prometheus", action="append", default=[], type=_prometheus, metavar="NAME=URL", help=PROMETHEUS)
     add("--quiet", action="store_true", help="print problems only")
     add("--plain", action="store_true", help="lines instead of the live tree")
     parser.set_defaults(run=run)
 
 
+PROMETHEUS = "what an analysis may name as its source, for its custom queries; counters are the processes' own"
 IDLE = "how long a version is kept after its last request, before its scaleToZeroRetention; default 30s"
 
 
@@ -40,6 +42,12 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} must be a port, 1 to 65535")
     return int(text)
+
+
+def _prometheus(text: str) -> tuple[str, str]:
+    from turnout.settings import prometheus
+
+    return prometheus(text)
 
 
 def _namespace(text: str) -> str:
@@ -59,10 +67,17 @@ def run(args: argparse.Namespace) -> int:
         from turnout.cli.serving import serve
     except ModuleNotFoundError as missing:
         raise UserError(f"the local engine needs the package {missing.name}: pip install 'turnout[local]'") from None
+    from turnout.evidence.prometheus import Entry
     from turnout.platform.local.folder import FolderError
     from turnout.platform.local.machine import Settings
 
-    settings = Settings(folder=args.state, port=args.port, namespace=args.namespace, idle_window=args.idle)
+    settings = Settings(
+        folder=args.state,
+        port=args.port,
+        namespace=args.namespace,
+        idle_window=args.idle,
+        sources={name: Entry(name, url) for name, url in args.prometheus},
+    )
     try:
         asyncio.run(serve(settings, args.files, quiet=args.quiet, plain=args.plain))
     except FolderError as fault:

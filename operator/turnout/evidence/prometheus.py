@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -109,18 +109,30 @@ class Prometheus:
         try:
             found = await self._counters(session, namespace, at, interval)
             sides = await asyncio.to_thread(_sides, found, request.canary.name, request.stable.name)
-            custom = {
-                metric.name: await self._number(session, metric.name, metric.query, at)
-                for metric in request.analysis.custom
-            }
+            numbers = await self._numbers(session, request, at)
             edges = _edges(sides)
         except SourceError as fault:
-            return Poll(at=request.at, trouble=f"prometheus {self.entry.name}: {fault}", ambiguous=fault.ambiguous)
+            return self._trouble(request, fault)
         canary, stable = (
             tuple(counts.of_pod(pod, ALWAYS, edges) for pod, counts in sorted(side.items())) for side in sides
         )
-        numbers = {name: value for name, value in custom.items() if value is not None}
         return Poll(at=at, canary=canary, stable=stable, edges=edges, custom=numbers)
+
+    async def beside(self, session: aiohttp.ClientSession, request: PollRequest, counted: Poll) -> Poll:
+        """What somebody else has counted, with the answers to the custom queries at that moment."""
+        try:
+            return replace(counted, custom=await self._numbers(session, request, counted.at))
+        except SourceError as fault:
+            return self._trouble(request, fault)
+
+    def _trouble(self, request: PollRequest, fault: SourceError) -> Poll:
+        return Poll(at=request.at, trouble=f"prometheus {self.entry.name}: {fault}", ambiguous=fault.ambiguous)
+
+    async def _numbers(self, session: aiohttp.ClientSession, request: PollRequest, at: datetime) -> dict[str, float]:
+        """Of the custom queries, by name; one without an answer has none."""
+        metrics = request.analysis.custom
+        found = {metric.name: await self._number(session, metric.name, metric.query, at) for metric in metrics}
+        return {name: value for name, value in found.items() if value is not None}
 
     async def _counters(
         self, session: aiohttp.ClientSession, namespace: str, at: datetime, interval: timedelta

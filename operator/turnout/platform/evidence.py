@@ -29,14 +29,23 @@ SHOWN = 200  # characters of a fault that are quoted
 
 
 class Polls:
-    """`last`: by model, the poll that was read last, also of a rollout that is over. `dirty`: told of each new one."""
+    """`last`: by model, the poll that was read last, also of a rollout that is over. `dirty`: told of each new one.
+
+    `counts_pods`: counters are the pods' own, also where a Prometheus is named: it is asked custom queries alone.
+    """
 
     def __init__(
-        self, dirty: Callable[[ModelKey], None], find: Find, sources: Mapping[str, Entry] = NO_SOURCES
+        self,
+        dirty: Callable[[ModelKey], None],
+        find: Find,
+        sources: Mapping[str, Entry] = NO_SOURCES,
+        *,
+        counts_pods: bool = False,
     ) -> None:
         self.last: dict[ModelKey, Poll] = {}
         self._dirty = dirty
         self._find = find
+        self._counts_pods = counts_pods
         self._sources = {name: Prometheus(entry) for name, entry in sources.items()}
         self._reading: dict[ModelKey, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -80,9 +89,10 @@ class Polls:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         named = request.analysis.source.prometheus
-        if not named:
+        if not named or (self._counts_pods and named in self._sources):
             sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
-            return await pods.poll(self._session, request.at, *sides)
+            counted = await pods.poll(self._session, request.at, *sides)
+            return await self._sources[named].beside(self._session, request, counted) if named else counted
         if named in self._sources:
             found = await self._sources[named].poll(self._session, key.namespace, request)
             ours, theirs = (self._find(key, side.name) for side in (request.canary, request.stable))

@@ -23,6 +23,7 @@ from turnout.platform.evidence import Polls
 from turnout.platform.local.envoy import NotTakenError
 from turnout.platform.local.folder import Folder
 from turnout.platform.local.machine import DOMAIN, Machine, Settings
+from turnout.platform.local.meaning import meant_here
 from turnout.platform.local.names import taken_names
 from turnout.platform.local.overlay import TooLateError, requests
 from turnout.platform.local.ports import LOOPBACK
@@ -54,7 +55,9 @@ class LocalEngine:
         self._route_problems: dict[ModelKey, Problem] = {}
         self._probes: dict[str, Probe] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
-        self._polls = Polls(changed, lambda key, revision: self.machine.targets(key, revision))
+        self._polls = Polls(
+            changed, lambda key, revision: self.machine.targets(key, revision), settings.sources, counts_pods=True
+        )
 
     async def __aenter__(self) -> Self:
         """Raises `FolderError` where the folder cannot be written, `HeldError` where another engine holds it."""
@@ -146,7 +149,7 @@ class LocalEngine:
         return of_versions | of_routes | {revision.record.key for revision in self.machine.revisions()}
 
     async def observe(self, key: ModelKey) -> Snapshot:
-        versions = self.versions.of(key)
+        versions = tuple(meant_here(version, self.settings.sources) for version in self.versions.of(key))
         deployments = tuple(revision.seen() for revision in self.machine.revisions(key))
         uids = {each.revision.uid for each in deployments if each.revision}
         address = f"{key.namespace}.{DOMAIN}:{self.settings.port}"

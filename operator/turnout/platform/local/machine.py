@@ -7,9 +7,9 @@ ModelVersions that are not deployed.
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -17,6 +17,7 @@ from time import monotonic
 import aiohttp
 
 from turnout.evidence.pods import Target
+from turnout.evidence.prometheus import Entry
 from turnout.gateway.topology import Fork, Topology, relayed_name
 from turnout.platform.local.envoy import Envoy, NotTakenError, find_envoy
 from turnout.platform.local.folder import Folder
@@ -39,12 +40,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one engine runs. `idle_window`: how long a version is kept after its last request, before its retention."""
+    """How one engine runs. `idle_window`: how long a version is kept after its last request, before its retention.
+
+    `sources`: the Prometheus servers that custom queries are asked of, by the name that an analysis gives them.
+    """
 
     folder: Path = Path(".turnout")
     port: int = 8080
     namespace: str = "default"
     idle_window: timedelta = timedelta(seconds=30)
+    sources: Mapping[str, Entry] = field(default_factory=dict)
     find_envoy: Callable[[], Path | None] = find_envoy
     command: tuple[str, ...] = (sys.executable, "-m", "turnout_predictors")  # of a predictor
 
