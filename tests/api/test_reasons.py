@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from turnout.api.reasons import (
     State,
 )
 
+ROOT = Path(__file__).parents[2]
 LISTS = (State, Role, ConditionType, Reason, EventReason)
 WORDS = [word for words in LISTS for word in words]
 
@@ -32,6 +35,23 @@ def test_a_word_is_camel_case_and_has_a_sentence(word: Documented) -> None:
 def test_no_two_words_of_a_list_have_one_sentence(words: type[Documented]) -> None:
     sentences = [word.sentence for word in words]
     assert sorted(set(sentences)) == sorted(sentences)
+
+
+def used() -> set[tuple[str, str]]:
+    """(list, word) for each that code names outside of the lists themselves."""
+    sources = (path for path in (ROOT / "operator" / "turnout").rglob("*.py") if path.name != "reasons.py")
+    nodes = (node for path in sources for node in ast.walk(ast.parse(path.read_text())))
+    return {
+        (node.value.id, node.attr)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+
+
+def test_every_word_is_said_somewhere() -> None:
+    """Who waits for a word that nobody says waits for ever."""
+    said = used()
+    assert [str(word) for word in WORDS if (type(word).__name__, word.name) not in said] == []
 
 
 def test_the_states_are_those_of_the_design() -> None:

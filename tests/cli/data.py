@@ -17,7 +17,7 @@ VERSION = {
         "role": "Stable",
         "state": "Live",
         "reason": "Promoted",
-        "message": "stable since 10:40:01",
+        "message": "stable since 2026-11-21 10:40:01Z",
         "url": "http://digits.default.localhost:8080",
         "weight": {"desired": 100, "observed": 100},
         "replicas": {"ready": 1, "floor": 1},

@@ -24,10 +24,10 @@ def test_the_running_attempt_comes_first_and_the_eldest_last(turnout: Turnout, c
     code, out, err = turnout("history", "digits")
     assert (code, err) == (0, "")
     assert out == (
-        "VERSION    ATTEMPT   OUTCOME       REASON           STARTED               TOOK        MAX SHARE\n"
-        "digits-2   2         Progressing   StepInProgress   2026-11-21 11:00:00   runs        25 %\n"
-        "digits-2   1         RolledBack    ErrorRate        2026-11-21 10:41:07   12m3s       10 %\n"
-        "digits-1   1         Live          Promoted         2026-11-20 08:00:00   26h53m10s   100 %\n"
+        "VERSION    ATTEMPT   OUTCOME       REASON           STARTED                TOOK        MAX SHARE\n"
+        "digits-2   2         Progressing   StepInProgress   2026-11-21 11:00:00Z   runs        25 %\n"
+        "digits-2   1         RolledBack    ErrorRate        2026-11-21 10:41:07Z   12m3s       10 %\n"
+        "digits-1   1         Live          Promoted         2026-11-20 08:00:00Z   26h53m10s   100 %\n"
     )
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.rollout.invariants import Invariants
 from tests.rollout.simulation import version
 from tests.rollout.world import World, canary, serving
-from turnout.api.reasons import Reason, State
+from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.scaling import Scaling
 from turnout.rollout.snapshot import Problem
 
@@ -39,11 +39,34 @@ def test_each_side_has_its_pods_before_each_step() -> None:
     assert world.state("signals-2") is State.Live
 
 
-def test_a_ceiling_of_its_own_is_the_most_that_is_asked_of_a_version() -> None:
+def cautions(world: World, name: str) -> list[str]:
+    return [event.message for event in world.events if event.reason == "Caution" and event.version == name]
+
+
+def test_a_ceiling_of_its_own_is_the_most_that_is_asked_of_a_version_and_it_is_told() -> None:
     world = with_stable_at(4)
-    canary(world, 2, 50, pause="1s", scaling={"maxReplicas": 2})
+    canary(world, 2, 50, 75, pause="5s", scaling={"maxReplicas": 2})
+    note = "spec.scaling.maxReplicas: 2 is less than the 4 pods with which signals-1 serves: it gets all traffic with"
+    assert note in accepted(world, "signals-2")
     world.run(20, until=lambda: world.state("signals-2") is State.Live)
     assert ready(world, "signals-2") == 2
+    assert [message.startswith(note) for message in cautions(world, "signals-2")] == [True]
+    assert "Note" not in accepted(world, "signals-2")
+
+
+def test_a_ceiling_that_is_raised_in_the_rollout_counts_and_is_no_longer_told() -> None:
+    world = with_stable_at(4)
+    canary(world, 2, 10, 50, pause="5s", scaling={"maxReplicas": 1})
+    world.edit("signals-2", scaling=Scaling(max_replicas=9))
+    world.run(1)
+    assert "Note" not in accepted(world, "signals-2")
+    world.run(20, until=lambda: world.state("signals-2") is State.Live)
+    assert ready(world, "signals-2") == 4
+
+
+def accepted(world: World, name: str) -> str:
+    condition = world.versions[name].status.condition(ConditionType.Accepted)
+    return condition.message if condition else ""
 
 
 def test_stable_is_kept_at_the_pods_it_had_when_the_step_began(served: World) -> None:
@@ -155,6 +178,42 @@ def test_a_ghost_keeps_the_pods_it_was_kept_at() -> None:
     world.edit("signals-2", desired="Live", rollout=version(2, rollout={"strategy": "AllAtOnce"}).spec.rollout)
     world.run(20, until=lambda: world.state("signals-2") is State.Live)
     assert ready(world, "signals-2") == 2
+
+
+def no_room(world: World, name: str) -> None:
+    world.start_problem[name] = Problem(Reason.QuotaExceeded, "exceeded quota: pods 3 of 3")
+
+
+def test_a_return_without_pods_names_what_keeps_them_away_once_and_when_it_has_gone() -> None:
+    world = serving(1, 2, rollout={"promotedScaleDownDelay": "1s"}, check=Invariants())
+    world.run(10)
+    no_room(world, "signals-1")
+    world.edit("signals-2", desired="Standby")
+    world.run(20)
+    status = world.versions["signals-1"].status
+    needs = "100 % needs 1 ready pods of signals-1 (has 0: exceeded quota: pods 3 of 3)"
+    assert (status.state, status.reason, status.message) == (State.Promoting, Reason.AwaitingCapacity, needs)
+    world.run(60)
+    status = world.versions["signals-1"].status
+    assert (status.state, status.reason, status.message) == (State.Promoting, Reason.TooLittleCapacity, needs)
+    told = [event for event in world.events if event.version == "signals-1" and event.reason in {"Held", "Resolved"}]
+    assert [(event.message, event.warning) for event in told] == [(f"TooLittleCapacity: {needs}", True)]
+    world.start_problem.clear()
+    world.run(20, until=lambda: world.state("signals-1") is State.Live)
+    told = [event for event in world.events if event.version == "signals-1" and event.reason == "Resolved"]
+    assert [event.message for event in told] == ["all traffic is on its way to it"]
+
+
+def test_a_candidate_without_its_pods_names_what_keeps_them_away_on_each_side() -> None:
+    world = with_stable_at(3)
+    canary(world, 2, 10, 75, pause="5s", scaling={"maxReplicas": 10})
+    no_room(world, "signals-2")
+    world.run(10)
+    status = world.versions["signals-2"].status
+    assert status.message == "75 % needs 3 ready pods of signals-2 (has 1: exceeded quota: pods 3 of 3)"
+    world.run(40)
+    held = [event.message for event in world.events if event.reason == "Held"]
+    assert held == [f"TooLittleCapacity: {status.message}"]
 
 
 def test_a_version_that_cannot_have_its_pods_never_disturbs_stable(served: World) -> None:

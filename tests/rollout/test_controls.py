@@ -336,7 +336,7 @@ def test_what_runs_a_version_is_made_anew_if_it_is_not_as_recorded(served: World
 def test_a_failed_version_is_tried_again_by_itself_with_back_off_as_often_as_is_allowed(served: World) -> None:
     fail(served, retryLimit=2)
     status = served.versions[NAME].status
-    assert status.message.endswith("; tries again at 10:00:36 (1 of 2)")
+    assert status.message.endswith("; tries again at 10:00:36Z (1 of 2)")
     served.run(200)
     status = served.versions[NAME].status
     assert (status.state, status.attempt, status.retries) == (State.Failed, 3, 2)

@@ -179,7 +179,7 @@ def test_what_cannot_end_well_is_said_beforehand() -> None:
     long = steps({"setWeight": 10}, {"pause": {"duration": "2h"}}, deadline="1h")
     found = forecast(version(2, scaling={"maxReplicas": 1}, **long), [version(1, "Live", ready=3)], NOW)
     assert "its steps may take longer than its deadline of 1h: it would stop there" in found.notes
-    assert "maxReplicas 1 is less than the 3 pods with which digits-1 serves now" in found.notes
+    assert "spec.scaling.maxReplicas: 1 is less than the 3 pods with which digits-1 serves: " in "".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -193,4 +193,4 @@ def test_what_cannot_end_well_is_said_beforehand() -> None:
 def test_an_analysis_with_nothing_to_prove_is_said_to_have_none(analysis: dict[str, Any], said: bool) -> None:
     candidate = version(2, analysis=analysis, **steps({"setWeight": 10}, {"analysis": {}}))
     notes = forecast(candidate, [version(1, "Live", ready=1)], NOW).notes
-    assert any("has nothing to prove and never passes" in note for note in notes) is said
+    assert any("it has nothing to prove: harm is not found" in note for note in notes) is said

@@ -20,6 +20,7 @@ from turnout.api.control import Control, Promote, PromoteMode
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import Status
 from turnout.judge.protocol import Outcome
+from turnout.rollout.notes import MARK
 from turnout.rollout.snapshot import Problem
 
 GOLDEN = Path(__file__).parent / "golden" / "states.txt"
@@ -104,6 +105,35 @@ def needs_pods(world: World) -> None:
     world.running[NAME].start_seconds = 300
 
 
+QUOTA = Problem(Reason.QuotaExceeded, "exceeded quota: pods 3 of 3")
+
+
+def forbidden(world: World) -> None:
+    world.start_problem[NAME] = QUOTA
+    world.edit("signals-3", desired="Standby")
+
+
+def taken_and_forbidden(world: World) -> None:
+    world.evict(NAME)
+    world.start_problem[NAME] = QUOTA
+
+
+def returns(world: World) -> None:
+    """It was promoted, and is wanted back when its pods have gone."""
+    at_once = {"strategy": "AllAtOnce", "promotedScaleDownDelay": "1s"}
+    for number in (1, 2, 3):
+        world.apply(version(number, rollout=at_once))
+        world.run(30, until=lambda number=number: world.state(f"signals-{number}") is State.Live)
+    world.run(10)
+
+
+def few(world: World) -> None:
+    world.apply(version(1, scaling={"minReplicas": 6, "maxReplicas": 9}))
+    world.run(8)
+    world.apply(version(2, rollout=PAUSED))
+    world.run(8)
+
+
 def wrong(world: World) -> None:
     world.wrong_answers.add(NAME)
 
@@ -124,6 +154,8 @@ STATES: dict[str, Way] = {
     "Progressing, waiting for pods": after(needs_pods, nothing, 5),
     "Held for too little capacity": after(needs_pods, nothing, 60),
     "Paused by the plan until a moment": begun(rollout=PAUSED),
+    "Paused by the plan until a moment of another day": begun(rollout=steps(10, 50, pause="48h")),
+    "Paused by the plan, with few pods": few,
     "Paused by the plan until a person": after(begun(rollout=PERSON), say(promote=Promote(token="t"))),
     "Paused for an approval": begun(rollout=PERSON),
     "Paused by a person": after(begun(rollout=PAUSED), say(paused=True)),
@@ -133,8 +165,10 @@ STATES: dict[str, Way] = {
     "Held, inconclusive": judged(unproven(Outcome.INCONCLUSIVE), 45, onInconclusive="Hold"),
     "Held, too few requests": judged(unproven(Outcome.TOO_FEW_REQUESTS), 45),
     "Held, its pods were taken away": after(begun(rollout=PAUSED), slow, 6),
+    "Held, its pods were taken away and something is in the way": after(begun(rollout=PAUSED), taken_and_forbidden, 6),
     "Held, stable is dead": after(begun(rollout=PAUSED), lambda world: world.crash("signals-1")),
     "Promoting": after(after(begun(rollout=PERSON), stuck), say(promote=Promote(mode=PromoteMode.FULL, token="t"))),
+    "Promoting, and something is in the way": after(returns, forbidden, 45),
     "Live": stories.promoted_fully,
     "RollingBack": after(after(begun(rollout=PAUSED), stuck), say(abort=True)),
     "RolledBack by the judge": judged(then(1, Outcome.HARM), 15),
@@ -157,6 +191,9 @@ def read(world: World, name: str, status: Status) -> Iterator[str]:
     yield f"  {status.message}"
     conditions = [status.condition(kind) for kind in SHOWN]
     yield "  " + ", ".join(f"{each.type} {each.status.value} {each.reason}" for each in conditions if each)
+    accepted = status.condition(ConditionType.Accepted)
+    if accepted and MARK in accepted.message:
+        yield f"  {accepted.message}"
     told = [f"{event.reason}: {event.message}" for event in world.events if event.version == name]
     yield f"  last told: {told[-1]}" if told else "  nothing was told"
 

@@ -65,19 +65,26 @@ def status(
     )
 
 
-STABLE = status(State.Live, Reason.Promoted, "stable since 10:40:01", role=Role.Stable, weight=(100, 100), pods=(1, 1))
+STABLE = status(
+    State.Live, Reason.Promoted, "stable since 2026-11-21 10:40:01Z", role=Role.Stable, weight=(100, 100), pods=(1, 1)
+)
 CANDIDATE = Role.Candidate
 EVERY_STATE = {
     State.Pending: status(State.Pending, Reason.AwaitingReconcile, "accepted; its turn comes"),
     State.Queued: status(State.Queued, Reason.QueuedBehind, "waits for the rollout of version 2", role=CANDIDATE),
     State.Deploying: status(
-        State.Deploying, Reason.AwaitingPods, "0 of 1 pods ready; gives up at 10:51:07", role=CANDIDATE, pods=(0, 1)
+        State.Deploying, Reason.AwaitingPods, "0 of 1 pods ready; gives up at 10:51:07Z", role=CANDIDATE, pods=(0, 1)
     ),
     State.Warming: status(
         State.Warming, Reason.WarmingUp, "12 of 20 examples answered", role=CANDIDATE, step="1/5", pods=(1, 1)
     ),
     State.Shadowing: status(
-        State.Shadowing, Reason.Shadowing, "gets copies of 50 % until 10:51:07", role=CANDIDATE, step="2/5", pods=(1, 1)
+        State.Shadowing,
+        Reason.StepInProgress,
+        "gets copies of 50 % until 10:51:07Z",
+        role=CANDIDATE,
+        step="2/5",
+        pods=(1, 1),
     ),
     State.Progressing: status(
         State.Progressing,
@@ -91,7 +98,7 @@ EVERY_STATE = {
     State.Paused: status(
         State.Paused,
         Reason.PausedByPlan,
-        "10 % until 10:42:07",
+        "10 % until 10:42:07Z",
         role=CANDIDATE,
         weight=(10, 10),
         step="3/5",
@@ -100,7 +107,7 @@ EVERY_STATE = {
     State.Held: status(
         State.Held,
         Reason.StableUnhealthy,
-        "version 1 is dead since 10:41:07; version 2 carries its share and is not promoted by that",
+        "version 1 is dead since 2026-11-21 10:41:07Z; version 2 carries its share and is not promoted by that",
         role=CANDIDATE,
         weight=(100, 100),
         step="3/5",
@@ -115,14 +122,23 @@ EVERY_STATE = {
         pods=(1, 1),
     ),
     State.Live: STABLE,
-    State.Standby: status(State.Standby, Reason.Replaced, "replaced by version 3 at 10:41:07", role=Role.Standby),
+    State.Standby: status(
+        State.Standby, Reason.Replaced, "replaced by version 3 at 2026-11-21 10:41:07Z", role=Role.Standby
+    ),
     State.RollingBack: status(
-        State.RollingBack, Reason.Crashed, "its share is gone; its pods follow at 10:41:37", role=CANDIDATE, pods=(0, 1)
+        State.RollingBack,
+        Reason.Crashed,
+        "its share is gone; its pods follow at 10:41:37Z",
+        role=CANDIDATE,
+        pods=(0, 1),
     ),
     State.RolledBack: status(
-        State.RolledBack, Reason.Crashed, "exit code 70 at 10:41:07; set control.retryToken to try again", step="3/5"
+        State.RolledBack,
+        Reason.Crashed,
+        "exit code 70 at 2026-11-21 10:41:07Z; set control.retryToken to try again",
+        step="3/5",
     ),
-    State.Aborted: status(State.Aborted, Reason.Aborted, "control.abort was set at 10:41:07"),
+    State.Aborted: status(State.Aborted, Reason.Aborted, "control.abort was set at 2026-11-21 10:41:07Z"),
     State.Frozen: status(
         State.Frozen,
         Reason.ErrorRate,
@@ -166,7 +182,7 @@ SCENES = {
                 status(
                     State.Live,
                     Reason.Promoted,
-                    "stable since 10:40:01",
+                    "stable since 2026-11-21 10:40:01Z",
                     role=Role.Stable,
                     weight=(100, 100),
                     asleep=True,
@@ -191,7 +207,7 @@ SCENES = {
                 status(
                     State.Progressing,
                     Reason.AwaitingEvidence,
-                    "10 % since 10:41:07; 412 requests; passes at about 10:46:00 if it goes on like this",
+                    "10 % since 10:41:07Z; 412 requests; passes at about 10:46:00Z if it goes on like this",
                     role=CANDIDATE,
                     weight=(10, 10),
                     step="3/7",
@@ -286,7 +302,7 @@ def test_json_speaks_the_words_of_the_status() -> None:
         "role": "Candidate",
         "state": "Paused",
         "reason": "PausedByPlan",
-        "message": "10 % until 10:42:07",
+        "message": "10 % until 10:42:07Z",
         "weight": {"desired": 10, "observed": 10},
         "step": "3/5",
         "replicas": {"ready": 1, "floor": 1, "asleep": False},

@@ -53,7 +53,7 @@ class PodsSource(Authored):
 
 
 class Source(Authored):
-    """Where the numbers come from; empty means the operator's default."""
+    """Where the numbers come from; empty means the pods themselves."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -66,7 +66,8 @@ class Source(Authored):
     prometheus: str = Field(
         default="",
         max_length=63,
-        description="prometheus is the name of an entry in the operator's settings; empty means none is named.",
+        description="prometheus is the name of an entry in the operator's settings (--prometheus NAME=URL); empty: "
+        "none is named.",
         examples=["cluster"],
     )
     pods: PodsSource | None = Field(
@@ -287,7 +288,7 @@ class Analysis(Authored):
 
     source: Source = Field(
         default=Source(),
-        description="source is where the numbers come from; empty means the operator's default.",
+        description="source is where the numbers come from; empty means the pods themselves, as pods does.",
         examples=[{"pods": {}}],
     )
     judge: Judge = Field(

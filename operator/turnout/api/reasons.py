@@ -97,7 +97,6 @@ class Reason(Documented):
     NameTaken = "NameTaken", "An object with a name that this version needs exists and is not Turnout's."
     NameReserved = "NameReserved", "A name that this version needs is reserved by another ModelVersion."
     RolloutInProgress = "RolloutInProgress", "Another rollout runs, and onSupersede says Reject."
-    ControlRejected = "ControlRejected", "The control block asks for something that has no effect now."
     # where it waits
     AwaitingReconcile = "AwaitingReconcile", "It is accepted and its turn has not come yet."
     NotTheTarget = "NotTheTarget", "A newer eligible version of the model is the target."
@@ -132,7 +131,6 @@ class Reason(Documented):
     PortTaken = "PortTaken", "The local engine cannot listen on its port: another process does."
     # warming
     WarmingUp = "WarmingUp", "It is answering its examples."
-    WarmedUp = "WarmedUp", "It answered its examples as the artifact says."
     WrongAnswer = "WrongAnswer", "It answered an example otherwise than the artifact says."
     ContractDiffers = (
         "ContractDiffers",
@@ -148,7 +146,6 @@ class Reason(Documented):
     PausedByPlan = "PausedByPlan", "A pause step of its plan runs."
     PausedByPerson = "PausedByPerson", "A person set control.paused."
     AwaitingApproval = "AwaitingApproval", "An approval step waits for a person."
-    Shadowing = "Shadowing", "It gets copies of requests."
     # held
     Evicted = "Evicted", "Its pods were taken away by the cluster, not by a fault of its own."
     StableUnhealthy = "StableUnhealthy", "The stable version is dead; the candidate carries its share."
@@ -218,8 +215,8 @@ class Reason(Documented):
 class EventReason(Documented):
     """The reason of every Event that Turnout writes."""
 
-    Accepted = "Accepted", "A version was accepted."
     Rejected = "Rejected", "A version cannot be accepted; the message names the field or the object."
+    Caution = "Caution", "Something of a version's spec does not do what it seems to, or cannot be judged."
     Queued = "Queued", "A version waits for another rollout to end."
     RolloutStarted = "RolloutStarted", "A rollout has begun."
     RevisionPinned = "RevisionPinned", "A version was ready for the first time; its revision is recorded."
@@ -242,13 +239,11 @@ class EventReason(Documented):
     Frozen = "Frozen", "A version was judged harmful; it keeps its share by policy and waits for a person."
     Superseded = "Superseded", "A newer version took over."
     Failed = "Failed", "A version could not be made or warmed up."
-    Stalled = "Stalled", "A rollout does not get on."
     DeadlineExceeded = "DeadlineExceeded", "An attempt took longer than its deadline."
     DriftCorrected = "DriftCorrected", "Somebody changed the Route; the split was put back."
     Contended = "Contended", "Somebody keeps changing the Route; Turnout backs off."
     TrafficStuck = "TrafficStuck", "The Route does not take the split."
     TrafficUnwritable = "TrafficUnwritable", "The Route cannot be written."
-    NotOwned = "NotOwned", "An object of a name that is needed is not Turnout's."
     ControlAccepted = "ControlAccepted", "A wish in the control block was acted upon."
     ControlRejected = "ControlRejected", "A wish in the control block had no effect; the message says why."
     QuotaExceeded = "QuotaExceeded", "A quota leaves no room for a version's pods."

@@ -1,4 +1,7 @@
-"""`spec.scaling`: how many pods. All of it but containerConcurrency changes at any time, in place."""
+"""`spec.scaling`: how many pods. All of it but containerConcurrency changes at any time, in place.
+
+One effect of latencyCritical does not: Knative takes a delay of scaling down only at a revision's birth.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ class ScalingTarget(Authored):
         default=0,
         ge=0,
         le=100_000,
-        description="value is how much of metric one pod carries; 0 derives it from what the predictor can hold.",
+        description="value is how much of metric one pod carries; pods are added at 70 % of it. 0 leaves it to "
+        "Knative: 100 requests at once or 200 a second, and at once no more than containerConcurrency.",
         examples=[8],
     )
 
@@ -113,7 +117,8 @@ class Scaling(Authored):
 
     latency_critical: Boolean = Field(
         default=False,
-        description="latencyCritical keeps at least one pod and takes Knative's activator out of the path.",
+        description="latencyCritical keeps at least one pod, takes Knative's activator out of the path, and keeps "
+        "pods that are too many for 5m; the last only if it is set from the version's birth on.",
         examples=[True],
     )
     min_replicas: Int32 = Field(

@@ -265,7 +265,7 @@ class Status(Observed):
     message: LongText = Field(
         default="",
         description="message is one sentence for a person, with moments, never ages.",
-        examples=["10 % since 10:41:07"],
+        examples=["10 % since 10:41:07Z"],
     )
     state_since: Time | None = Field(
         default=None, description="stateSince is when state last changed.", examples=["2026-11-21T10:41:07Z"]

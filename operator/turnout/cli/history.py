@@ -75,11 +75,12 @@ def _began(pair: "tuple[ModelVersion, Attempt]") -> tuple[object, int, int]:
 
 
 def _row(version: "ModelVersion", attempt: "Attempt") -> Sequence[str]:
+    from turnout.api.moments import moment
     from turnout.api.scalars import Duration
 
     began, ended = attempt.started_at, attempt.finished_at
     took = Duration.of(ended - began) if began and ended else "runs" if began else "–"
-    started = f"{began:%Y-%m-%d %H:%M:%S}" if began else "–"
+    started = moment(began) if began else "–"
     share = f"{attempt.max_weight} %"
     return version.name, str(attempt.attempt), attempt.outcome, attempt.reason, started, took, share
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from turnout.api.moments import moment
 from turnout.api.problems import nearest
 from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
 from turnout.api.version import ModelVersion
@@ -57,11 +58,11 @@ class Model:
 
 
 def standing(version: ModelVersion) -> str:
-    """A version in a few words: `digits-2 is Live since 10:41:07`."""
+    """A version in a few words: `digits-2 is Live since 2026-11-21 10:41:07Z`."""
     status = version.status
     if status.state is None:
         return f"{version.name} has not been looked at yet"
-    since = f" since {status.state_since:%H:%M:%S}" if status.state_since else ""
+    since = f" since {moment(status.state_since)}" if status.state_since else ""
     return f"{version.name} is {status.state}{since}"
 
 

@@ -10,8 +10,8 @@ from turnout.judge.protocol import Outcome
 from turnout.rollout.capacity import floor
 from turnout.rollout.look import Look
 from turnout.rollout.messages import message
+from turnout.rollout.notes import MARK, notes
 from turnout.rollout.overdue import has_a_plan, overdue_since
-from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
 from turnout.rollout.snapshot import Route
 
@@ -102,7 +102,7 @@ def _judgements(
     member: Member, version: ModelVersion, status: Status, selection: Selection
 ) -> dict[ConditionType, Judgement]:
     return {
-        ConditionType.Accepted: _accepted(member, version, selection),
+        ConditionType.Accepted: _accepted(member, version, status, selection),
         ConditionType.ArtifactReady: _artifact_ready(status),
         ConditionType.RevisionReady: _revision_ready(member, status),
         ConditionType.RevisionPinned: _pinned(member, status),
@@ -119,11 +119,12 @@ def _said(truth: ConditionStatus, reason: Reason, text: str = "") -> Judgement:
     return truth, reason, text or reason.sentence
 
 
-def _accepted(member: Member, version: ModelVersion, selection: Selection) -> Judgement:
-    problem, edit = selection.refused.get(member.name), plan_note(member.status, version)
+def _accepted(member: Member, version: ModelVersion, status: Status, selection: Selection) -> Judgement:
+    problem = selection.refused.get(member.name)
+    noted = "".join(f"{MARK}{note}" for note in notes(member, version, status, selection))
     if problem:
-        return NO, problem.reason, f"{problem.message}; {edit}" if edit else problem.message
-    return _said(YES, Reason.Accepted, f"{Reason.Accepted.sentence} Note: {edit}" if edit else "")
+        return NO, problem.reason, f"{problem.message}{noted}"
+    return YES, Reason.Accepted, f"{Reason.Accepted.sentence}{noted}"
 
 
 ARTIFACT_REASONS = frozenset(

@@ -259,7 +259,7 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
         yield status.state_since + request(member, version.model).timeout
     if status.step and status.state is State.Paused:
         yield status.step.deadline
-    if status.step and status.state is State.Progressing and status.step.started_at:
+    if status.step and status.state in {State.Progressing, State.Promoting} and status.step.started_at:
         yield status.step.started_at + PATIENCE
     if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
         yield status.rollout_started_at + rollout.deadline.delta

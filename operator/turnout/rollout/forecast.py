@@ -21,6 +21,7 @@ from turnout.api.version import Desired, ModelVersion, immutable_changes
 from turnout.judge.power import Traffic, least_ratio
 from turnout.rollout.capacity import needed
 from turnout.rollout.floors import wanted_pods
+from turnout.rollout.notes import few_pods, unjudged
 from turnout.rollout.selection import Member
 from turnout.rollout.steps import first_weight
 
@@ -237,18 +238,13 @@ def _after(version: ModelVersion, stable: ModelVersion | None) -> str:
     return f"all traffic; {stable.name} keeps its pods for {rollout.promoted_scale_down_delay} and {kept}"
 
 
-def _can_prove(analysis: Analysis) -> bool:
-    """Something decides a pass: a metric of the sequential judge, or a bound that is not for show alone."""
-    sequential = analysis.judge is Judge.SEQUENTIAL and (analysis.errors.enabled or analysis.latency.enabled)
-    return sequential or any(not metric.dry_run for metric in analysis.custom)
-
-
 def _warnings(version: ModelVersion, stable: ModelVersion | None, stages: Sequence[Stage]) -> Iterator[str]:
     scaling = version.spec.scaling
-    if any(stage.what.startswith("analysis") for stage in stages) and not _can_prove(version.spec.analysis):
-        yield "its analysis has nothing to prove and never passes: enable errors or latency, or add a custom bound"
+    blind = unjudged(version.spec.analysis)
+    if blind and any(stage.what.startswith("analysis") for stage in stages):
+        yield str(blind)
     ends = sum((stage.longest or NO_TIME for stage in stages), NO_TIME)
     if ends > version.spec.rollout.deadline.delta:
         yield f"its steps may take longer than its deadline of {version.spec.rollout.deadline}: it would stop there"
     if stable is not None and scaling.max_replicas < (beside := max(stage.stable_pods for stage in stages)):
-        yield f"maxReplicas {scaling.max_replicas} is less than the {beside} pods with which {stable.name} serves now"
+        yield str(few_pods(scaling.max_replicas, beside, stable.name))

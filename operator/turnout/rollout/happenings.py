@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+from turnout.api.moments import moment
 from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.rollout import Verb
 from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
-from turnout.rollout.messages import clock, stopped
+from turnout.rollout.messages import stopped
+from turnout.rollout.notes import noted
 from turnout.rollout.plan import Event
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Split
@@ -61,6 +63,8 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield from _entered(version, before, after)
     elif after.hold is not None and after.hold != before.hold:
         yield _held(version, after)
+    elif after.state is State.Promoting and _lacks_pods(after) is not _lacks_pods(before):
+        yield _held(version, after) if _lacks_pods(after) else _event(version, EventReason.Resolved, after.message)
     if after.revision is not None and before.revision is None and after.state is State.Warming:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
@@ -78,15 +82,22 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
     if told:
         yield _event(version, told, after.message, warning=True)
     yield from _turned(version, before, after)
+    yield from _cautions(version, before, after)
+
+
+def _lacks_pods(status: Status) -> bool:
+    """For longer than the usual start of a pod."""
+    return status.reason is Reason.TooLittleCapacity
 
 
 def _step_text(status: Status, step: StepStatus) -> str:
     if step.verb is Verb.ANALYSIS:
-        return f"step {step.display}: {weight_of(status)} % is judged until {clock(step.deadline)} at the latest"
+        until = moment(step.deadline, step.started_at)
+        return f"step {step.display}: {weight_of(status)} % is judged until {until} at the latest"
     if step.verb is Verb.APPROVAL or (step.verb is Verb.PAUSE and not step.deadline):
         return f"step {step.display}: {weight_of(status)} % until a person moves it on"
     if step.deadline:
-        return f"step {step.display}: {weight_of(status)} % until {clock(step.deadline)}"
+        return f"step {step.display}: {weight_of(status)} % until {moment(step.deadline, step.started_at)}"
     return f"step {step.display}: {weight_of(status)} %"
 
 
@@ -128,6 +139,24 @@ def _held(version: ModelVersion, after: Status) -> Event:
     blocked = after.hold is not None and after.hold.reason is Reason.RollbackBlocked
     told = EventReason.RollbackBlocked if blocked else EventReason.Held
     return _event(version, told, f"{after.reason}: {after.message}", warning=True)
+
+
+def _cautions(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
+    """What comes up of notes, and of what cannot be judged."""
+    known, now = (_accepted(status) for status in (before, after))
+    for field, note in now.items():
+        if field not in known:
+            yield _event(version, EventReason.Caution, note, warning=True)
+    if before.attempt == after.attempt and after.analysis and after.analysis.requests.canary:
+        seen = before.analysis.blind if before.analysis and before.analysis.requests.canary else ()
+        for sentence in after.analysis.blind:
+            if sentence not in seen:
+                yield _event(version, EventReason.Caution, sentence, warning=True)
+
+
+def _accepted(status: Status) -> Mapping[str, str]:
+    condition = status.condition(ConditionType.Accepted)
+    return noted(condition.message if condition else "")
 
 
 def _turned(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:

@@ -7,6 +7,7 @@ was last ready, or that was three seconds ago. A version on its way up from zero
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from turnout.api.moments import moment
 from turnout.api.reasons import Reason
 from turnout.rollout.snapshot import Revision, Route
 
@@ -42,7 +43,7 @@ def death(revision: Revision | None, now: datetime, start_deadline: timedelta) -
         return None
     if all(pod.leaving for pod in revision.pods) or _only_replacements(revision):
         return Death(Reason.Evicted, "its pods were taken away", own_fault=False)
-    since = f" since {revision.ready_at:%H:%M:%S}" if revision.ready_at else ""
+    since = f" since {moment(revision.ready_at)}" if revision.ready_at else ""
     return Death(Reason.ReadinessLost, f"none of its pods has been ready{since}", own_fault=True)
 
 
@@ -50,7 +51,7 @@ def _never_started(revision: Revision, now: datetime, deadline: timedelta) -> De
     since = revision.starting_since
     if since is None or now - since < deadline:
         return None
-    return Death(Reason.ReadinessLost, f"it does not come up since {since:%H:%M:%S}", own_fault=False)
+    return Death(Reason.ReadinessLost, f"it does not come up since {moment(since)}", own_fault=False)
 
 
 def _only_replacements(revision: Revision) -> bool:
@@ -65,7 +66,7 @@ def freezes(revision: Revision, route: Route, now: datetime) -> Death | None:
         return None
     if now - route.unsynced_since < FROZEN_AFTER or not route.percent_written(revision.name):
         return None
-    text = f"the Route takes no split since {route.unsynced_since:%H:%M:%S} because its revision is not Ready"
+    text = f"the Route takes no split since {moment(route.unsynced_since)} because its revision is not Ready"
     return Death(Reason.TrafficStuck, text, own_fault=False)
 
 

@@ -1,9 +1,8 @@
 """One sentence for a person: what a version does or waits for, with moments and never ages (rest writes nothing)."""
 
-from datetime import datetime
-
 from turnout.api.analysis import Unproven
 from turnout.api.judgement import Stop
+from turnout.api.moments import moment
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import Warmup
 from turnout.api.status import Status
@@ -17,17 +16,13 @@ from turnout.rollout.steps import first_weight, steps_of, weight_of
 from turnout.rollout.stops import standing
 
 
-def clock(moment: datetime | None) -> str:
-    return f"{moment:%H:%M:%S}" if moment else "an unknown moment"
-
-
 def message(member: Member, status: Status, selection: Selection) -> str:
     """The sentence for a status that is about to be recorded."""
     says, late = _says(member, status, selection), overdue_since(member, status, selection.snapshot.now)
     if status.state in {State.Paused, State.Held}:
         besides = (stop.message for stop in standing(status) if stop.message not in says)
         says = "; ".join((says, *(f"then it stays stopped: {message}" for message in besides)))
-    return f"{says}; over its deadline since {clock(late)}" if late else says
+    return f"{says}; over its deadline since {moment(late)}" if late else says
 
 
 def _says(member: Member, status: Status, selection: Selection) -> str:
@@ -63,19 +58,17 @@ def _deploying(member: Member, status: Status, selection: Selection) -> str:
     elif status.reason is Reason.AwaitingPods and version:
         says = f"{member.ready_pods} of {needed(member, first_weight(status))} pods ready"
     if version is None or status.progress_since is None:
-        return (
-            says
-            if version is None or not is_paused(member, version)
-            else f"{says}; its deadline waits until a person resumes it"
-        )
-    return f"{says}; gives up at {clock(status.progress_since + version.spec.rollout.progress_deadline.delta)}"
+        is_paused_here = version is not None and is_paused(member, version)
+        return f"{says}; its deadline waits until a person resumes it" if is_paused_here else says
+    until = status.progress_since + version.spec.rollout.progress_deadline.delta
+    return f"{says}; gives up at {moment(until, status.state_since)}"
 
 
 def _warming(member: Member, status: Status) -> str:
     step = steps_of(status)[0].warmup if steps_of(status) else None
     since, timeout = status.state_since, (step or Warmup()).timeout.delta
-    says = f"answers its examples at its own address since {clock(since)}"
-    return f"{says}; gives up at {clock(since + timeout)}" if since else says
+    says = f"answers its examples at its own address since {moment(since, since)}"
+    return f"{says}; gives up at {moment(since + timeout, since)}" if since else says
 
 
 def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
@@ -86,32 +79,33 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.AwaitingTraffic if status.state is State.Progressing:
             return f"waits until the Route gives it {percent}"
         case Reason.PausedByPlan if status.step and status.step.deadline:
-            return f"{percent} until {clock(status.step.deadline)}"
+            return f"{percent} until {moment(status.step.deadline, status.state_since)}"
         case Reason.PausedByPlan:
             return f"{percent} until a person moves it on: turnout promote {model}"
         case Reason.AwaitingApproval:
             return f"{percent}; waits for a person's approval: turnout promote {model}"
         case Reason.PausedByPerson:
             kept = min(weight_of(status), status.control.paused_weight or 0)
-            return f"{kept} %; a person paused it at {clock(status.control.paused_since)}: turnout resume {model}"
+            return f"{kept} %; a person paused it at {moment(status.control.paused_since)}: turnout resume {model}"
         case Reason.AwaitingEvidence:
             return _evidence(percent, status)
         case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:
             return _unproven(percent, member, status)
         case Reason.StableUnhealthy | Reason.RollbackBlocked | Reason.LivingFallback if selection.stable:
             dead = selection.stable.death
-            return f"{selection.stable.name} is dead ({dead.message if dead else 'it was'}); this one carries on"
+            cause = f"{dead.message if dead else 'it was'}{_hindrance(selection.stable)}"
+            return f"{selection.stable.name} is dead ({cause}); this one carries on"
         case Reason.StableFails if status.hold:
-            return f"{status.hold.message}; {percent} is kept since {clock(status.hold.since)}"
+            return f"{status.hold.message}; {percent} is kept since {moment(status.hold.since)}"
         case Reason.Evicted | Reason.TrafficStuck | Reason.ReadinessLost:
             cause = member.death.message if member.death else "its pods were taken away"
-            return f"{cause}; it returns to {percent} when its pods are ready"
+            return f"{cause}{_hindrance(member)}; it returns to {percent} when its pods are ready"
     stops = standing(status)
     if status.state is State.Paused and stops:
         return stopped(stops[0], min(weight_of(status), stops[0].weight), model)
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
-    return f"{percent} since {clock(status.step.started_at if status.step else None)}"
+    return f"{percent} since {moment(status.step.started_at if status.step else None, status.state_since)}"
 
 
 def stopped(stop: Stop, percent: int, model: str) -> str:
@@ -120,13 +114,13 @@ def stopped(stop: Stop, percent: int, model: str) -> str:
 
 
 def _evidence(percent: str, status: Status) -> str:
-    step, analysis = status.step, status.analysis
-    says = f"{percent} since {clock(step.started_at)}" if step else percent
+    step, analysis, known = status.step, status.analysis, status.state_since
+    says = f"{percent} since {moment(step.started_at, known)}" if step else percent
     if analysis and analysis.verdict:
         says += f"; {analysis.requests.canary} requests"
     if analysis and analysis.expected_at:
-        return f"{says}; passes at about {clock(analysis.expected_at)} if it goes on like this"
-    return f"{says}; judged until {clock(step.deadline)} at the latest" if step and step.deadline else says
+        return f"{says}; passes at about {moment(analysis.expected_at, known)} if it goes on like this"
+    return f"{says}; judged until {moment(step.deadline, known)} at the latest" if step and step.deadline else says
 
 
 def _unproven(percent: str, member: Member, status: Status) -> str:
@@ -134,28 +128,40 @@ def _unproven(percent: str, member: Member, status: Status) -> str:
     hold, version = status.hold, member.version
     if hold is None or hold.since is None or version is None or status.reason is None:
         return percent
-    says = f"{(hold.message or status.reason.sentence).rstrip('.')}; {percent} is kept since {clock(hold.since)}"
+    says = f"{(hold.message or status.reason.sentence).rstrip('.')}; {percent} is kept since {moment(hold.since)}"
     if status.reason in {Reason.Inconclusive, Reason.TooFewRequests}:
         return f"{says}, until it is proven or a person decides: turnout promote {version.model}"
     policy, grace = version.spec.analysis.on_source_error, version.spec.analysis.source_grace
     if policy is Unproven.HOLD:
         return f"{says}, until there are numbers"
-    return f"{says}, until there are numbers; onSourceError: {policy} at {clock(hold.since + grace.delta)}"
+    return f"{says}, until there are numbers; onSourceError: {policy} at {moment(hold.since + grace.delta, hold.since)}"
 
 
 def _capacity(member: Member, status: Status, selection: Selection) -> str:
     percent = 100 if status.state is State.Promoting else weight_of(status)
     stable = selection.stable
-    sides = [f"{needed(member, percent)} ready pods of {member.name} (has {member.ready_pods})"]
+    sides = [f"{needed(member, percent)} ready pods of {_has(member)}"]
     if stable and percent < 100 and stable.ready_pods < (status.capacity or 1):
-        sides.append(f"{status.capacity} of {stable.name} (has {stable.ready_pods})")
+        sides.append(f"{status.capacity} of {_has(stable)}")
     return f"{percent} % needs {' and '.join(sides)}"
+
+
+def _has(member: Member) -> str:
+    problem = member.deployment.problem if member.deployment else None
+    return f"{member.name} (has {member.ready_pods}{f': {problem.message}' if problem else ''})"
+
+
+def _hindrance(member: Member) -> str:
+    """What keeps its pods from coming back; of a fault of its own the death has told, and each restart another."""
+    problem = member.deployment.problem if member.deployment else None
+    own_fault = member.death is not None and member.death.own_fault
+    return f": {problem.message}" if problem and not own_fault else ""
 
 
 def _finding(member: Member, status: Status) -> str:
     """What was found, and what it waits for now."""
     verdict, version = status.verdict, member.version
-    says = f"{verdict.message} (found at {clock(verdict.at)})" if verdict else ""
+    says = f"{verdict.message} (found at {moment(verdict.at)})" if verdict else ""
     says = says or (status.reason.sentence.rstrip(".") if status.reason else "it has ended")
     again = tries_again_at(version, status) if version else None
     match status.state:
@@ -165,7 +171,7 @@ def _finding(member: Member, status: Status) -> str:
             return f"{says}; keeps {weight_of(status)} % until a person aborts, retries or fully promotes it"
         case State.Failed if again and version:
             left = f"{status.retries + 1} of {version.spec.rollout.retry_limit}"
-            return f"{says}; tries again at {clock(again)} ({left})"
+            return f"{says}; tries again at {moment(again, verdict.at if verdict else None)} ({left})"
     return f"{says}; waits for {_retry(version)}"
 
 
@@ -182,12 +188,12 @@ def _retry(version: ModelVersion | None) -> str:
 
 def _live(member: Member, status: Status) -> str:
     if member.death:
-        return f"nothing of it answers: {member.death.message}"
+        return f"nothing of it answers: {member.death.message}{_hindrance(member)}"
     if status.reason is Reason.LastServing:
         return Reason.LastServing.sentence
     if member.revision and not member.revision.wanted:
-        return f"stable since {clock(status.promoted_at)}; asleep, the next request wakes it"
-    return f"stable since {clock(status.promoted_at)}"
+        return f"stable since {moment(status.promoted_at)}; asleep, the next request wakes it"
+    return f"stable since {moment(status.promoted_at)}"
 
 
 def _waiting(status: Status, selection: Selection) -> str:
@@ -197,7 +203,7 @@ def _waiting(status: Status, selection: Selection) -> str:
         return f"waits until {running or 'the rollout before it'} has ended"
     if status.scale_down_at and selection.snapshot.now < status.scale_down_at and status.state is State.Standby:
         why = "as the instant way back" if status.promoted_at else "to be looked at"
-        return f"keeps its pods until {clock(status.scale_down_at)}, {why}"
+        return f"keeps its pods until {moment(status.scale_down_at, status.state_since)}, {why}"
     if target and status.reason in {Reason.NotTheTarget, Reason.Superseded, Reason.Replaced}:
         return f"{target.name} is the target"
     return status.reason.sentence if status.reason else ""

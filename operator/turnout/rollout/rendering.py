@@ -40,6 +40,7 @@ MIN_SCALE, MAX_SCALE = _AUTOSCALING + "min-scale", _AUTOSCALING + "max-scale"
 METRIC, TARGET = _AUTOSCALING + "metric", _AUTOSCALING + "target"
 RETENTION = _AUTOSCALING + "scale-to-zero-pod-retention-period"
 BURST = _AUTOSCALING + "target-burst-capacity"
+LINGER = _AUTOSCALING + "scale-down-delay"
 
 Owners = Sequence[tuple[str, str]]
 
@@ -162,7 +163,7 @@ def _go(length: timedelta) -> str:
 def _annotations_at_birth(latency_critical: bool) -> dict[str, str]:
     annotations = {"serving.knative.dev/progress-deadline": PROGRESS_DEADLINE}
     if latency_critical:
-        annotations[_AUTOSCALING + "scale-down-delay"] = SCALE_DOWN_DELAY
+        annotations[LINGER] = SCALE_DOWN_DELAY
     return annotations
 
 

@@ -75,6 +75,7 @@ class Revision:
     autoscaler asks for now; 0 is idle. `starting`: it comes up from zero and has not been ready since.
     `ready_at`: when a pod of it was last seen ready, `ready_with` the names of those that were: whoever stands there
     now may be another (by name, since clocks differ). `crash`: the last container that ended by itself since then.
+    `lingers`: pods that are too many stay for a while, as of a latency-critical version; so from its birth or never.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Revision:
     ready_at: datetime | None = None
     ready_with: frozenset[str] = frozenset()
     crash: Crash | None = None
+    lingers: bool = True
 
     @property
     def ready_pods(self) -> int:

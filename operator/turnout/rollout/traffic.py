@@ -18,7 +18,7 @@ from turnout.rollout.steps import current_step, weight_of
 from turnout.rollout.stops import standing
 
 PATIENCE = timedelta(seconds=30)
-"""How long a step may want for pods before the version is Held: a pod's usual start is no news."""
+"""How long a step may want for pods before the version is Held, or the cause told: a pod's usual start is no news."""
 
 
 def interrupted(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
@@ -119,7 +119,9 @@ def promoting(member: Member, version: ModelVersion, selection: Selection) -> St
             promoted_at=now, replaced_at=None, scale_down_at=None, verdict=None,
         )  # fmt: skip
     if member.ready_pods < needed(member, 100):
-        return enter(status, State.Promoting, Reason.AwaitingCapacity, now)
+        is_late = status.step is not None and now - (status.step.started_at or now) >= PATIENCE
+        reason = Reason.TooLittleCapacity if is_late else Reason.AwaitingCapacity
+        return enter(status, State.Promoting, reason, now)
     return enter(status, State.Promoting, Reason.AwaitingTraffic, now)
 
 

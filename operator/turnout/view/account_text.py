@@ -6,9 +6,10 @@ Pure: the same account, width and glyphs give the same characters.
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import exp, log
 
+from turnout.api.moments import moment
 from turnout.api.scalars import Duration
 from turnout.judge.words import percent, spaced
 from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, bound_words, portion, published_words
@@ -114,16 +115,16 @@ class _Pen:
         start, end = points[0][0], points[-1][0]
         shares = [" "] * room
         before = -1
-        for moment in self.account.moments:
-            at = round((moment.at - start) / max(1.0, end - start) * (room - 1))
-            text = f"{moment.weight} %"
-            if moment.weight != before and at + len(text) <= room and not "".join(shares[at : at + 6]).strip():
+        for mark in self.account.moments:
+            at = round((mark.at - start) / max(1.0, end - start) * (room - 1))
+            text = f"{mark.weight} %"
+            if mark.weight != before and at + len(text) <= room and not "".join(shares[at : at + 6]).strip():
                 shares[at : at + len(text)] = text
-            before = moment.weight
+            before = mark.weight
         margin = " " * (LABEL + 1)
         yield self.ink(Ink.DIM, margin + "".join(shares))
         if began:
-            first, last = (f"{began + timedelta(seconds=at):%H:%M:%S}" for at in (start, end))
+            first, last = (moment(began + timedelta(seconds=at), self.account.polled_at) for at in (start, end))
             yield self.ink(Ink.DIM, f"{margin}{first}{last:>{room - len(first)}}")
 
     def answers(self) -> list[str]:
@@ -161,10 +162,10 @@ class _Pen:
         return f"{name}  {full}{self.ink(Ink.DIM, track)}  {words}"
 
     def _step(self, asked: Asked) -> list[str]:
-        ran, least = Duration.of(asked.ran), Duration.of(asked.shortest)
+        ran, least, day = Duration.of(asked.ran), Duration.of(asked.shortest), self.account.polled_at
         ends = [
-            f"passes at about {_clock(asked.expected_at)} if it goes on like this" if asked.expected_at else "",
-            f"judged until {_clock(asked.deadline)} at the latest" if asked.deadline else "",
+            f"passes at about {moment(asked.expected_at, day)} if it goes on like this" if asked.expected_at else "",
+            f"judged until {moment(asked.deadline, day)} at the latest" if asked.deadline else "",
         ]
         facts = (
             f"step {asked.display}: {spaced(asked.requests)} of at least {spaced(asked.needed)} requests",
@@ -175,7 +176,7 @@ class _Pen:
 
     def foot(self, source: str) -> list[str]:
         finds = f"{self.account.finds[:1].upper()}{self.account.finds[1:]}." if self.account.finds else ""
-        at = f"counted until {_clock(self.account.polled_at)}" if self.account.polled_at else ""
+        at = f"counted until {moment(self.account.polled_at)}" if self.account.polled_at else ""
         said = self.glyphs.dot.join(part for part in (at, source) if part)
         return [*self.wrapped(finds), *self.wrapped(said, Ink.DIM)]
 
@@ -201,7 +202,3 @@ def _moved_words(moved: Moved) -> str:
 def _shares(side: Sequence[int]) -> list[float]:
     total = sum(side)
     return [count / total for count in side]
-
-
-def _clock(at: datetime | None) -> str:
-    return f"{at:%H:%M:%S}" if at else ""

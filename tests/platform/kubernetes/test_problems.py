@@ -149,6 +149,6 @@ async def test_a_kserve_that_does_nothing_is_named_with_its_likely_causes(cluste
     problem = (await cluster.snapshot()).deployments[0].problem
     assert problem is not None
     assert (problem.reason, problem.permanent) == (Reason.KServeMissing, False)
-    assert "signals-7 since 10:00:00: its controller does not run, or is older than 0.20" in problem.message
+    assert "signals-7 since 2026-11-21 10:00:00Z: its controller does not run, or is older than 0.20" in problem.message
     cluster.sees(REVISIONS, a_revision())
     assert (await cluster.snapshot()).deployments[0].problem is None

@@ -7,6 +7,7 @@ process; the pods' own facts stand in, and a Route is waited for anew.
 
 from datetime import datetime, timedelta
 
+from turnout.api.moments import moment
 from turnout.api.reasons import Reason
 from turnout.evidence.pods import Target
 from turnout.platform.kubernetes import pods as reading
@@ -14,7 +15,7 @@ from turnout.platform.kubernetes.cache import Cache
 from turnout.platform.kubernetes.objects import InferenceService, Pod, Revision, Route, Seen, Terminated
 from turnout.platform.readiness import Readiness, ReadinessMemory
 from turnout.rollout import snapshot
-from turnout.rollout.rendering import HASH_LABEL, VERSION_LABEL, read_autoscaling
+from turnout.rollout.rendering import HASH_LABEL, LINGER, VERSION_LABEL, read_autoscaling
 from turnout.rollout.snapshot import Deployment, ModelKey, Problem
 
 UNTOUCHED_AFTER = timedelta(seconds=25)
@@ -86,6 +87,7 @@ class Memory:
             ready_at=readiness.ready_at,
             ready_with=readiness.ready_pods,
             crash=self._crash(revision, pods),
+            lingers=LINGER in revision.metadata.annotations,
         )
 
     def _crash(self, revision: Revision, pods: tuple[Pod, ...]) -> snapshot.Crash | None:
@@ -151,7 +153,9 @@ def _deployment(cache: Cache, memory: Memory, item: InferenceService, now: datet
         owners=_owners(item),
         revision=memory.revision(chosen, now) if chosen else None,
         unplanned=tuple(revision.name for revision in revisions if revision is not chosen),
-        problem=reading.problem(pods, chosen, item.status.condition("PredictorReady"))
+        problem=reading.problem(
+            pods, chosen, item.status.condition("PredictorReady"), wanted(cache, chosen) if chosen else 0
+        )
         or (None if revisions else _untouched(item, now)),
         leaving=item.metadata.deletion_timestamp is not None,
         unread=_unread_uid(cache, item),
@@ -164,7 +168,7 @@ def _untouched(item: InferenceService, now: datetime) -> Problem | None:
     if item.status.conditions or made is None or now - made < UNTOUCHED_AFTER:
         return None
     sentence = (
-        f"KServe has done nothing with InferenceService {item.name} since {made:%H:%M:%S}: its controller does "
+        f"KServe has done nothing with InferenceService {item.name} since {moment(made)}: its controller does "
         "not run, or is older than 0.20, which refuses its own updates in Knative mode; see: turnout preflight"
     )
     return Problem(Reason.KServeMissing, sentence)

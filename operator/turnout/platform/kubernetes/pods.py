@@ -5,6 +5,7 @@ since they stay as they were through a crash loop.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -15,6 +16,8 @@ from turnout.rollout import snapshot
 from turnout.rollout.rendering import CONTAINER, PORT
 from turnout.rollout.snapshot import Crash, Problem
 
+A_POD_OF_MANY = re.compile(r'^pods "[^"]*" is forbidden: ')
+"""Each try has another name: told with it, the same hindrance would be recorded anew each time."""
 PERMANENT_EXIT = 78  # EX_CONFIG: the predictor says that another start would end the same way
 SPOKEN = 300  # characters of a container's own words that are shown
 GIVEN_UP_AFTER = 3  # restarts without ever having been ready
@@ -104,10 +107,12 @@ def target(pod: Pod) -> Target | None:
     )
 
 
-def problem(pods: Iterable[Pod], revision: Revision | None, reported: Condition | None = None) -> Problem | None:
+def problem(
+    pods: Iterable[Pod], revision: Revision | None, reported: Condition | None = None, wanted: int = 0
+) -> Problem | None:
     """Why pods are missing or not ready, the most telling first; None where nothing is wrong or all are ready.
 
-    `reported`: what KServe says while there is no revision yet.
+    `reported`: what KServe says while there is no revision yet. `wanted`: how many pods the autoscaler asks for.
     """
     staying = tuple(pod for pod in pods if not is_leaving(pod))
     serving = any(is_ready(pod) for pod in staying)
@@ -115,7 +120,7 @@ def problem(pods: Iterable[Pod], revision: Revision | None, reported: Condition 
     if found:
         first = found[0]
         return Problem(first.reason, first.message, permanent=first.permanent and not serving)
-    if not staying and revision is not None:
+    if revision is not None and len(staying) < max(1, wanted):
         return _without_pods(revision)
     return _reported(reported) if revision is None else None
 
@@ -172,17 +177,18 @@ def _words(ended: Terminated) -> str:
 
 
 def _without_pods(revision: Revision) -> Problem | None:
-    """No pod could be made at all; here the Revision is the only one that tells."""
+    """A pod could not be made; here the Revision is the only one that tells."""
     for kind in ("ResourcesAvailable", "ContainerHealthy"):
         condition = revision.status.condition(kind)
         if condition is None or condition.status == "True" or not condition.message:
             continue
-        if "exceeded quota" in condition.message:
-            return Problem(Reason.QuotaExceeded, condition.message[:SPOKEN])
+        said = A_POD_OF_MANY.sub("", condition.message)[:SPOKEN]
+        if "exceeded quota" in said:
+            return Problem(Reason.QuotaExceeded, said)
         if condition.reason == "ContainerMissing":
-            return Problem(Reason.ImagePullFailed, condition.message[:SPOKEN])
+            return Problem(Reason.ImagePullFailed, said)
         if condition.reason == "FailedCreate" or "forbidden" in condition.message:
-            return Problem(Reason.AdmissionDenied, condition.message[:SPOKEN])
+            return Problem(Reason.AdmissionDenied, said)
     return None
 
 
