@@ -84,6 +84,8 @@ def test_a_command_line_that_makes_no_sense_is_2(turnout: Turnout, wrong: tuple[
         ("--port=65536", "argument --port: '65536' must be a port, 1 to 65535"),
         ("--port=-1", "argument --port: '-1' must be a port, 1 to 65535"),
         ("--port=http", "argument --port: 'http' must be a port, 1 to 65535"),
+        ("--prometheus=cluster", "argument --prometheus: 'cluster' is no NAME=URL, such as cluster=http://"),
+        ("--prometheus=c=http://me:word@host", "argument --prometheus: the address of c carries a secret"),
         ("--namespace=Foo", "argument --namespace: 'Foo' must be a namespace's name: lower-case letters, digits"),
         ("--namespace=a.b", "argument --namespace: 'a.b' must be a namespace's name: "),
         ("--namespace=a-", "argument --namespace: 'a-' must be a namespace's name: "),
@@ -94,6 +96,11 @@ def test_an_option_of_up_that_cannot_be_is_refused(turnout: Turnout, option: str
     code, out, err = turnout("up", "models", option)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_a_prometheus_of_up_is_taken_by_its_name() -> None:
+    args = parser().parse_args(["up", "models", "--prometheus", "cluster=http://127.0.0.1:9090"])
+    assert args.prometheus == [("cluster", "http://127.0.0.1:9090")]
 
 
 def test_the_outermost_options_of_up_can_be() -> None:
@@ -152,6 +159,21 @@ def test_what_the_user_must_put_right_is_one_sentence_and_1(turnout: Turnout, mo
 def test_lint_counts_what_is_right(turnout: Turnout, tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
     assert turnout("lint", "good.yaml") == (0, "1 ModelVersion, nothing wrong\n", "")
+
+
+def test_lint_notes_what_is_allowed_and_does_not_do_what_it_seems_to(turnout: Turnout, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(
+        GOOD + "  scaling: {minReplicas: 2, maxReplicas: 9, floors: [{schedule: 0 8 * * *, "
+        "until: 0 9 * * *, minReplicas: 6}]}\n"
+    )
+    second = GOOD.replace("digits-1", "digits-2").replace("version: 1", "version: 2")
+    (tmp_path / "two.yaml").write_text(f"{second}  analysis: {{judge: Threshold}}\n")
+    code, out, err = turnout("lint", "one.yaml", "two.yaml")
+    assert (code, err) == (0, "")
+    assert "two.yaml:1: note: spec.scaling.maxReplicas: 3 is less than the 6 pods with which digits-1 serves: " in out
+    assert "two.yaml:1: note: spec.analysis: it has nothing to prove: harm is not found" in out
+    assert out.endswith("2 ModelVersions, nothing wrong\n")
+    assert "note" not in turnout("lint", "one.yaml")[1]
 
 
 def test_lint_names_file_line_and_field(turnout: Turnout, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from turnout.api.analysis import Analysis, Source
+from turnout.api.analysis import Analysis, CustomMetric, Source
 from turnout.api.status import RevisionStatus
 from turnout.evidence.pods import Target
 from turnout.evidence.prometheus import Entry
@@ -130,6 +130,32 @@ async def test_a_source_that_is_configured_is_asked(world: World, unused_tcp_por
     assert poll.trouble.startswith(f"prometheus cluster: {source.url}")
     assert poll.canary_uid == "8"
     await polls.close()
+
+
+async def test_on_one_machine_the_pods_are_counted_and_a_prometheus_answers_custom_queries_alone(
+    world: World, unused_tcp_port: int
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        sample = [0, "7" if (await request.post())["query"] == "depth" else "no number"]
+        return web.json_response({"status": "success", "data": {"result": [{"metric": {}, "value": sample}]}})
+
+    app = web.Application()
+    app.router.add_post("/api/v1/query", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    source = Entry("cluster", f"http://127.0.0.1:{unused_tcp_port}")
+    polls = Polls(lambda _: world.told.set(), world.find, {"cluster": source}, counts_pods=True)
+    metric = CustomMetric.model_validate({"name": "c", "query": "depth", "max": "9"})
+    analysis = Analysis(source=Source(prometheus="cluster"), custom=(metric,))
+    poll = await world.read(polls, replace(REQUEST, analysis=analysis))
+    assert ([pod.requests for pod in (*poll.canary, *poll.stable)], dict(poll.custom)) == ([1, 1], {"c": 7.0})
+    assert (poll.at, poll.canary_uid, poll.trouble) == (AT, "8", "")
+    other = analysis.model_copy(update={"custom": (metric.model_copy(update={"query": "else"}),)})
+    poll = await world.read(polls, replace(REQUEST, at=AT + MINUTE, analysis=other))
+    assert poll.trouble == "prometheus cluster: custom metric c is 'no number', no number"
+    await polls.close()
+    await runner.cleanup()
 
 
 async def test_a_model_that_is_gone_is_forgotten(world: World, polls: Polls) -> None:

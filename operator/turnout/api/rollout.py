@@ -328,8 +328,7 @@ class Rollout(Authored):
     repeat_on_stable: Boolean = Field(
         default=True,
         description="repeatOnStable repeats a request once on stable if it failed on the candidate before "
-        "its response "
-        "began; in the gateway and the local engine.",
+        "its response began. The local engine does, a cluster does once it has Turnout's gateway.",
         examples=[False],
     )
     allow_contract_change: Boolean = Field(

@@ -13,7 +13,8 @@ def add_parser(commands: Commands) -> None:
         "lint",
         summary="check ModelVersion files",
         text="Checks files, or the YAML files right inside folders, as the API server would, and names\n"
-        "what this release does not serve yet, and settings that the runtime would refuse.\n"
+        "what this release does not serve yet, and settings that the runtime would refuse. What is allowed and\n"
+        "does not do what it seems to is a note.\n"
         "Problems go to stderr as file:line: field: sentence; the exit code is 1 if there is one.",
         examples="  turnout lint examples/digits\n  turnout lint signals-7.yaml signals-8.yaml\n",
     )
@@ -25,10 +26,14 @@ def run(args: argparse.Namespace) -> int:
     from turnout.api.loading import load
     from turnout.api.served import unserved
     from turnout.api.tunables import missettings
+    from turnout.rollout.notes import beforehand
 
     loaded = load(args.paths)
     for note in loaded.notes:
         print(note)
+    for version in loaded.versions:
+        for caution in beforehand(version, loaded.versions):
+            print(f"{loaded.origins[version.namespace, version.name]}: note: {caution}")
     early = (
         f"{loaded.origins[version.namespace, version.name]}: {found}"
         for version in loaded.versions

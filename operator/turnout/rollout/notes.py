@@ -4,13 +4,15 @@ A note stands in the message of `Accepted` for as long as it is true, and is tol
 It decides nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from turnout.api.analysis import Analysis, Judge
+from turnout.api.plan import resolve_plan
 from turnout.api.reasons import ROLLOUT_STATES, State
+from turnout.api.scaling import Scaling
 from turnout.api.status import Status
-from turnout.api.version import ModelVersion
+from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import Member, Selection, is_stable_state
 from turnout.rollout.steps import steps_of
@@ -57,6 +59,27 @@ def _of_a_rollout(version: ModelVersion, status: Status, selection: Selection) -
     to_come = steps_of(status)[status.step.index if status.step else 0 :]
     if any(step.analysis for step in to_come) and not status.promoted_at and (blind := unjudged(version.spec.analysis)):
         yield blind
+
+
+def beforehand(version: ModelVersion, others: Iterable[ModelVersion]) -> Iterator[Note]:
+    """What files alone tell. `others`: whatever else they hold, of any model."""
+    scaling = version.spec.scaling
+    former = [each for each in others if _is_before(each, version)]
+    for most, name in sorted(((_most_pods(each.spec.scaling), each.name) for each in former), reverse=True)[:1]:
+        if scaling.max_replicas < most:
+            yield few_pods(scaling.max_replicas, most, name)
+    if any(step.analysis for step in resolve_plan(version.spec).steps) and (blind := unjudged(version.spec.analysis)):
+        yield blind
+
+
+def _is_before(other: ModelVersion, version: ModelVersion) -> bool:
+    same_model = (other.namespace, other.model) == (version.namespace, version.model)
+    return same_model and other.version < version.version and other.spec.desired is Desired.LIVE
+
+
+def _most_pods(scaling: Scaling) -> int:
+    """The greatest of its floors."""
+    return max(scaling.min_replicas, *(floor.min_replicas for floor in scaling.floors), 0)
 
 
 def few_pods(ceiling: int, pods: int, stable: str) -> Note:

@@ -21,7 +21,7 @@ from turnout.api.reasons import Reason
 from turnout.platform.kubernetes import resources
 from turnout.platform.kubernetes.resources import AUTOSCALERS, INFERENCE_SERVICES, PODS, REVISIONS, ROUTES, VERSIONS
 from turnout.rollout.health import death
-from turnout.rollout.rendering import MAX_SCALE, MIN_SCALE
+from turnout.rollout.rendering import LINGER, MAX_SCALE, MIN_SCALE
 from turnout.rollout.snapshot import Deployment, Problem, Revision, Share
 
 START_DEADLINE = timedelta(minutes=10)
@@ -40,6 +40,14 @@ async def revision(cluster: Cluster) -> Revision:
 async def dies(cluster: Cluster) -> str:
     found = death(await revision(cluster), cluster.clock.now, START_DEADLINE)
     return found.reason.value if found else ""
+
+
+async def test_a_version_that_was_born_latency_critical_is_known_by_its_revision(cluster: Cluster) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    cluster.sees(REVISIONS, a_revision())
+    assert not (await revision(cluster)).lingers
+    cluster.sees(REVISIONS, a_revision(**{LINGER: "5m"}))
+    assert (await revision(cluster)).lingers
 
 
 async def test_a_version_that_serves_is_seen_whole(cluster: Cluster) -> None:

@@ -81,6 +81,25 @@ async def test_pods_tell(cluster: Cluster, pod: dict[str, object], told: tuple[s
     assert (problem and (problem.reason.value, problem.message, problem.permanent)) == told
 
 
+async def test_a_quota_that_stops_the_next_pods_is_told_beside_those_that_are_ready_and_alike_at_each_try(
+    cluster: Cluster,
+) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    cluster.sees(AUTOSCALERS, an_autoscaler(3))
+    cluster.sees(PODS, a_pod())
+    said = set()
+    for name in ("x-7d9-abcde", "x-7d9-fghij"):
+        revision = a_revision()
+        failed = {"type": "ResourcesAvailable", "status": "False", "reason": "FailedCreate"}
+        revision["status"]["conditions"].append({**failed, "message": QUOTA.replace('"x"', f'"{name}"')})
+        cluster.sees(REVISIONS, revision)
+        said.add((await cluster.snapshot()).deployments[0].problem)
+    sentence = "exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2"
+    assert said == {Problem(Reason.QuotaExceeded, sentence)}
+    cluster.sees(AUTOSCALERS, an_autoscaler(1))
+    assert (await cluster.snapshot()).deployments[0].problem is None  # it has all that it wants
+
+
 async def test_nothing_is_permanent_while_another_pod_serves(cluster: Cluster) -> None:
     cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
     cluster.sees(REVISIONS, a_revision())

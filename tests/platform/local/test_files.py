@@ -13,7 +13,7 @@ from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.platform.local.folder import Folder
-from turnout.platform.local.meaning import IDLE, without_meaning
+from turnout.platform.local.meaning import IDLE, meant_here, without_meaning
 from turnout.platform.local.names import taken_names
 from turnout.platform.local.store import Changes, Versions
 from turnout.platform.local.watching import readings
@@ -194,6 +194,37 @@ def test_fields_that_mean_nothing_on_one_machine_are_told_by_name_and_others_are
     assert without_meaning(version(1, scaling={"minReplicas": 5, "maxReplicas": 5})) == ()
     assert lines[0] == ("tiny-1: spec.predictor.image has no effect here: processes run from this Python environment")
     assert without_meaning(version(1)) == ()
+
+
+PROMETHEUS = {
+    "source": {"prometheus": "cluster"},
+    "custom": [{"name": "depth", "query": "depth", "max": "9"}],
+    "interval": "5s",
+}
+
+
+def test_a_source_of_evidence_that_is_not_at_hand_is_told_and_left_out_here_alone() -> None:
+    asked = version(1, analysis=PROMETHEUS)
+    told = without_meaning(asked)
+    assert told[0] == "tiny-1: spec.analysis.source.prometheus has no effect here: the processes' own counters are read"
+    assert told[1].startswith("tiny-1: spec.analysis.custom has no effect here: nobody is there to be asked")
+    here = meant_here(asked, ()).spec.analysis
+    assert (here.source.prometheus, here.custom, here.interval.seconds) == ("", (), 5)
+    assert without_meaning(asked, ["cluster"]) == ()
+    assert meant_here(asked, ["cluster"]) is asked
+    plain = version(1)
+    assert meant_here(plain, ()) is plain
+
+
+def test_what_is_read_otherwise_here_is_told() -> None:
+    artifact = {"uri": "pvc://models/tiny", "authRef": "store"}
+    told = without_meaning(version(1, predictor={"runtime": "sklearn", "artifact": artifact}))
+    assert told == (
+        "tiny-1: spec.predictor.artifact.uri is read otherwise here: there are no claims; `pvc://NAME/…` is the folder "
+        "`/mnt/pvc/NAME` of this machine",
+        "tiny-1: spec.predictor.artifact.authRef has no effect here: there are no Secrets; the credentials of your "
+        "environment are used",
+    )
 
 
 def test_every_field_without_a_meaning_here_is_in_the_documents_and_no_other() -> None:

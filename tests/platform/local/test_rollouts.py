@@ -33,6 +33,16 @@ async def test_a_second_version_takes_over_step_by_step_and_no_caller_notices(co
     assert steps[-1] == "Promoted"
 
 
+async def test_a_file_that_names_a_clusters_prometheus_runs_and_is_judged_by_its_own_counters(world: World) -> None:
+    metric = {"name": "depth", "query": "depth", "max": "9"}
+    world.write(1, analysis={"source": {"prometheus": "cluster"}, "custom": [metric]})
+    assert not world.read()
+    (acted_upon,) = (await world.seen()).versions
+    assert (acted_upon.spec.analysis.source.prometheus, acted_upon.spec.analysis.custom) == ("", ())
+    (kept,) = world.engine.versions
+    assert kept.spec.analysis.source.prometheus == "cluster"
+
+
 async def test_a_version_that_crashes_in_traffic_is_out_within_a_second_and_no_caller_fails(controlled: World) -> None:
     await serving(controlled, 1)
     tally = Tally()

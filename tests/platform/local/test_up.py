@@ -10,13 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from turnout.cli.serving import line_of
 from turnout.platform.local.ports import Ports
 from turnout.platform.local.process import start_of
+from turnout.platform.local.records import EventRecord
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +51,12 @@ spec:
   rollout:
     steps: [warmup: {{requests: 1, timeout: 30s}}, setWeight: 50, pause: {{duration: 1s}}]
 """
+
+
+def test_an_event_is_told_in_the_clock_of_the_messages() -> None:
+    at = datetime(2026, 11, 21, 11, 41, 7, tzinfo=timezone(timedelta(hours=1)))
+    line = line_of(EventRecord(time=at, version="echo-2", reason="StepEntered", message="m", warning=False))
+    assert line == "10:41:07Z  echo-2                StepEntered         m"
 
 
 class Up:
