@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.rollout.invariants import Invariants
-from tests.rollout.simulation import version
+from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, serving
+from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.scaling import Scaling
 from turnout.rollout.snapshot import Problem
@@ -214,6 +217,25 @@ def test_a_candidate_without_its_pods_names_what_keeps_them_away_on_each_side() 
     world.run(40)
     held = [event.message for event in world.events if event.reason == "Held"]
     assert held == [f"TooLittleCapacity: {status.message}"]
+
+
+@pytest.mark.parametrize("minimum", [0, 1])
+def test_a_ghosts_floor_falls_back_to_its_owners_after_a_rollout(minimum: int) -> None:
+    """It was raised to the pods that it served with; attempt after attempt that must not become its own."""
+    world = with_stable_at(4)
+    world.apply(version(2, rollout=steps(30, pause="10m"), scaling={"maxReplicas": 10}))
+    world.run(10)
+    world.edit("signals-1", scaling=Scaling.model_validate({"minReplicas": minimum, "maxReplicas": 10}))
+    world.run(2)
+    world.delete("signals-1")
+    world.run(5)
+    assert (floor_of(world, "signals-1"), world.percent("signals-2")) == (4, 30)
+    for token in ("", "again"):
+        world.edit("signals-2", control=Control(retry_token=token))
+        world.run(15)
+        world.edit("signals-2", control=Control(retry_token=token, abort=True))
+        world.run(60)
+        assert (world.state("signals-2"), floor_of(world, "signals-1")) == (State.Aborted, minimum)
 
 
 def test_a_version_that_cannot_have_its_pods_never_disturbs_stable(served: World) -> None:

@@ -105,6 +105,7 @@ SCALINGS = st.builds(
     metric=st.sampled_from(["concurrency", "rps"]),
     target=st.integers(0, 100_000),
     latency_critical=st.booleans(),
+    own_pods=st.integers(0, 1000),
 )
 
 
@@ -119,6 +120,10 @@ READINGS = {
     "what KServe writes at birth": (
         {rendering.MIN_SCALE: "0", rendering.MAX_SCALE: "3"},
         Autoscaling(0, 3, timedelta(0)),
+    ),
+    "what an earlier release wrote": (
+        {rendering.MIN_SCALE: "2", rendering.MAX_SCALE: "3"},
+        Autoscaling(2, 3, timedelta(0), own_pods=2),
     ),
     "what a person wrote": (
         {rendering.MIN_SCALE: "two", rendering.TARGET: "70.5", rendering.RETENTION: "1m30s", rendering.BURST: "200"},

@@ -117,7 +117,7 @@ def revisions(draw: st.DrawFn) -> Revision:
         uid=draw(UIDS),
         servable=draw(st.booleans()),
         wanted=draw(st.integers(0, 3)),
-        autoscaling=Autoscaling(draw(st.integers(0, 3)), 3, timedelta(seconds=30)),
+        autoscaling=Autoscaling(draw(st.integers(0, 3)), 3, timedelta(seconds=30), own_pods=draw(st.integers(0, 3))),
         pods=tuple(draw(st.lists(pods, max_size=3))),
         starting=draw(st.booleans()),
         starting_since=draw(MAYBE),

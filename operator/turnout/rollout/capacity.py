@@ -27,10 +27,10 @@ def capacity(selection: Selection, candidate: ModelVersion) -> int:
 
 
 def own_floor(member: Member, now: datetime) -> int:
-    """The pods its owner wants now; of a ghost, those it has been kept at."""
+    """The pods its owner wants now; of a ghost, those that its owner wanted last."""
     if member.version:
         return wanted_pods(member.version.spec.scaling, now)
-    return member.revision.autoscaling.min_pods if member.revision else 0
+    return member.revision.autoscaling.own_pods if member.revision else 0
 
 
 def needed(member: Member, percent: int) -> int:
@@ -92,7 +92,7 @@ def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscal
     if member.version is None:
         return Autoscaling(
             pods, max(current.max_pods, pods), current.retention, current.metric, current.target,
-            current.latency_critical,
+            current.latency_critical, current.own_pods,
         )  # fmt: skip
     scaling = member.version.spec.scaling
     return Autoscaling(
@@ -102,6 +102,7 @@ def autoscaling(selection: Selection, member: Member, now: datetime) -> Autoscal
         metric=scaling.target.metric.value,
         target=scaling.target.value,
         latency_critical=scaling.latency_critical,
+        own_pods=own_floor(member, now),
     )
 
 

@@ -41,6 +41,8 @@ METRIC, TARGET = _AUTOSCALING + "metric", _AUTOSCALING + "target"
 RETENTION = _AUTOSCALING + "scale-to-zero-pod-retention-period"
 BURST = _AUTOSCALING + "target-burst-capacity"
 LINGER = _AUTOSCALING + "scale-down-delay"
+OWN_FLOOR = _AUTOSCALING + "turnout-floor"
+"""Knative reads nothing of that name; under any other prefix the note would roll the pods."""
 
 Owners = Sequence[tuple[str, str]]
 
@@ -126,6 +128,7 @@ def autoscaling_annotations(wish: Autoscaling) -> dict[str, str | None]:
         TARGET: str(wish.target) if wish.target else None,
         RETENTION: _go(wish.retention),
         BURST: "0" if wish.latency_critical else None,  # 0: the activator is out of the path
+        OWN_FLOOR: str(wish.own_pods),
     }
 
 
@@ -138,6 +141,7 @@ def read_autoscaling(annotations: Mapping[str, str]) -> Autoscaling:
         metric=annotations.get(METRIC, "concurrency"),
         target=_whole(annotations.get(TARGET)),
         latency_critical=annotations.get(BURST) == "0",
+        own_pods=_whole(annotations.get(OWN_FLOOR, annotations.get(MIN_SCALE))),
     )
 
 

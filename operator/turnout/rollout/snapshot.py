@@ -57,7 +57,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Autoscaling:
-    """The knobs that an engine changes in place on a revision. Pods are counts, target is per pod."""
+    """The knobs that an engine changes in place on a revision. Pods are counts, target is per pod.
+
+    `own_pods` is what its owner wants now, and no rollout raises it: what is kept when the owner is gone.
+    """
 
     min_pods: int
     max_pods: int
@@ -65,6 +68,7 @@ class Autoscaling:
     metric: str = "concurrency"
     target: int = 0
     latency_critical: bool = False
+    own_pods: int = 0
 
 
 @dataclass(frozen=True, slots=True)

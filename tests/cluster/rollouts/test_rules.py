@@ -56,7 +56,7 @@ class Real:
         self._stage.kubectl(*apply, stdin=json.dumps(body))
 
     def floor(self, name: str, pods: int) -> None:
-        patch = {"metadata": {"annotations": {rendering.MIN_SCALE: str(pods)}}}
+        patch = {"metadata": {"annotations": {rendering.MIN_SCALE: str(pods), rendering.OWN_FLOOR: str(pods)}}}
         revision = f"{name}-predictor-00001"
         self._stage.kubectl("patch", "revision", revision, "--type=merge", "-p", json.dumps(patch))
 

@@ -17,13 +17,13 @@ from turnout.platform.kubernetes.objects import read
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, PODS, REVISIONS, ROUTES, VERSIONS
 from turnout.platform.protocol import Conflict, Refused, Unavailable
 from turnout.rollout.plan import Deploy, Event, Own, Retire, RouteChange, Scale
-from turnout.rollout.rendering import BURST, MAX_SCALE, METRIC, MIN_SCALE, RETENTION, TARGET
+from turnout.rollout.rendering import BURST, MAX_SCALE, METRIC, MIN_SCALE, OWN_FLOOR, RETENTION, TARGET
 from turnout.rollout.snapshot import Autoscaling, Deployment, Share
 
 SPLIT = (Share("signals-6-predictor-00001", 90), Share("signals-7-predictor-00001", 10))
 OWNERS = (("signals-7", "u7"),)
 CHANGE = RouteChange(SPLIT, OWNERS)
-SCALE = Autoscaling(2, 5, timedelta(seconds=90), "rps", 20, latency_critical=True)
+SCALE = Autoscaling(2, 5, timedelta(seconds=90), "rps", 20, latency_critical=True, own_pods=1)
 
 
 def a_deploy(image: str = "example.com/own:1") -> Deploy:
@@ -170,7 +170,7 @@ async def test_floors_are_one_patch_and_bound_to_the_revision(cluster: Cluster) 
     await cluster.platform.scale(KEY, Scale(await the_deployment(cluster), SCALE))
     annotations = cluster.live(REVISIONS, "signals-7-predictor-00001")["metadata"]["annotations"]
     assert annotations == {
-        MIN_SCALE: "2", MAX_SCALE: "5", METRIC: "rps", TARGET: "20", RETENTION: "1m30s", BURST: "0",
+        MIN_SCALE: "2", MAX_SCALE: "5", METRIC: "rps", TARGET: "20", RETENTION: "1m30s", BURST: "0", OWN_FLOOR: "1",
     }  # fmt: skip
     revision = (await the_deployment(cluster)).revision
     assert revision is not None

@@ -95,6 +95,7 @@ def birth(deploy: Deploy, uid: str, revision: str, revision_uid: str, folder: st
         metric=scaling.target.metric.value,
         target=scaling.target.value,
         latency_critical=scaling.latency_critical,
+        own_pods=scaling.min_replicas,
     )
     return DeploymentRecord(
         version=deploy.version,
