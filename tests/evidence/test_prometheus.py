@@ -113,6 +113,24 @@ async def test_the_same_pod_scraped_twice_is_ambiguous(asking: Asking) -> None:
     assert "pod old-2 is there twice, different in job" in poll.trouble
 
 
+@pytest.mark.parametrize(
+    ("behind", "requests"),
+    [
+        pytest.param(20, [9, 50], id="a little behind: what it has is told"),
+        pytest.param(31, [], id="by more than two intervals: it has nothing of that moment"),
+    ],
+)
+async def test_a_prometheus_whose_clock_is_behind_the_operators(
+    asking: Asking, behind: float, requests: list[int]
+) -> None:
+    """One that is ahead tells what was, of both sides, as for a moment that was missed."""
+    asking.world.pods["new-1"].answer(9)
+    asking.world.pods["old-1"].answer(50)
+    now = await asking.world.scraped(asking.session)
+    poll = await asking.poll(request(now + timedelta(seconds=behind)))
+    assert ([pod.requests for pod in (*poll.canary, *poll.stable)], poll.trouble) == (requests, "")
+
+
 CUSTOM = {
     "one number": ("sum(up)", {"c": 5.0}, ""),
     "a scalar": ("42", {"c": 42.0}, ""),

@@ -158,6 +158,28 @@ async def test_on_one_machine_the_pods_are_counted_and_a_prometheus_answers_cust
     await runner.cleanup()
 
 
+@pytest.mark.parametrize(
+    ("source", "counts_pods", "lost"),
+    [
+        pytest.param("", False, 0, id="the pods are read at once"),
+        pytest.param("cluster", True, 0, id="so they are on one machine"),
+        pytest.param("cluster", False, 15, id="a Prometheus' samples may be older"),
+    ],
+)
+async def test_since_when_the_split_holds_in_what_was_read(
+    world: World, unused_tcp_port: int, source: str, counts_pods: bool, lost: float
+) -> None:
+    """Else an interval with a little of the former split would count, where a Prometheus' clock or scrape is late."""
+    entry = Entry("cluster", f"http://127.0.0.1:{unused_tcp_port}")
+    polls = Polls(lambda _: world.told.set(), world.find, {"cluster": entry}, counts_pods=counts_pods)
+    analysis = Analysis(source=Source(prometheus=source))
+    poll = await world.read(polls, replace(REQUEST, analysis=analysis))
+    assert poll.weight_since == AT - MINUTE + timedelta(seconds=lost)
+    poll = await world.read(polls, replace(REQUEST, analysis=analysis, at=AT + MINUTE, weight_since=None))
+    assert poll.weight_since is None
+    await polls.close()
+
+
 async def test_a_model_that_is_gone_is_forgotten(world: World, polls: Polls) -> None:
     await world.read(polls)
     polls.forget_all_but(set())

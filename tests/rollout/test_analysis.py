@@ -123,6 +123,19 @@ def test_an_operator_that_was_away_takes_in_what_it_missed(served: World) -> Non
     assert int(_memory(served)) == taken + 6
 
 
+def test_an_operator_whose_clock_goes_back_asks_for_nothing_until_it_has_caught_up(served: World) -> None:
+    """What was taken in of a moment is not asked for again; nothing rises meanwhile, and harm is found after it."""
+    begin(served, then(13, Outcome.HARM), 10, 50, longest="10m")
+    served.run(60)
+    taken, until = _memory(served), served.now
+    served.now -= timedelta(seconds=40)
+    served.run(38)
+    assert served.now < until
+    assert (_memory(served), served.percent(NAME)) == (taken, 10)
+    served.run(15)
+    assert stands(served) == (State.RolledBack, Reason.ErrorRate)
+
+
 def _memory(world: World) -> str:
     analysis = world.versions[NAME].status.analysis
     assert analysis is not None

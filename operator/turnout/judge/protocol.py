@@ -56,8 +56,8 @@ class Poll:
     `canary_uid`, `stable_uid`: the revisions that were asked for. In trouble, `at` is the newest moment asked for.
     `edges`: the upper bounds of the latency buckets in seconds. `custom`: the values of the custom queries by name.
     `canary_ends`, `stable_ends`: of each pod the last end so far; one that was read before counts no more.
-    `weight`: the candidate's share when it was read, in percent; `weight_since`: since when it has held;
-    absent where it does not, and what came in between counts for nothing.
+    `weight`: the candidate's share when it was read, in percent; `weight_since`: since when it has held in what was
+    read; absent where it does not, and what came in between counts for nothing.
     """
 
     at: datetime

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 import aiohttp
@@ -81,15 +82,19 @@ class Polls:
             canary_uid=request.canary.uid,
             stable_uid=request.stable.uid,
             weight=request.weight,
-            weight_since=request.weight_since,
+            weight_since=request.weight_since if self._reads_pods(request) else held_since(request),
         )
         self._dirty(key)
+
+    def _reads_pods(self, request: PollRequest) -> bool:
+        named = request.analysis.source.prometheus
+        return not named or (self._counts_pods and named in self._sources)
 
     async def _ask(self, key: ModelKey, request: PollRequest) -> Poll:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         named = request.analysis.source.prometheus
-        if not named or (self._counts_pods and named in self._sources):
+        if self._reads_pods(request):
             sides = (self._find(key, request.canary.name), self._find(key, request.stable.name))
             counted = await pods.poll(self._session, request.at, *sides)
             return await self._sources[named].beside(self._session, request, counted) if named else counted
@@ -100,6 +105,13 @@ class Polls:
         known = ", ".join(sorted(self._sources)) or "none"
         sentence = f"spec.analysis.source.prometheus: {named} is not among the operator's sources ({known})"
         return Poll(at=request.at, trouble=f"{sentence}; name one of them, or leave source out to read the pods")
+
+
+def held_since(request: PollRequest) -> datetime | None:
+    """Since when the split has held in what a Prometheus has. It scrapes at moments of its own, by a clock of its own:
+    what it has at a moment may be of up to an interval before, when the split was still another.
+    """
+    return request.weight_since + request.analysis.interval.delta if request.weight_since else None
 
 
 def answers(poll: Poll | None, request: PollRequest) -> bool:
