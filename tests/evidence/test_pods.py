@@ -73,6 +73,27 @@ async def test_both_sides_are_read_for_one_moment() -> None:
     assert len(found.stable[0].latency) == len(found.edges) + 1
 
 
+async def test_all_pods_of_both_sides_are_asked_at_once() -> None:
+    """None answers before all have been asked, so a spike that hits both sides is in the same poll of both."""
+    everybody = asyncio.Barrier(3)
+
+    def waiting(revision: str) -> Answer:
+        answer = counting(revision, 1)
+
+        async def answered(asked: web.Request) -> web.Response:
+            await everybody.wait()
+            return await answer(asked)
+
+        return answered
+
+    async with (
+        pods(new_1=waiting("new"), old_1=waiting("old"), old_2=waiting("old")) as at,
+        aiohttp.ClientSession() as session,
+    ):
+        found = await poll(session, NOW, [at["new_1"]], [at["old_1"], at["old_2"]])
+    assert (found.trouble, len(found.canary), len(found.stable)) == ("", 1, 2)
+
+
 async def test_a_pod_that_has_answered_nothing_counts_zeros_along_the_same_edges() -> None:
     async with pods(new_1=counting("new", 0), old_1=counting("old", 5)) as at, aiohttp.ClientSession() as session:
         found = await poll(session, NOW, [at["new_1"]], [at["old_1"]])

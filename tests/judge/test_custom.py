@@ -71,6 +71,19 @@ def test_threshold_does_not_roll_back_what_the_sequential_judge_would() -> None:
     assert "a threshold carries no guarantee" in found.message
 
 
+def test_threshold_holds_without_numbers_and_waits_for_as_many_requests() -> None:
+    attempt = bounded("Threshold")
+    see(attempt, 1)
+    assert attempt.ask(custom={}).outcome is Outcome.NO_DATA
+    assert attempt.ask(stable=(), custom={"depth": 1.0}).outcome is Outcome.NO_DATA
+    assert attempt.ask(trouble="it timed out").outcome is Outcome.SOURCE_ERROR
+    found = attempt.ask(custom={"depth": 1.0})
+    while found.outcome is Outcome.HOLD:
+        attempt.serve((1, 0), (9, 0))
+        found = attempt.ask(custom={"depth": 1.0})
+    assert found.outcome is Outcome.TOO_FEW_REQUESTS
+
+
 def test_threshold_does_not_pass_out_of_bounds() -> None:
     attempt = bounded("Threshold", **{"for": "5m"})
     found = see(attempt, *[11.0] * 12)
