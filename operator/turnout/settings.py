@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prometheus-token",
         action="append",
         default=[],
-        type=_token,
+        type=token_file,
         metavar="NAME=FILE",
         help="the file with the bearer token for it, read anew for each query",
     )
@@ -110,7 +110,8 @@ def prometheus(text: str) -> tuple[str, str]:
     return name, url
 
 
-def _token(text: str) -> tuple[str, Path]:
+def token_file(text: str) -> tuple[str, Path]:
+    """`NAME=FILE` of an option, as its two parts."""
     name, _, path = text.partition("=")
     if not (name and path):
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=FILE, such as cluster=/var/run/prometheus/token")

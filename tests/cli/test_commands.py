@@ -103,6 +103,12 @@ def test_a_prometheus_of_up_is_taken_by_its_name() -> None:
     assert args.prometheus == [("cluster", "http://127.0.0.1:9090")]
 
 
+def test_a_token_for_a_prometheus_that_is_not_named_is_refused(turnout: Turnout) -> None:
+    code, out, err = turnout("up", "models", "--prometheus-token", "cluster=/run/token")
+    assert (code, out) == (1, "")
+    assert err == "turnout: --prometheus-token cluster: there is no --prometheus cluster=URL\n"
+
+
 def test_the_outermost_options_of_up_can_be() -> None:
     for port, namespace in ((1, "a"), (65535, "0" * 63)):
         args = parser().parse_args(["up", "models", "--port", str(port), "--namespace", namespace])

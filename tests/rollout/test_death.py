@@ -142,6 +142,7 @@ def test_a_first_version_that_dies_before_it_is_stable_keeps_its_share(world: Wo
     world.run(2)
     status = world.versions["signals-1"].status
     assert (status.state, status.reason) == (State.Promoting, Reason.NothingLives)
+    assert status.message == "nothing of it answers: exit code 1: boom"
     assert world.percent("signals-1") == 100
     world.heal("signals-1")
     world.run(3)

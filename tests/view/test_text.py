@@ -18,6 +18,7 @@ from turnout.api.status import (
     WeightStatus,
 )
 from turnout.api.version import ModelVersion, ObjectMeta, Spec
+from turnout.rollout.notes import few_pods
 from turnout.view.ink import ASCII, UNICODE, Glyphs
 from turnout.view.text import render_text
 from turnout.view.tree import Clients, Traffic, Tree, tree_json, tree_of
@@ -65,6 +66,12 @@ def status(
     )
 
 
+NOTED = Condition(
+    type=ConditionType.Accepted.value,
+    status=ConditionStatus.TRUE,
+    reason=Reason.Accepted.value,
+    message=f"{Reason.Accepted.sentence} Note: {few_pods(3, 6, 'digits-1')}",
+)
 STABLE = status(
     State.Live, Reason.Promoted, "stable since 2026-11-21 10:40:01Z", role=Role.Stable, weight=(100, 100), pods=(1, 1)
 )
@@ -220,6 +227,9 @@ SCENES = {
     "a version that a command has paused over its file": tree_of(
         [model_version(2, EVERY_STATE[State.Paused])],
         notes={("default", "digits-2"): ("control.paused: true by command (its file says false)",)},
+    ),
+    "a version with a note of the engine": tree_of(
+        [model_version(2, EVERY_STATE[State.Paused].model_copy(update={"conditions": (NOTED,)})), model_version(1)]
     ),
     "two models of two namespaces": tree_of(
         [model_version(1, STABLE, model="tone", namespace="support"), model_version(1, STABLE)]

@@ -25,12 +25,14 @@ def add_parser(commands: Commands) -> None:
     add("--namespace", type=_namespace, default="default", help="of versions that name none; default: default")
     add("--idle", type=_duration, default="30s", metavar="TIME", help=IDLE)
     add("--prometheus", action="append", default=[], type=_prometheus, metavar="NAME=URL", help=PROMETHEUS)
+    add("--prometheus-token", action="append", default=[], type=_token, metavar="NAME=FILE", help=TOKEN)
     add("--quiet", action="store_true", help="print problems only")
     add("--plain", action="store_true", help="lines instead of the live tree")
     parser.set_defaults(run=run)
 
 
 PROMETHEUS = "what an analysis may name as its source, for its custom queries; counters are the processes' own"
+TOKEN = "the file with the bearer token for it, read anew for each query"
 IDLE = "how long a version is kept after its last request, before its scaleToZeroRetention; default 30s"
 
 
@@ -48,6 +50,12 @@ def _prometheus(text: str) -> tuple[str, str]:
     from turnout.settings import prometheus
 
     return prometheus(text)
+
+
+def _token(text: str) -> tuple[str, Path]:
+    from turnout.settings import token_file
+
+    return token_file(text)
 
 
 def _namespace(text: str) -> str:
@@ -71,12 +79,15 @@ def run(args: argparse.Namespace) -> int:
     from turnout.platform.local.folder import FolderError
     from turnout.platform.local.machine import Settings
 
+    tokens, known = dict(args.prometheus_token), dict(args.prometheus)
+    for name in sorted(tokens.keys() - known.keys()):
+        raise UserError(f"--prometheus-token {name}: there is no --prometheus {name}=URL")
     settings = Settings(
         folder=args.state,
         port=args.port,
         namespace=args.namespace,
         idle_window=args.idle,
-        sources={name: Entry(name, url) for name, url in args.prometheus},
+        sources={name: Entry(name, url, tokens.get(name)) for name, url in known.items()},
     )
     try:
         asyncio.run(serve(settings, args.files, quiet=args.quiet, plain=args.plain))

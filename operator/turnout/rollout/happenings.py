@@ -63,8 +63,8 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield from _entered(version, before, after)
     elif after.hold is not None and after.hold != before.hold:
         yield _held(version, after)
-    elif after.state is State.Promoting and _lacks_pods(after) is not _lacks_pods(before):
-        yield _held(version, after) if _lacks_pods(after) else _event(version, EventReason.Resolved, after.message)
+    elif after.state is State.Promoting:
+        yield from _promoting(version, before, after)
     if after.revision is not None and before.revision is None and after.state is State.Warming:
         yield _event(version, EventReason.RevisionPinned, f"{after.revision.name} is ready and pinned")
     if after.step is not None and after.step.verb and after.step.started_at != _started(before):
@@ -85,9 +85,13 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
     yield from _cautions(version, before, after)
 
 
-def _lacks_pods(status: Status) -> bool:
-    """For longer than the usual start of a pod."""
-    return status.reason is Reason.TooLittleCapacity
+def _promoting(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
+    """Its pods are missing for longer than their usual start, or have come."""
+    lacked, lacks = (status.reason is Reason.TooLittleCapacity for status in (before, after))
+    if lacks and not lacked:
+        yield _held(version, after)
+    elif lacked and after.reason is Reason.AwaitingTraffic:
+        yield _event(version, EventReason.Resolved, after.message)
 
 
 def _step_text(status: Status, step: StepStatus) -> str:

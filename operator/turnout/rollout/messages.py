@@ -76,6 +76,8 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
     match status.reason:
         case Reason.AwaitingCapacity | Reason.TooLittleCapacity:
             return _capacity(member, status, selection)
+        case Reason.NothingLives if member.death:
+            return _dead(member)
         case Reason.AwaitingTraffic if status.state is State.Progressing:
             return f"waits until the Route gives it {percent}"
         case Reason.PausedByPlan if status.step and status.step.deadline:
@@ -151,6 +153,11 @@ def _has(member: Member) -> str:
     return f"{member.name} (has {member.ready_pods}{f': {problem.message}' if problem else ''})"
 
 
+def _dead(member: Member) -> str:
+    cause = member.death.message if member.death else "it has no pods"
+    return f"nothing of it answers: {cause}{_hindrance(member)}"
+
+
 def _hindrance(member: Member) -> str:
     """What keeps its pods from coming back; of a fault of its own the death has told, and each restart another."""
     problem = member.deployment.problem if member.deployment else None
@@ -188,7 +195,7 @@ def _retry(version: ModelVersion | None) -> str:
 
 def _live(member: Member, status: Status) -> str:
     if member.death:
-        return f"nothing of it answers: {member.death.message}{_hindrance(member)}"
+        return _dead(member)
     if status.reason is Reason.LastServing:
         return Reason.LastServing.sentence
     if member.revision and not member.revision.wanted:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from turnout.api.judgement import AnalysisStatus
 from turnout.api.reasons import ROLLOUT_STATES, ConditionType, Reason, Role, State
 from turnout.api.version import ModelVersion
+from turnout.rollout.notes import noted
 
 UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`, running?"
 
@@ -139,8 +140,14 @@ def _version_view(version: ModelVersion, traffic: Traffic | None, notes: tuple[s
         asleep=status.state is State.Live and _is_idle(version),
         traffic=traffic,
         analysis=status.analysis if status.state in ROLLOUT_STATES | {State.Frozen} else None,
-        notes=notes,
+        notes=(*notes, *_cautions(version)),
     )
+
+
+def _cautions(version: ModelVersion) -> tuple[str, ...]:
+    """What of its spec does not do what it seems to."""
+    accepted = version.status.condition(ConditionType.Accepted)
+    return tuple(noted(accepted.message).values()) if accepted else ()
 
 
 def _is_idle(version: ModelVersion) -> bool:
