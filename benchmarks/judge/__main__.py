@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.judge import moved, slowness, tables
+from benchmarks.judge import moved, slowness, speed, tables
 from benchmarks.report import Row, publish, quick, table
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     show(f"Drift: paused % / median s ({few} attempts)", lambda: moved.moved(few))
     show(f"Drift: whose doing ({few} attempts)", lambda: moved.the_world(few))
     show(f"Shown apart: rolled back, no bar ({few} attempts)", lambda: tables.apart(few))
-    show("Speed", tables.speed)
+    show("Speed", speed.speed)
     for pods in (1, 3):
         found, served = tables.orientation(few, pods)
         show(f"Beside others, {pods} pods a side: rolled back % / median s ({few} attempts)", lambda found=found: found)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -46,23 +45,25 @@ class Pods:
         )
 
 
-def replay(
-    traffic: Traffic, run: int, analysis: Analysis, polls: int = POLLS, beyond: Sequence[float] = BEYOND
-) -> tuple[list[Finding], list[float]]:
-    """Findings of every poll, and the seconds of the processor each took. `beyond`: see `Cell`."""
-    judge, memory = SequentialJudge(), ""
+def polls(traffic: Traffic, run: int, intervals: int = POLLS, beyond: Sequence[float] = BEYOND) -> Iterator[Poll]:
+    """What is read of one attempt: first what was there before, then after each interval. `beyond`: see `Cell`."""
     sides = (Pods("c", traffic.canary, run, beyond), Pods("s", traffic.stable, run, beyond))
-    findings, seconds = [], []
-    for poll in range(-1, polls):
+    for poll in range(-1, intervals):
         at = START + timedelta(seconds=POLL_SECONDS * (poll + 1))
         if poll >= 0:
             for side in sides:
                 side.advance(poll)
         since = at - timedelta(seconds=5) if poll >= 0 and traffic.discarded[run, poll] else START
-        read = Poll(at, sides[0].read(), sides[1].read(), EDGES, weight=10, weight_since=since)
-        before = time.process_time()
-        finding = judge.look(Question(analysis, memory, read))
-        seconds.append(time.process_time() - before)
-        memory = finding.status.memory
-        findings.append(finding)
-    return findings[1:], seconds[1:]
+        yield Poll(at, sides[0].read(), sides[1].read(), EDGES, weight=10, weight_since=since)
+
+
+def replay(
+    traffic: Traffic, run: int, analysis: Analysis, intervals: int = POLLS, beyond: Sequence[float] = BEYOND
+) -> list[Finding]:
+    """What the judge finds after each interval."""
+    judge, memory = SequentialJudge(), ""
+    findings = []
+    for poll in polls(traffic, run, intervals, beyond):
+        findings.append(judge.look(Question(analysis, memory, poll)))
+        memory = findings[-1].status.memory
+    return findings[1:]

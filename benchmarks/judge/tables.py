@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from itertools import product
 
@@ -11,14 +10,12 @@ from numpy.typing import NDArray
 
 from benchmarks.judge import rivals
 from benchmarks.judge.measures import Figures, figures, lower_bound
-from benchmarks.judge.replay import replay
 from benchmarks.judge.traffic import POLL_SECONDS, Cell, Traffic, simulate
 from benchmarks.judge.twin import combined, passing, wealth
 from benchmarks.report import Row
-from turnout.api.analysis import Analysis, Assumption
+from turnout.api.analysis import Assumption
 
 ALPHA = 0.01
-MOST_MICROSECONDS = 200
 APART = {
     "cold start": "the candidate fails five times as often in its first minute",
     "bad node": "the node of the only candidate pod fails every twentieth request",
@@ -265,18 +262,4 @@ def good(runs: int) -> list[Row]:
                     f"{100 * wrong:.1f} %"
                 )
         rows.append(row)
-    return rows
-
-
-def speed() -> list[Row]:
-    """Microseconds of the processor a poll of the real judge takes, memory and all."""
-    rows = []
-    for pods in (1, 3):
-        for name, assume in OURS.items():
-            traffic = simulate(Cell(200, 0.1, 0.02, pods=(pods, pods)), 5, seed=10)
-            seconds = [each for run in range(5) for each in replay(traffic, run, Analysis(assume=assume))[1]]
-            low, middle = min(seconds) * 1e6, statistics.median(seconds) * 1e6
-            bar = "met" if middle <= MOST_MICROSECONDS else "missed"
-            measured = {"median us": f"{middle:.0f}", "least us": f"{low:.0f}", f"{MOST_MICROSECONDS} us": bar}
-            rows.append({"assume": name, "pods a side": pods, **measured})
     return rows

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.judge import counting
 from tests.judge.counting import EDGES, START, Attempt, Pod, analysis
 from turnout.api.judgement import AnalysisStatus
 from turnout.judge import sequential
@@ -91,6 +92,19 @@ def test_a_full_memory_costs_an_interval_and_hides_no_candidate(pods_a_side: int
     assert found[-1].outcome is Outcome.HARM, found[-1].message
     assert len(found) <= 12
     assert len(attempt.memory) <= LONGEST
+
+
+@pytest.mark.parametrize("history", [10**3, 10**7, 10**11])
+def test_twice_as_many_buckets_cost_no_metric_and_hide_no_candidate(
+    history: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finely = tuple(round(10.0 ** (step / 12 - 3), 6) for step in range(60))
+    monkeypatch.setattr(counting, "EDGES", finely)
+    attempt, found = crowd(6, history)
+    assert found[-1].outcome is Outcome.HARM, found[-1].message
+    assert len(found) <= 12
+    assert len(attempt.memory) <= LONGEST
+    assert "latency is not judged" not in found[-2].message
 
 
 def test_pods_that_are_counted_together_are_said_to_be() -> None:

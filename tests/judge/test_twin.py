@@ -38,7 +38,7 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
     analysis = Analysis(assume=assume)
     terms = terms_of(analysis)
     for run in range(2):
-        findings, _ = replay(traffic, run, analysis, polls=20, beyond=cell.beyond)
+        findings = replay(traffic, run, analysis, intervals=20, beyond=cell.beyond)
         for poll, finding in enumerate(findings):
             memory = parse(finding.status.memory)
             assert memory is not None

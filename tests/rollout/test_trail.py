@@ -73,12 +73,18 @@ def test_a_clock_that_jumps_back_turns_no_line_around() -> None:
     [
         Trail(began=BEGAN, seconds="0 15", weight="10", harm="0 1"),
         Trail(began=BEGAN, seconds="0 15", weight="10 10", harm="0 much"),
+        Trail(began=BEGAN, seconds="0 15", weight="10 10", harm="0 5-3"),
         Trail(began=BEGAN, seconds="", weight="", harm=""),
     ],
 )
 def test_what_cannot_be_read_is_begun_anew(broken: Trail) -> None:
     assert moments(broken) == ()
     assert extended(broken, known("1"), BEGAN, 10, EVERY).seconds == "0"
+
+
+def test_what_would_outgrow_its_place_is_begun_anew() -> None:
+    line = " ".join("0" * 256)
+    assert extended(Trail(began=BEGAN, seconds=line, weight=line, harm=line), known("1"), BEGAN, 10, EVERY).harm == "0"
 
 
 @pytest.mark.parametrize(("evidence", "log"), [("", 0.0), ("1", 0.0), ("nonsense", 0.0), ("0", -BOUND / 100)])

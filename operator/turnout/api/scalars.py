@@ -31,6 +31,11 @@ def _seconds(text: str) -> float:
     return float(sum(Decimal(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text)))
 
 
+@lru_cache(maxsize=1024)
+def _delta(text: str) -> timedelta:
+    return timedelta(seconds=_seconds(text))
+
+
 class Written(str):
     """A string of one pattern that keeps its written form; models check it, `Written("x")` does not."""
 
@@ -57,7 +62,7 @@ class Duration(Written):
 
     @property
     def delta(self) -> timedelta:
-        return timedelta(seconds=self.seconds)
+        return _delta(self)
 
     @property
     def seconds(self) -> float:

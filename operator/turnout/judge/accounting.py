@@ -5,22 +5,20 @@ which the candidate had none, is discarded for good: mixing two splits is Simpso
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from math import log
 from operator import add
 from typing import NamedTuple, TypedDict
 from zlib import crc32
 
-from turnout.api.analysis import CustomMetric
+from turnout.api.analysis import Assumption, CustomMetric
 from turnout.judge import answers
 from turnout.judge.custom import out_since
 from turnout.judge.dispersion import Split, Spread
 from turnout.judge.drift import banked, log_factor
 from turnout.judge.ends import by_pods, fresh
-from turnout.judge.harm import NO_ENDS, Sides, Tally, bettors, log_factors, summed
+from turnout.judge.harm import NO_ENDS, Sides, bettors, pod_bursts, side_factors
 from turnout.judge.health import Watch, bound, watched
-from turnout.judge.increments import PodIncrement, Reading, Sighting, differences, kept, read, sighted
+from turnout.judge.increments import Reading, Sighting, differences, kept, read, sighted, tally, together
 from turnout.judge.latency import cuts, first_window, histogram_of, name_of, next_window, slower_than
 from turnout.judge.memory import (
     DRIFT_GIVEN_UP,
@@ -35,7 +33,7 @@ from turnout.judge.memory import (
 )
 from turnout.judge.passing import SLOW_PART, under_limit, under_stable
 from turnout.judge.protocol import Poll
-from turnout.judge.terms import LATENCY, Terms
+from turnout.judge.terms import NO_EDGE, Stream, Terms
 
 ERROR_PASS, LATENCY_PASS, LIMIT_PASS = range(3)
 
@@ -53,7 +51,7 @@ def entered(memory: Memory, step_index: int) -> Memory:
     """Pass evidence starts anew in each step, since harm can depend on load."""
     if memory.step == step_index:
         return memory
-    return replace(memory, step=step_index, step_began=memory.at, step_requests=(0, 0), passes=((), (), ()))
+    return memory._replace(step=step_index, step_began=memory.at, step_requests=(0, 0), passes=((), (), ()))
 
 
 class Changes(TypedDict, total=False):
@@ -87,37 +85,35 @@ class Changes(TypedDict, total=False):
     readings: Mapping[str, Reading]
 
 
-class Counts(NamedTuple):
-    """Of one kind of bad event since the last accepted poll: each side's pods, both sides' sums, and ends of pods."""
+class Side(NamedTuple):
+    """What a side did since the last accepted poll: each pod, and all together with the processes that ended."""
 
-    canary: Sequence[Tally]
-    stable: Sequence[Tally]
-    sums: Sides
-    ends: Sides = NO_ENDS
-
-
-NO_COUNTS = Counts((), (), NO_ENDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """What both sides did since the last accepted poll: errors, and successes slower than each latency edge."""
-
-    errors: Counts
-    slow: tuple[Counts, ...]
+    pods: Sequence[Reading]
+    total: Reading
 
     @classmethod
-    def of(cls, canary: Sequence[PodIncrement], stable: Sequence[PodIncrement], edges: int, ends: Sides) -> "Interval":
-        """`ends`: each side's pods, and those that ended."""
-        slow = []
-        for edge in range(edges):
-            ours = [(pod.successes, pod.slow[edge]) for pod in canary]
-            theirs = [(pod.successes, pod.slow[edge]) for pod in stable]
-            slow.append(Counts(ours, theirs, (summed(ours), summed(theirs))))
-        ours = [(pod.requests, pod.errors) for pod in canary]
-        theirs = [(pod.requests, pod.errors) for pod in stable]
-        (_, ended), (_, control_ended) = ends
-        return cls(Counts(ours, theirs, (summed(ours, ended), summed(theirs, control_ended)), ends), tuple(slow))
+    def of(cls, pods: Sequence[Reading], ended: int) -> "Side":
+        return cls(pods, together(pods, ended))
+
+
+class Interval(NamedTuple):
+    """What both sides did since the last accepted poll. `ends`: how many pods each has, and how many of those ended."""
+
+    canary: Side
+    stable: Side
+    ends: Sides
+
+    def sums(self, edge: int) -> Sides:
+        """Of a kind of bad event, see `tally`."""
+        return tally(self.canary.total, edge), tally(self.stable.total, edge)
+
+    def factors(self, assume: Assumption, stream: Stream) -> Sequence[float]:
+        """Logs of what each bettor's wealth is multiplied by."""
+        edge, tolerate = stream.edge, stream.tolerate
+        if assume is not Assumption.POD_BURSTS:
+            return side_factors(assume, tolerate, *self.sums(edge))
+        canary, stable = ([tally(pod, edge) for pod in side.pods] for side in (self.canary, self.stable))
+        return pod_bursts(tolerate, canary, stable, self.ends if edge == NO_EDGE else NO_ENDS)
 
 
 def absorbed(
@@ -132,7 +128,7 @@ def absorbed(
     pods = sorted([key for key, _ in (*canary, *stable)])
     present = crc32("|".join([*pods, str(len(changes["ends"]))]).encode())
     if _counts(memory, poll):
-        interval = _interval(memory, canary, stable, readings, by_pods(poll, ended))
+        interval = _interval(memory, canary, stable, readings, by_pods(poll, ended) if any(ended) else NO_ENDS)
         changes |= _requests(memory, interval)
         if not stable_unhealthy:
             changes |= _harm(terms, memory, interval)
@@ -147,7 +143,7 @@ def absorbed(
     changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
     changes["step_began"] = memory.step_began or changes["at"]
     changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, changes["at"])
-    return replace(memory, **changes)
+    return memory._replace(**changes)
 
 
 def _counts(memory: Memory, poll: Poll) -> bool:
@@ -161,38 +157,31 @@ def _counts(memory: Memory, poll: Poll) -> bool:
 def _interval(
     memory: Memory, canary: Sequence[Sighting], stable: Sequence[Sighting], now: Mapping[str, Reading], ends: Sides
 ) -> Interval:
-    known, began = memory.readings, datetime.fromtimestamp(memory.began / MILLI, UTC)
-    return Interval.of(
-        differences(canary, now, known, began, memory.complete),
-        differences(stable, now, known, began, memory.complete),
-        len(memory.cuts),
-        ends,
-    )
+    ours, theirs = (differences(side, now, memory.readings, memory.began, memory.complete) for side in (canary, stable))
+    (_, ended), (_, control_ended) = ends
+    return Interval(Side.of(ours, ended), Side.of(theirs, control_ended), ends)
 
 
 def _requests(memory: Memory, interval: Interval) -> Changes:
-    canary, stable = interval.errors.sums
-    return {"step_requests": (memory.step_requests[0] + canary[0], memory.step_requests[1] + stable[0])}
+    canary, stable = memory.step_requests
+    return {"step_requests": (canary + interval.canary.total[0], stable + interval.stable.total[0])}
 
 
 def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     wealths: list[Logs] = []
     totals: list[Total] = []
-    slow = iter(interval.slow)
     for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
-        counts = next(slow, NO_COUNTS) if stream.metric == LATENCY else interval.errors
-        factors = log_factors(terms.assume, stream.tolerate, counts.canary, counts.stable, counts.ends)
-        wealths.append(added(logs, factors))
-        ours, theirs = counts.sums
+        wealths.append(added(logs, interval.factors(terms.assume, stream)))
+        (served, bad), (control, control_bad) = interval.sums(stream.edge)
         n_c, x_c, n_s, x_s = total
-        totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
+        totals.append((n_c + served, x_c + bad, n_s + control, x_s + control_bad))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}
 
 
 def _control(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     if terms.error_limit is None:
         return {}
-    stable = interval.errors.sums[1]
+    stable = tally(interval.stable.total, NO_EDGE)
     return {"watch": watched(memory.watch, bound(terms.error_limit), *stable, log(1 / terms.alpha))}
 
 
@@ -200,16 +189,16 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     errors, latency, limit = memory.passes
     spreads, split = memory.spreads, memory.split
     if terms.error_limit is not None:
-        canary, stable = interval.errors.sums
+        canary, stable = interval.sums(NO_EDGE)
         errors = added(errors, under_limit(terms.error_limit, *canary))
         spreads = (spreads[0].plus(*canary), spreads[1].plus(*stable))
     if terms.latency_ratio is not None and memory.cuts:
-        canary, stable = interval.slow[terms.pass_edge].sums
+        canary, stable = interval.sums(terms.pass_edge)
         usual = slower_than(memory.window, memory.cuts[terms.pass_edge])
         latency = added(latency, under_stable(terms.latency_ratio, terms.slow_part, usual, canary, stable))
         split = split.plus(canary, stable)
     if terms.latency_limit is not None and memory.cuts:
-        canary = interval.slow[-1].sums[0]
+        canary = tally(interval.canary.total, len(memory.cuts) - 1)
         limit = added(limit, under_limit(SLOW_PART, *canary))
     return {"passes": (errors, latency, limit), "spreads": spreads, "split": split}
 

@@ -19,14 +19,14 @@ def combined(terms: Terms, evidence: Evidence, drift: float | None) -> float:
     Where drift may roll back it has a weight of 1. `drift`: its evidence; None while it is not to decide, and then it
     counts as 0, which is less than it is, so that the mean stays below a fair game.
     """
-    parts = [(stream.weight, value) for stream, value in zip(terms.streams, evidence, strict=True)]
-    total = sum([weight for weight, _ in parts]) + terms.drift_rolls_back
+    weights = [stream.weight for stream in terms.streams]
+    total = sum(weights) + terms.drift_rolls_back
     if drift is not None and terms.drift_rolls_back:
-        parts.append((1.0, drift))
-    if not parts:
+        weights, evidence = [*weights, 1.0], [*evidence, drift]
+    if not evidence:
         return -inf if total else 0.0
-    most = max([value for _, value in parts])
-    return most + log(sum([weight * exp(value - most) for weight, value in parts]) / total)
+    most = max(evidence)
+    return most + log(sum([part * exp(each - most) for part, each in zip(weights, evidence, strict=True)]) / total)
 
 
 def of_metric(terms: Terms, evidence: Evidence, metric: str) -> float:

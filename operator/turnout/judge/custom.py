@@ -42,6 +42,8 @@ def out_since(
     metrics: Sequence[CustomMetric], values: Mapping[str, float], before: Sequence[int], now: int
 ) -> tuple[int, ...]:
     """Identities of the bounds that are broken, each followed by since when; a silent one stays as it was."""
+    if not metrics:
+        return ()
     known, found = moments(before), list[int]()
     for metric in metrics:
         bound, value = identity(metric), values.get(metric.name, float("nan"))

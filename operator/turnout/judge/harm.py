@@ -39,10 +39,14 @@ def log_factors(
     if assume is Assumption.POD_BURSTS:
         return pod_bursts(tolerate, canary, stable, ends)
     (_, ended), (_, control_ended) = ends
-    ours, theirs = summed(canary, ended), summed(stable, control_ended)
-    if not ours[0] or not theirs[0] or not ours[1] + theirs[1]:
+    return side_factors(assume, tolerate, summed(canary, ended), summed(stable, control_ended))
+
+
+def side_factors(assume: Assumption, tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
+    """The same where pods are not told apart."""
+    if not canary[0] or not stable[0] or not canary[1] + stable[1]:
         return ()
-    return (likelihood if assume is Assumption.INDEPENDENT_REQUESTS else betting)(tolerate, ours, theirs)
+    return (likelihood if assume is Assumption.INDEPENDENT_REQUESTS else betting)(tolerate, canary, stable)
 
 
 def share(ratio: float, canary: int, stable: int) -> float:
@@ -55,7 +59,8 @@ def likelihood(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ..
     """Each bad event is a draw of its own (`IndependentRequests`)."""
     (served, bad), (control, control_bad) = canary, stable
     expected = share(tolerate, served, control)
-    others, worses = 1 - expected, [share(tolerate * ratio, served, control) for ratio in LIKELY_RATIOS]
+    others, dues = 1 - expected, [tolerate * ratio * served for ratio in LIKELY_RATIOS]
+    worses = [due / (due + control) for due in dues]
     return tuple([bad * log(worse / expected) + control_bad * log((1 - worse) / others) for worse in worses])
 
 
@@ -65,12 +70,13 @@ def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
     Needs only that the mean of that part is at most `share`, given the past and how many there were; so the stake may
     depend on how many there were. It is nearly Kelly's: for one event exactly, for many it tends to all.
     """
-    events = canary[1] + stable[1]
-    expected = share(tolerate, canary[0], stable[0])
-    surprise = canary[1] / events / expected - 1
+    (served, bad), (control, control_bad) = canary, stable
+    events, expected = bad + control_bad, share(tolerate, served, control)
+    others, surprise = 1 - expected, bad / events / expected - 1
     logs = []
     for ratio in BETTING_RATIOS:
-        single = (share(tolerate * ratio, canary[0], stable[0]) - expected) / (1 - expected)
+        due = tolerate * ratio * served
+        single = (due / (due + control) - expected) / others
         stake = min(MOST_STAKED, events * single / (1 + (events - 1) * single))
         logs.append(log(1 + stake * surprise))
     return tuple(logs)

@@ -7,7 +7,7 @@ that recovers is believed within minutes.
 """
 
 from collections.abc import Sequence
-from math import log
+from math import floor, log
 
 from turnout.judge.harm import log_mean
 
@@ -36,10 +36,8 @@ def watched(watch: Watch, limit: float, requests: int, bad: int, enough: float) 
     surprise = bad / requests / limit - 1
     most = int((enough + LOG_STAKES) * MILLI) + 1
     before: Sequence[int] = watch[1:] or (0,) * len(STAKES)
-    logs = [
-        min(most, max(0, known + int(log(1 + stake * surprise) * MILLI // 1)))
-        for known, stake in zip(before, STAKES, strict=True)
-    ]
+    grown = [known + floor(log(1 + stake * surprise) * MILLI) for known, stake in zip(before, STAKES, strict=True)]
+    logs = [min(most, max(0, each)) for each in grown]
     evidence = log_mean([each / MILLI for each in logs])
     fails = evidence >= enough or (fails_by(watch) and evidence >= WELL_AGAIN)
     return (int(fails), *logs)

@@ -5,13 +5,13 @@ it is dropped, and the next one spans the gap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import sub
-from typing import NamedTuple
 from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
+from turnout.judge.terms import NO_EDGE
 
 LARGEST = 10**13
 """No pod has answered more; where logarithms of factorials still tell one request from the next."""
@@ -22,37 +22,30 @@ LONG_AGO = datetime.fromtimestamp(0, UTC)
 """A group of pods is never new: it is made of pods that were there."""
 
 Reading = tuple[int, ...]
-"""Requests, bad events, successes, then successes slower than each latency edge; cumulative."""
+"""Requests, bad events, successes, then successes slower than each latency edge: cumulative, or of an interval."""
 Readings = Mapping[str, Reading]
 Sighting = tuple[str, PodCounters]
 TOGETHER = "|"
 """Between the pods of a group; no pod's name has it."""
 BASIC = 3
 """Numbers of a reading before the slow counts."""
-
-
-class PodIncrement(NamedTuple):
-    """What one pod did in the interval. `slow`: successes slower than each latency edge."""
-
-    requests: int
-    errors: int
-    successes: int
-    slow: tuple[int, ...]
+NOTHING: Reading = (0,) * BASIC
 
 
 def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency: bool) -> bool:
     """Counters that can be counters; a side without any is stale."""
-    return bool(pods) and all(_is_counting(pod, len(edges), needs_latency) for pod in pods)
+    return bool(pods) and all(_is_counting(pod, len(edges) + 1, needs_latency) for pod in pods)
 
 
-def _is_counting(pod: PodCounters, edges: int, needs_latency: bool) -> bool:
-    counts = [pod.requests, pod.errors, *pod.latency]
+def _is_counting(pod: PodCounters, buckets: int, needs_latency: bool) -> bool:
+    requests, errors, latency = pod.requests, pod.errors, pod.latency
+    counts = [requests, errors, *latency]
     if pod.outputs:
         counts += chain(*pod.outputs.values())
-    if {*map(type, counts)} != {int} or min(counts) < 0 or max(counts) > LARGEST:
-        return False  # a NaN is a float
-    buckets = len(pod.latency)
-    return pod.errors <= pod.requests and (buckets == edges + 1 or (not buckets and not needs_latency))
+    total = sum(counts)
+    if type(total) is not int or min(counts) < 0 or (total > LARGEST and max(counts) > LARGEST):
+        return False  # a NaN is a float, and so is a sum with one
+    return errors <= requests and (len(latency) == buckets or (not latency and not needs_latency))
 
 
 def sighted(side: str, pods: Iterable[PodCounters]) -> list[Sighting]:
@@ -72,16 +65,16 @@ def read(pod: PodCounters, cuts: Sequence[int]) -> Reading:
 
 
 def differences(
-    seen: Sequence[Sighting], now_read: Readings, before: Readings, began: datetime, complete: bool
-) -> list[PodIncrement]:
+    seen: Sequence[Sighting], now_read: Readings, before: Readings, began: int, complete: bool
+) -> list[Reading]:
     """Each pod's increment. A pod not seen before counts in full if it was born in the attempt and none was forgotten.
 
-    A pod that is gone has no increment; what it did after its last reading is lost.
+    A pod that is gone has no increment; what it did after its last reading is lost. `began`: milliseconds.
     """
     found = []
     for key, pod in seen:
         now, last = now_read[key], before.get(key)
-        if last is None and complete and pod.started_at >= began:
+        if last is None and complete and pod.started_at >= LONG_AGO + timedelta(milliseconds=began):
             last = (0,) * len(now)
         if last is None or (TOGETHER in pod.pod and min(map(sub, now, last)) < 0):
             continue  # of a group nobody knows which pod began anew
@@ -89,15 +82,29 @@ def differences(
     return found
 
 
-def _increment(now: Reading, last: Reading) -> PodIncrement:
+def _increment(now: Reading, last: Reading) -> Reading:
     """A value that fell is a reset: all of the pod counts in full. One that was out of sight has no old slow counts."""
     rise = tuple(map(sub, now, last))
     if min(rise) < 0:
         rise = now[: len(rise)]
-    requests, errors, successes = rise[:BASIC]
     if len(rise) < len(now):
-        return PodIncrement(requests, min(errors, requests), 0, (0,) * (len(now) - BASIC))
-    return PodIncrement(requests, min(errors, requests), successes, rise[BASIC:])
+        rise = (*rise[:2], *(0,) * (len(now) - 2))
+    return rise if rise[1] <= rise[0] else (rise[0], rise[0], *rise[2:])
+
+
+def together(pods: Sequence[Reading], ended: int) -> Reading:
+    """All pods of a side. `ended`: so many of their processes; an end is a request that ended badly."""
+    if len(pods) == 1 and not ended:
+        return pods[0]
+    requests, errors, *rest = map(sum, zip(*pods, strict=True)) if pods else NOTHING
+    return (requests + ended, errors + ended, *rest)
+
+
+def tally(counted: Reading, edge: int) -> tuple[int, int]:
+    """Of a kind of bad event: of how many, and how many. `edge`: see `Stream`."""
+    if edge == NO_EDGE:
+        return counted[0], counted[1]
+    return (counted[2], counted[BASIC + edge]) if BASIC + edge < len(counted) else (0, 0)
 
 
 def kept(fresh: Readings, before: Readings) -> tuple[dict[str, Reading], bool]:

@@ -6,14 +6,15 @@ an edge is never below the bucket of stable's quantile, and what is slower than 
 in the predictors) must exceed it more often than stable, wherever in its buckets stable lies.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from operator import sub
+from itertools import accumulate
+from operator import lt, sub
 from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
-from turnout.judge.terms import LATENCY, Terms
+from turnout.judge.terms import Terms
 
 FADING = 4
 """Each interval a quarter of the past fades, so that edges follow the day and do not jump with each poll."""
@@ -28,6 +29,8 @@ Histogram = tuple[int, ...]
 def histogram_of(pods: Sequence[PodCounters]) -> Histogram:
     """All pods' buckets; empty if any pod has none."""
     latencies = [pod.latency for pod in pods]
+    if len(latencies) == 1:
+        return latencies[0]
     return tuple(map(sum, zip(*latencies, strict=True))) if all(latencies) else ()
 
 
@@ -46,15 +49,15 @@ def next_window(window: Histogram, before: Histogram, now: Histogram) -> Histogr
     """The fading window with one interval more; unchanged where pods came, went or were reset."""
     if len(before) != len(now) or len(window) != len(now):
         return first_window(now)
-    rise = tuple(map(sub, now, before))
-    if min(rise) < 0:
+    if any(map(lt, now, before)):
         return window
-    return tuple([_faded(kept, new) + new for kept, new in zip(window, rise, strict=True)])
-
-
-def _faded(kept: int, new: int) -> int:
-    """The last few of a bucket fade too where nothing comes any more."""
-    return kept - (kept // FADING or int(kept > 0 and not new))
+    # the last few of a bucket fade too where nothing comes any more
+    return tuple(
+        [
+            old - (old // FADING or (old > 0 and not new)) + new
+            for old, new in zip(window, map(sub, now, before), strict=True)
+        ]
+    )
 
 
 def cuts(terms: Terms, window: Histogram, edges: Sequence[float]) -> tuple[int, ...]:
@@ -64,8 +67,8 @@ def cuts(terms: Terms, window: Histogram, edges: Sequence[float]) -> tuple[int, 
     """
     if not edges:
         return ()
-    quantiles = [stream.quantile for stream in terms.streams if stream.metric == LATENCY]
-    found = [exceeded_by(window, 1 - quantile) if window else len(edges) - 1 for quantile in quantiles]
+    beyond = _beyond(window)
+    found = [_exceeded_by(beyond, part) if window else len(edges) - 1 for part in terms.beyond]
     if terms.latency_limit is not None:
         found.append(min(bisect_left(edges, terms.latency_limit), len(edges) - 1))
     return tuple(found)
@@ -73,13 +76,20 @@ def cuts(terms: Terms, window: Histogram, edges: Sequence[float]) -> tuple[int, 
 
 def exceeded_by(window: Histogram, part: float) -> int:
     """The lowest edge that about `part` of stable's requests exceed, or fewer; the last where there is none."""
-    last = len(window) - 2
-    most, slower = NEAR * part * sum(window), 0
-    for cut in range(last, -1, -1):
-        slower += window[cut + 1]
-        if slower > most:
-            return min(cut + 1, last)
-    return 0 if any(window) else last
+    return _exceeded_by(_beyond(window), part)
+
+
+def _beyond(window: Histogram) -> list[int]:
+    """So many requests exceed the last edge, the one before, and so on; at the end all there are."""
+    return [*accumulate(reversed(window))]
+
+
+def _exceeded_by(beyond: Sequence[int], part: float) -> int:
+    edges, total = len(beyond) - 1, beyond[-1]
+    if not total:
+        return edges - 1
+    most = NEAR * part * total
+    return edges - max(1, bisect_right(beyond, most, 0, edges))
 
 
 def slower_than(window: Histogram, cut: int) -> float:

@@ -7,11 +7,10 @@ costs time or sight, never validity, and is said: pods one by one, then drift, t
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from pydantic_core import to_json
@@ -43,8 +42,7 @@ Total = tuple[int, int, int, int]
 """Requests and bad events of the candidate, then of stable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """Times in milliseconds since the epoch; 0 is never. Per stream where it is a tuple of tuples.
 
     `at`: the poll up to which all is counted. `began`: the first of the attempt. `asked`: the last with a request.
@@ -72,8 +70,8 @@ class Memory:
     wealths: tuple[Logs, ...] = ()
     totals: tuple[Total, ...] = ()
     passes: tuple[Logs, ...] = ((), (), ())
-    spreads: tuple[Spread, Spread] = field(default_factory=lambda: (Spread(), Spread()))
-    split: Split = field(default_factory=Split)
+    spreads: tuple[Spread, Spread] = (Spread(), Spread())
+    split: Split = Split()
     bounds: int = 0
     cuts: tuple[int, ...] = ()
     histogram: tuple[int, ...] = ()
@@ -86,22 +84,22 @@ class Memory:
     out_since: tuple[int, ...] = ()
     watch: Watch = ()  # over stable's own errors
     ends: tuple[int, ...] = ()
-    readings: Mapping[str, Reading] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = {}
 
 
 def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * MILLI)
 
 
-def added(logs: Logs, factors: Iterable[float]) -> Logs:
+def added(logs: Logs, factors: Sequence[float]) -> Logs:
     """Wealth after one more bet; what starts with nothing starts at 1."""
-    steps = [floor(each * MILLI) for each in factors]
-    if not steps:
+    if not factors:
         return logs
-    grown = tuple([one + more for one, more in zip(logs, steps, strict=True)] if logs else steps)
-    if max(grown) <= MOST_LOG and min(grown) >= -MOST_LOG:
-        return grown
-    return tuple([max(-MOST_LOG, min(MOST_LOG, each)) for each in grown])
+    steps = [floor(each * MILLI) for each in factors]
+    grown = [one + more for one, more in zip(logs, steps, strict=True)] if logs else steps
+    if max(grown) > MOST_LOG or min(grown) < -MOST_LOG:
+        grown = [max(-MOST_LOG, min(MOST_LOG, each)) for each in grown]
+    return tuple(grown)
 
 
 def natural(logs: Logs) -> list[float]:
@@ -131,20 +129,20 @@ def _ever_shorter(memory: Memory) -> Iterator[Memory]:
     yield memory
     whole = BASIC + len(memory.cuts)
     seen = {key: reading for key, reading in memory.readings.items() if len(reading) == whole}
-    yield replace(memory, readings=seen, complete=False)
+    yield memory._replace(readings=seen, complete=False)
     for given_up in (0, DRIFT_GIVEN_UP, DRIFT_GIVEN_UP | LATENCY_GIVEN_UP):
-        less = replace(memory, readings={}, complete=False, gave_up=memory.gave_up | given_up)
+        less = memory._replace(readings={}, complete=False, gave_up=memory.gave_up | given_up)
         if given_up & DRIFT_GIVEN_UP:
-            less = replace(less, outputs=((), ()), answers=((), ()))
+            less = less._replace(outputs=((), ()), answers=((), ()))
         if given_up & LATENCY_GIVEN_UP:
-            less = replace(less, cuts=(), histogram=(), window=())
+            less = less._replace(cuts=(), histogram=(), window=())
         room = LONGEST - len(_text(less)) - ROOM_TO_GROW
         longest = max((len(to_json(reading)) for reading in seen.values()), default=0) + KEY
         for groups in GROUPS:
             if groups <= memory.groups and 2 * groups * longest <= room:
-                yield replace(less, groups=groups)
+                yield less._replace(groups=groups)
                 break
-    yield replace(less, groups=1)
+    yield less._replace(groups=1)
 
 
 def _sections(memory: Memory) -> list[object]:

@@ -37,9 +37,10 @@ def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) 
     """Logs of factors against "the bad part is at least `ratio` times stable's"; empty where nothing can be said."""
     if not canary[0] or not stable[0] or not canary[1] + stable[1]:
         return ()
-    forbidden = share(ratio, canary[0], stable[0])
     (served, bad), (control, control_bad) = canary, stable
-    others, betters = 1 - forbidden, [share(part * ratio, served, control) for part in RATIO_PARTS]
+    forbidden = share(ratio, served, control)
+    others, dues = 1 - forbidden, [part * ratio * served for part in RATIO_PARTS]
+    betters = [due / (due + control) for due in dues]
     return tuple([bad * log(better / forbidden) + control_bad * log((1 - better) / others) for better in betters])
 
 

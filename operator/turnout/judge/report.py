@@ -9,7 +9,7 @@ from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI
 from turnout.judge.protocol import Outcome
 from turnout.judge.published import comparisons
-from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE
+from turnout.judge.terms import DRIFT, LATENCY, REFERENCE
 from turnout.judge.verdict import Case, Verdict
 
 MOST_SHOWN = 16
@@ -17,7 +17,8 @@ FURTHEST = timedelta(days=2)
 """A pass that is further away is not foretold."""
 
 
-def status(case: Case, verdict: Verdict) -> AnalysisStatus:
+def status(case: Case, verdict: Verdict, memory: str) -> AnalysisStatus:
+    """`memory`: as text."""
     canary, stable = case.memory.step_requests
     return AnalysisStatus.model_validate(
         {
@@ -27,7 +28,7 @@ def status(case: Case, verdict: Verdict) -> AnalysisStatus:
             "harm": words.evidence(case.combined),
             "metrics": [*_streams(case), *_drift(case), *_custom(case)][:MOST_SHOWN],
             "blind": blind.spots(case),
-            "memory": case.written[0],
+            "memory": memory,
         }
     )
 
@@ -37,12 +38,11 @@ Shown = dict[str, str]
 
 
 def _streams(case: Case) -> list[Shown]:
-    needed = log(1 / case.terms.beta)
+    terms, totals, proofs = case.terms, case.memory.totals, case.proofs
+    needed = log(1 / terms.beta)
     shown = []
-    for index, (stream, evidence) in enumerate(zip(case.terms.streams, case.evidence, strict=True)):
-        n_c, x_c, n_s, x_s = case.memory.totals[index]
-        gates = stream.metric == ERRORS or index == case.terms.pass_stream
-        proof = case.proofs.get(stream.metric) if gates else None
+    for stream, evidence, (n_c, x_c, n_s, x_s) in zip(terms.streams, case.evidence, totals, strict=True):
+        proof = proofs.get(stream.metric) if terms.gates(stream) else None
         edge = case.edge_of(stream) if stream.metric == LATENCY else None
         shown.append(
             _shown(

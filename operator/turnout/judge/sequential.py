@@ -11,7 +11,7 @@ from turnout.judge import words
 from turnout.judge.accounting import absorbed, entered, new_memory
 from turnout.judge.health import bound
 from turnout.judge.increments import grouped, is_usable
-from turnout.judge.memory import Memory, milliseconds, parse
+from turnout.judge.memory import Memory, milliseconds, parse, written
 from turnout.judge.protocol import Finding, Outcome, Poll, Question
 from turnout.judge.report import status
 from turnout.judge.terms import Terms, terms_of
@@ -43,11 +43,11 @@ class SequentialJudge:
         known = self._written.get(question.memory)
         before = entered(recalled(question.memory, terms, known), question.step_index)
         case, verdict = _weighed(terms, before, question)
-        text, memory = case.written
+        text, memory = written(case.memory)
         if len(self._written) >= MOST_WRITTEN:
             self._written.pop(next(iter(self._written)))
         self._written[text] = memory
-        return _finding(case, verdict)
+        return _finding(case, verdict, text)
 
 
 def _weighed(terms: Terms, before: Memory, question: Question) -> tuple[Case, Verdict]:
@@ -109,11 +109,11 @@ def _trouble(poll: Poll, stable_unhealthy: bool, memory: Memory) -> Verdict | No
     return None
 
 
-def _finding(case: Case, verdict: Verdict) -> Finding:
+def _finding(case: Case, verdict: Verdict, memory: str) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
         verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
-    shown = status(case, verdict)
+    shown = status(case, verdict, memory)
     if verdict.outcome not in HALTS:
         message = "; ".join((message, *shown.blind))
     if case.memory.anew:

@@ -14,6 +14,8 @@ from turnout.api.scalars import DecimalString
 ERRORS, LATENCY, DRIFT, REFERENCE = "errors", "latency", "drift", "drift reference"
 DRIFT_NEAR = 2.0
 """A pass needs the answers proven to be nearer than so many times `drift.tolerance`."""
+NO_EDGE = -1
+"""Of errors, which are no latency stream."""
 PASS_QUANTILE = 0.9
 """Latency must pass at the quantile nearest to it."""
 
@@ -22,7 +24,7 @@ PASS_QUANTILE = 0.9
 class Stream:
     """`quantile` is 0 for errors. `weight`: its part in the sum of evidence; a metric's streams share the metric's.
 
-    `edge`: index among the latency streams; -1 for errors.
+    `edge`: index among the latency streams; `NO_EDGE` for errors.
     """
 
     name: str
@@ -30,7 +32,7 @@ class Stream:
     tolerate: float
     weight: float
     quantile: float = 0.0
-    edge: int = -1
+    edge: int = NO_EDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Terms:
     error_limit: float | None  # errors.passBelow; None where errors are off
     latency_ratio: float | None  # latency.passRatio; None where latency is off
     latency_limit: float | None  # latency.passBelow in seconds
+    beyond: tuple[float, ...]  # per latency stream the part of stable's requests beyond its quantile
     pass_edge: int  # index among the latency streams of the one that must pass; -1 where latency is off
     drift_output: str | None  # None where drift is off
     drift_tolerance: float
@@ -54,15 +57,14 @@ class Terms:
     drift_rolls_back: bool
     fingerprint: int
 
-    @property
-    def pass_stream(self) -> int:
-        """Index among all streams of the latency stream that must pass."""
-        return self.pass_edge + (self.error_limit is not None) if self.pass_edge >= 0 else -1
+    def gates(self, stream: Stream) -> bool:
+        """Whether a pass wants a proof from this one: from errors, and one of latency."""
+        return stream.edge in (NO_EDGE, self.pass_edge)
 
     @property
     def slow_part(self) -> float:
         """The part of stable's requests beyond the quantile that must pass."""
-        return 1 - self.streams[self.pass_stream].quantile
+        return self.beyond[self.pass_edge]
 
     @property
     def robust(self) -> bool:
@@ -89,6 +91,7 @@ def terms_of(analysis: Analysis) -> Terms:
         error_limit=_within(number(errors.pass_below, 0.01)) if errors.enabled else None,
         latency_ratio=max(1.0, number(latency.pass_ratio, 1.5)) if latency.enabled else None,
         latency_limit=number(latency.pass_below) or None if latency.enabled else None,
+        beyond=tuple(1 - stream.quantile for stream in streams if stream.metric == LATENCY),
         pass_edge=distances.index(min(distances)) if latency.enabled else -1,
         drift_output=drift.output if drift.enabled else None,
         drift_tolerance=number(drift.tolerance, 0.1),

@@ -11,7 +11,7 @@ from turnout.judge.answers import counted, have_same_bins
 from turnout.judge.drift import distance, distance_at_least, distance_at_most, part_of, wealth
 from turnout.judge.harm import log_mean
 from turnout.judge.health import fails_by
-from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural, written
+from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
 
@@ -42,11 +42,6 @@ class Case:
     memory: Memory
     question: Question
     poll: Poll | None
-
-    @cached_property
-    def written(self) -> tuple[str, Memory]:
-        """The memory's text, and what that says."""
-        return written(self.memory)
 
     @cached_property
     def evidence(self) -> list[float]:
@@ -107,16 +102,15 @@ class Case:
         """Per metric that must pass, how much of the proof is there: 1 is all of it."""
         terms, memory = self.terms, self.memory
         needed, found = log(1 / terms.beta), dict[str, float]()
-        errors, latency, limit = map(natural, memory.passes)
+        errors, latency, limit = memory.passes
         if terms.error_limit is not None:
             sides = memory.spreads[:1] if self.stable_fails else memory.spreads
-            spread = max(side.factor for side in sides) if terms.robust else 1.0
-            found[ERRORS] = passing.evidence(errors, spread) / needed
+            spread = max([side.factor for side in sides]) if terms.robust else 1.0
+            found[ERRORS] = passing.evidence(natural(errors), spread) / needed
         absolute_only = self.question.stable_unhealthy or (self.stable_fails and terms.latency_limit is not None)
         if terms.latency_ratio is not None:
-            relative = passing.evidence(latency, memory.split.factor if terms.robust else 1.0)
-            absolute = passing.evidence(limit, 1.0)
-            found[LATENCY] = (absolute if absolute_only else relative) / needed
+            spread = memory.split.factor if terms.robust and not absolute_only else 1.0
+            found[LATENCY] = passing.evidence(natural(limit if absolute_only else latency), spread) / needed
         is_alone = absolute_only or not terms.streams or terms.drift_output is None
         return found if is_alone else {**found, **self._nearness}
 

@@ -4,9 +4,11 @@ It is written with what is written anyway, never for its own sake, and nothing i
 moments twice as far apart, so that it always spans the whole attempt.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from math import log
 
 from turnout.api.judgement import AnalysisStatus, MetricStatus, MetricTrail, Trail
@@ -15,6 +17,7 @@ MOST = 48
 HUNDRED = 100
 BOUND = 9999
 """Hundredths of a logarithm; beyond, nothing is told apart, and a line keeps its length."""
+NUMBERS = re.compile(r"(?:-?[0-9]{1,7} )*-?[0-9]{1,7}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,58 @@ class Moment:
 def extended(before: Trail | None, analysis: AnalysisStatus, at: datetime, weight: int, interval: timedelta) -> Trail:
     """The trail with what is known now at its end."""
     began = before.began if before else at
-    known = moments(before) if before else ()
-    elapsed = max(round((at - began).total_seconds()), known[-1].at if known else 0)
-    now = Moment(
-        elapsed,
-        weight,
-        logarithm(analysis.harm),
-        {metric.name: logarithm(metric.harm) for metric in analysis.metrics if metric.harm},
-        {metric.name: logarithm(metric.pass_) for metric in analysis.metrics if metric.pass_},
+    seconds = _seconds(before) if before else []
+    elapsed = max(round((at - began).total_seconds()), seconds[-1] if seconds else 0)
+    lines = Lines(len(seconds), _thinned([*seconds, elapsed], max(1, round(interval.total_seconds()))))
+    known = {metric.name: metric for metric in before.metrics} if before and seconds else {}
+    return Trail.model_validate(
+        {
+            "began": began,
+            "seconds": lines.extended(before.seconds if before else "", elapsed),
+            "weight": lines.extended(before.weight if before else "", weight),
+            "harm": lines.extended(before.harm if before else "", _hundredths(analysis.harm)),
+            "metrics": [
+                _course(metric, known.get(metric.name), lines)
+                for metric in analysis.metrics
+                if metric.harm or metric.pass_
+            ],
+        }
     )
-    return _written(began, _thinned([*known, now], max(1, round(interval.total_seconds()))), analysis.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """So many moments were `known`; of them and the one that comes, those at `kept` stay."""
+
+    known: int
+    kept: Sequence[int]
+
+    def extended(self, line: str, now: int) -> str:
+        """A line with one number more. What was not there from the first has had no evidence until then."""
+        if not self.known:
+            return str(now)
+        grown = f"{line or ' '.join('0' * self.known)} {now}"
+        if len(self.kept) > self.known:
+            return grown
+        words = grown.split(" ")
+        return " ".join([words[index] for index in self.kept])
+
+
+def _course(metric: MetricStatus, before: MetricTrail | None, lines: Lines) -> dict[str, str]:
+    harm, passing = (before.harm, before.pass_) if before else ("", "")
+    return {
+        "name": metric.name,
+        "harm": lines.extended(harm, _hundredths(metric.harm)) if metric.harm else "",
+        "pass": lines.extended(passing, _hundredths(metric.pass_)) if metric.pass_ else "",
+    }
+
+
+def _seconds(trail: Trail) -> list[int]:
+    """Of each moment; none where a line cannot be read."""
+    lines = [trail.seconds, trail.weight, trail.harm, *chain(*((each.harm, each.pass_) for each in trail.metrics))]
+    spaces = trail.seconds.count(" ")
+    whole = spaces < MOST and all(line.count(" ") == spaces and NUMBERS(line) for line in lines if line)
+    return [*map(int, trail.seconds.split())] if whole and all(lines[:3]) else []
 
 
 def logarithm(evidence: str) -> float:
@@ -74,44 +119,17 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split()))
 
 
-def _thinned(points: Sequence[Moment], step: int) -> list[Moment]:
-    """The first, the last, and between them such as are far enough apart."""
-    while (points[-1].at - points[0].at) / step > MOST - 2:
+def _thinned(seconds: Sequence[int], step: int) -> Sequence[int]:
+    """The indices of the first, the last, and between them such as are far enough apart."""
+    while (seconds[-1] - seconds[0]) / step > MOST - 2:
         step *= 2
-    return list(_apart(points, step))
+    last, kept = len(seconds) - 1, [0]
+    for index in range(1, last):
+        if seconds[index] - seconds[kept[-1]] >= step:
+            kept.append(index)
+    return [*kept, last] if last else kept
 
 
-def _apart(points: Sequence[Moment], step: int) -> Iterator[Moment]:
-    kept = points[0]
-    if len(points) > 1:
-        yield kept
-    for point in points[1:-1]:
-        if point.at - kept.at >= step:
-            kept = point
-            yield kept
-    yield points[-1]
-
-
-def _written(began: datetime, points: Sequence[Moment], metrics: Sequence[MetricStatus]) -> Trail:
-    return Trail(
-        began=began,
-        seconds=_line(point.at for point in points),
-        weight=_line(point.weight for point in points),
-        harm=_line(_hundredths(point.harm) for point in points),
-        metrics=tuple(_course(metric, points) for metric in metrics if metric.harm or metric.pass_),
-    )
-
-
-def _course(metric: MetricStatus, points: Sequence[Moment]) -> MetricTrail:
-    """A metric that was not there from the first has had no evidence until then."""
-    harm = _line(_hundredths(point.metrics.get(metric.name, 0.0)) for point in points) if metric.harm else ""
-    passing = _line(_hundredths(point.passing.get(metric.name, 0.0)) for point in points) if metric.pass_ else ""
-    return MetricTrail.model_validate({"name": metric.name, "harm": harm, "pass": passing})
-
-
-def _line(numbers: Iterator[int]) -> str:
-    return " ".join(map(str, numbers))
-
-
-def _hundredths(value: float) -> int:
-    return max(-BOUND, min(BOUND, round(value * HUNDRED)))
+def _hundredths(evidence: str) -> int:
+    """The logarithm of a decimal string, in hundredths."""
+    return max(-BOUND, min(BOUND, round(logarithm(evidence) * HUNDRED)))

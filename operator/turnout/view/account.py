@@ -158,17 +158,16 @@ def account_of(version: ModelVersion) -> Account | None:
 
 def _bets(case: Case, shown: Mapping[str, MetricStatus]) -> Iterator[Bet]:
     terms = case.terms
-    for index, (stream, total) in enumerate(zip(terms.streams, case.memory.totals, strict=True)):
+    for stream, evidence, total in zip(terms.streams, case.evidence, case.memory.totals, strict=True):
         n_c, x_c, n_s, x_s = total
-        gates = stream.metric == ERRORS or index == terms.pass_stream
         yield Bet(
             stream.name,
             _bad(stream, shown if n_c or n_s else {}),
             Count(n_c, x_c),
             Count(n_s, x_s),
-            case.evidence[index],
-            case.proofs.get(stream.metric) if gates else None,
-            _wanted(terms, stream) if gates else "",
+            evidence,
+            case.proofs.get(stream.metric) if terms.gates(stream) else None,
+            _wanted(terms, stream) if terms.gates(stream) else "",
         )
 
 
