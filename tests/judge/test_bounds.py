@@ -130,6 +130,45 @@ def test_a_slower_candidate_is_found_though_the_bounds_change(change: str) -> No
     assert (found.outcome, found.reason.value) == (Outcome.HARM, "Latency")
 
 
+@pytest.mark.parametrize(
+    ("edges", "stable", "said"),
+    [
+        pytest.param(
+            EDGES,
+            [0.024],
+            "nearly all of stable's answers take 0.022 to 0.027 s, with no bound in between: "
+            "what takes less than 1.23 times as long may not be seen to be slower",
+            id="in one bucket",
+        ),
+        pytest.param(
+            EARLIER,
+            [0.024],
+            "nearly all of stable's answers take 0.022 to 0.033 s, with no bound in between: "
+            "what takes less than 1.50 times as long may not be seen to be slower",
+            id="along the bounds of an earlier build",
+        ),
+        pytest.param(
+            EDGES,
+            [0.0004],
+            "what stays below 0.001 s, the first bound, is not told from stable, which is below it too",
+            id="below the first",
+        ),
+        pytest.param(EDGES, around(0.024, 0.3), "", id="over many"),
+    ],
+)
+def test_what_may_hide_between_two_bounds_is_shown_and_not_said_with_every_verdict(
+    edges: Sequence[float], stable: list[float], said: str
+) -> None:
+    attempt = Attempt(analysis())
+    for _ in range(3):
+        attempt.canary[0].serve(30, 0, stable)
+        attempt.stable[0].serve(270, 0, stable)
+        canary, control = (tuple(along(edges, pod) for pod in pods) for pods in (attempt.canary, attempt.stable))
+        found = attempt.ask(edges=tuple(edges), canary=canary, stable=control)
+    assert found.status.blind == ((said,) if said else ())
+    assert "bound" not in found.message
+
+
 def test_bounds_are_of_no_account_where_latency_is_not_judged() -> None:
     attempt = Attempt(analysis(latency={"enabled": False}))
     ask(attempt, EARLIER, 1.0)

@@ -1,4 +1,8 @@
-"""What the judge cannot see, and why: said with every verdict that is no proof, so that nobody waits in vain."""
+"""What the judge cannot see, and why.
+
+What keeps it from a proof is said with every verdict that is none, so that nobody waits in vain. What may hide from it
+is shown.
+"""
 
 from collections.abc import Iterator
 
@@ -11,6 +15,7 @@ from turnout.judge.protocol import Poll
 from turnout.judge.verdict import Case
 
 MOST_SAID, LONGEST = 5, 253
+NEARLY_ALL = 0.9
 
 
 def spots(case: Case) -> list[str]:
@@ -18,6 +23,22 @@ def spots(case: Case) -> list[str]:
     poll = case.poll
     found = [*_memory(case, poll), *_latency(case, poll), *_drift(case, poll)] if poll else []
     return [sentence[:LONGEST] for sentence in found[:MOST_SAID]]
+
+
+def unseen(case: Case) -> list[str]:
+    """What may hide between two bounds where nearly all of stable lies; a limit of every such model, and no fault."""
+    edges, memory = case.poll.edges if case.poll else (), case.memory
+    if not edges or case.terms.latency_ratio is None or case.question.stable_unhealthy or not memory.cuts:
+        return []
+    cut = memory.cuts[case.terms.pass_edge]
+    known = sum(memory.window)
+    if not known or memory.window[cut] < NEARLY_ALL * known:
+        return []
+    if not cut:
+        return [f"what stays below {edges[0]:g} s, the first bound, is not told from stable, which is below it too"]
+    low, high = edges[cut - 1], edges[cut]
+    said = f"nearly all of stable's answers take {low:g} to {high:g} s, with no bound in between"
+    return [f"{said}: what takes less than {high / low:.2f} times as long may not be seen to be slower"]
 
 
 def _memory(case: Case, poll: Poll) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """`status.analysis`: both sides, the evidence of each metric, and when a pass is to be expected."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from math import log
 
 from turnout.api.judgement import AnalysisStatus
-from turnout.judge import blind, words
+from turnout.judge import words
 from turnout.judge.drift import distance
 from turnout.judge.memory import MILLI
 from turnout.judge.protocol import Outcome
@@ -17,8 +18,8 @@ FURTHEST = timedelta(days=2)
 """A pass that is further away is not foretold."""
 
 
-def status(case: Case, verdict: Verdict, memory: str) -> AnalysisStatus:
-    """`memory`: as text."""
+def status(case: Case, verdict: Verdict, memory: str, blind: Sequence[str]) -> AnalysisStatus:
+    """`memory`: as text. `blind`: what is not seen, a sentence each."""
     canary, stable = case.memory.step_requests
     return AnalysisStatus.model_validate(
         {
@@ -27,7 +28,7 @@ def status(case: Case, verdict: Verdict, memory: str) -> AnalysisStatus:
             "requests": {"canary": canary, "stable": stable},
             "harm": words.evidence(case.combined),
             "metrics": [*_streams(case), *_drift(case), *_custom(case)][:MOST_SHOWN],
-            "blind": blind.spots(case),
+            "blind": blind,
             "memory": memory,
         }
     )

@@ -7,7 +7,7 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 from dataclasses import replace
 
 from turnout.api.reasons import Reason
-from turnout.judge import words
+from turnout.judge import blind, words
 from turnout.judge.accounting import absorbed, entered, new_memory
 from turnout.judge.health import bound
 from turnout.judge.increments import grouped, is_usable
@@ -113,9 +113,10 @@ def _finding(case: Case, verdict: Verdict, memory: str) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
         verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
-    shown = status(case, verdict, memory)
+    spots = blind.spots(case)
+    shown = status(case, verdict, memory, [*spots, *blind.unseen(case)][: blind.MOST_SAID])
     if verdict.outcome not in HALTS:
-        message = "; ".join((message, *shown.blind))
+        message = "; ".join((message, *spots))
     if case.memory.anew:
         message = f"{message}; {LOST_MEMORY.format(times=case.memory.anew + 1)}"
     said = verdict.outcome, verdict.reason, message, shown, verdict.may_advance
