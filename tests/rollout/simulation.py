@@ -6,7 +6,9 @@ still starting; pods follow floors; Ready says nothing about health) are those p
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +56,14 @@ def steps(*weights: int, pause: str = "5s") -> dict[str, Any]:
     return {"steps": [{"warmup": {"requests": 2}}, *held]}
 
 
+def looked_up(image: str, moved: Mapping[str, str] | None = None) -> str:
+    """As Knative does it: a tag by its digest, what is a digest as it is, and some registries not at all."""
+    if "@" in image or not image or image.startswith("dev.local/"):
+        return image if "@" in image else ""
+    digest = hashlib.sha256((moved or {}).get(image, image).encode()).hexdigest()
+    return f"{image.rpartition(':')[0]}@sha256:{digest}"
+
+
 @dataclass
 class Running:
     """What runs one version, and how it behaves. Counts of pods are made of `pods`."""
@@ -72,6 +82,7 @@ class Running:
     active: bool = True
     problem: Problem | None = None
     unplanned: tuple[str, ...] = ()
+    image: str = ""
 
     @property
     def revision_name(self) -> str:
@@ -104,7 +115,8 @@ class Platform:
         self.route_since: datetime | None = None
         self.foreign_edits: tuple[datetime, ...] = ()
         self.taken: dict[str, Problem] = {}
-        self.images = {"sklearn": "dev.local/sklearn:1"}
+        self.images: dict[str, str] | None = {"sklearn": "example.com/sklearn:1"}
+        self.moved: dict[str, str] = {}  # tags, by what they name now
         self.trouble: Problem | None = None
         self.answers: dict[str, Probe] = {}
         self.poll: Poll | None = None
@@ -217,7 +229,7 @@ class Platform:
             trouble=self.trouble,
             namespace_url="http://{name}.support.example.com",
             version_url="http://{name}-predictor.support.svc.cluster.local",
-            images=dict(self.images),
+            images=None if self.images is None else dict(self.images),
         )
 
     def _deployment(self, run: Running) -> Deployment:
@@ -229,7 +241,7 @@ class Platform:
             name=run.revision_name, uid=run.uid, servable=run.servable, wanted=run.wanted,
             autoscaling=run.autoscaling, pods=tuple(run.pods.values()), starting=seen.starting,
             starting_since=seen.since, ready_at=None if ready else seen.ready_at,
-            ready_with=seen.ready_pods, crash=crashes[-1] if crashes else None,
+            ready_with=seen.ready_pods, crash=crashes[-1] if crashes else None, image=run.image,
         )  # fmt: skip
         made = self.now >= run.created_at + timedelta(seconds=0.5)
         return Deployment(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.rollout.simulation import START, TICK, Platform, Running, steps, version
+from tests.rollout.simulation import START, TICK, Platform, Running, looked_up, steps, version
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.judge.nobody import NoJudge
@@ -127,6 +127,7 @@ class World(Platform):
             self.running[name] = Running(
                 name, deploy.version.version, deploy.spec_hash, frozenset(uid for _, uid in deploy.owners),
                 f"rev-{name}-{next(self.uids)}", self.now, Autoscaling(0, 3, timedelta(seconds=30)),
+                image=looked_up(deploy.image, self.moved),
             )  # fmt: skip
         for retire in plan.retire:
             self._write(f"retire {retire.deployment.name}")

@@ -33,7 +33,7 @@ Check = Callable[["Cluster", Snapshot, Plan], None]
 Raw = dict[str, Any]
 LAST = 12
 """Passes that are told with a fault."""
-IMAGES = {"sklearn": "dev.local/sklearn:1"}
+IMAGES = {"sklearn": "example.com/sklearn:1"}
 
 
 class Cluster:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.rollout.invariants import Verdicts
+from tests.rollout.simulation import looked_up
 from turnout.api.reasons import State
 from turnout.api.status import Status
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, REVISIONS, ROUTES, VERSIONS, Resource
@@ -139,5 +140,7 @@ def _is_past(before: Raw, after: Raw, verb: str) -> bool:
 
 
 def _template(spec: Raw) -> Raw:
-    """All but what changes in place: a maximum of pods, which is set on the revision."""
-    return {key: value for key, value in spec["predictor"].items() if key != "maxReplicas"}
+    """All but what changes in place: a maximum of pods, which is set on the revision; its image by digest."""
+    kept = {key: value for key, value in spec["predictor"].items() if key != "maxReplicas"}
+    (container,) = kept["containers"]
+    return {**kept, "containers": [{**container, "image": looked_up(container["image"])}]}

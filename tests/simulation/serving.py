@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from tests.rollout.simulation import looked_up
 from tests.simulation.pods import Behaviour, SimulatedPod
 from tests.simulation.server import Server, stamp
 from turnout.platform.kubernetes import resources
@@ -73,7 +74,9 @@ class Serving:
             "serving.knative.dev/configurationGeneration": str(ordinal),
         }
         metadata = {"name": name, "namespace": "support", "labels": labels}
-        status = {"conditions": [self._condition("Ready", "Unknown")]}
+        (container,) = made["spec"]["predictor"]["containers"]
+        resolved = {"name": container["name"], "imageDigest": looked_up(container["image"])}
+        status = {"conditions": [self._condition("Ready", "Unknown")], "containerStatuses": [resolved]}
         self.server.put(REVISIONS, {"metadata": metadata, "spec": {"of": uid}, "status": status})
         initial = {"desiredScale": 1 if ordinal == 1 else 0}
         self.server.put(AUTOSCALERS, {"metadata": metadata, "status": initial})
@@ -117,7 +120,7 @@ class Serving:
         if reason:
             conditions.append({**self._condition("ResourcesAvailable", "False"), "reason": reason, "message": reason})
         if [_told(each) for each in raw["status"]["conditions"]] != [_told(each) for each in conditions]:
-            self.server.put(REVISIONS, {**raw, "status": {"conditions": conditions}})
+            self.server.put(REVISIONS, {**raw, "status": {**raw["status"], "conditions": conditions}})
 
     def _condition(self, kind: str, status: str) -> Raw:
         return {"type": kind, "status": status, "lastTransitionTime": stamp(self.server.now())}

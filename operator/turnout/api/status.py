@@ -80,7 +80,8 @@ class ResolvedStatus(Observed):
 
     image: Address = Field(
         default="",
-        description="image is the image that was rendered.",
+        description="image is the image that was rendered; by the digest that the cluster resolved as soon as that is "
+        "known. One without a digest returns from the archive by a whole rollout.",
         examples=["example.com/predictor@sha256:ab"],
     )
     template_hash: ShortText = Field(

@@ -12,6 +12,7 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
 from turnout.cli.models import Model, standing
 from turnout.cli.wishes import Wish, is_eligible
+from turnout.rollout.made_of import why_not_the_same
 
 OWNERS = (
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
@@ -75,6 +76,8 @@ def way_back(version: ModelVersion) -> str:
         return "it serves already"
     if not status.promoted_at:
         return "it was never promoted: it goes through its whole plan"
+    if status.state is State.Archived and (why := why_not_the_same(status, version)):
+        return f"it is archived, and goes through its whole plan: {why}"
     if status.state is State.Archived:
         return "it is archived: made again as it was, then all traffic at once"
     if status.replicas.ready:

@@ -21,6 +21,7 @@ from turnout.api.version import Desired, ModelVersion, immutable_changes
 from turnout.judge.power import Traffic, least_ratio
 from turnout.rollout.capacity import needed
 from turnout.rollout.floors import wanted_pods
+from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.notes import few_pods, unjudged
 from turnout.rollout.selection import Member
 from turnout.rollout.steps import first_weight
@@ -131,7 +132,7 @@ def _is_eligible(version: ModelVersion) -> bool:
 def _way(
     version: ModelVersion, former: ModelVersion | None, stable: ModelVersion | None, rival: ModelVersion | None
 ) -> str:
-    if former is not None and former.status.promoted_at and stable is not None:
+    if former is not None and _returns(former) and stable is not None:
         return f"comes back in place of {stable.name}, the fast way: it was promoted before"
     way = f"takes over from {stable.name} ({stable.status.replicas.ready} pods ready)" if stable else ""
     way = way or "is the first of its model: all traffic as soon as it is warm, whatever its steps say"
@@ -142,13 +143,20 @@ def _way(
     return f"{way}; the rollout of {rival.name} ends first, superseded"
 
 
+def _returns(former: ModelVersion) -> bool:
+    """Without its plan: it was promoted, and what is made again of it would be the same."""
+    status = former.status
+    is_same = status.state is not State.Archived or not why_not_the_same(status, former)
+    return status.promoted_at is not None and is_same
+
+
 def _stages(
     version: ModelVersion, former: ModelVersion | None, stable: ModelVersion | None, now: datetime, rate: float | None
 ) -> Iterator[Stage]:
     plan = resolve_plan(version.spec)
     full = _capacity(version, stable, now)
     status = Status(plan=plan.status(), capacity=full)
-    returns = former is not None and former.status.promoted_at is not None and stable is not None
+    returns = former is not None and _returns(former) and stable is not None
     at_once = stable is None or returns or version.spec.rollout.strategy is Strategy.ALL_AT_ONCE
     member, beside = Member(version.name, version, None, status), full if stable else 0
     first = 100 if at_once else first_weight(status)

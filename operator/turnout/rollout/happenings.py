@@ -7,6 +7,7 @@ from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.rollout import Verb
 from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
+from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.messages import stopped
 from turnout.rollout.notes import noted
 from turnout.rollout.plan import Event
@@ -136,6 +137,8 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
     if told and not blocked:
         reason = f"{after.reason}: " if after.reason and after.reason.value != told[0].value else ""
+        if after.state is State.Deploying and before.promoted_at and not after.promoted_at:
+            reason += f"it was promoted before, and goes through its whole plan: {why_not_the_same(before, version)}; "
         yield _event(version, told[0], f"{reason}{after.message}", warning=told[1])
 
 

@@ -12,6 +12,7 @@ from turnout.api.version import ModelVersion
 from turnout.rollout import controls
 from turnout.rollout.capacity import capacity, needed
 from turnout.rollout.evidence import forgotten
+from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.plan import ProbeRequest
 from turnout.rollout.record import end_attempt, enter, go_on, promote
 from turnout.rollout.selection import Member, Selection
@@ -93,7 +94,11 @@ def fail(status: Status, reason: Reason, message: str, now: datetime) -> Status:
 def redeploy(status: Status, version: ModelVersion, reason: Reason, now: datetime) -> Status:
     """What ran it was taken away or replaced, or its record cannot be read: it is looked at anew, from the start."""
     plan = status.plan or resolve_plan(version.spec).status()
-    return enter(status, State.Deploying, reason, now, revision=None, step=None, plan=plan, progress_since=now)
+    promoted_at = None if why_not_the_same(status, version) else status.promoted_at
+    return enter(
+        status, State.Deploying, reason, now,
+        revision=None, step=None, plan=plan, progress_since=now, promoted_at=promoted_at,
+    )  # fmt: skip
 
 
 def request(member: Member, model: str) -> ProbeRequest:

@@ -9,6 +9,7 @@ from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import needed
 from turnout.rollout.controls import is_paused
+from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.overdue import overdue_since
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection
@@ -43,6 +44,8 @@ def _says(member: Member, status: Status, selection: Selection) -> str:
             return _live(member, status)
         case State.Pending if selection.snapshot.trouble:
             return selection.snapshot.trouble.message
+        case State.Archived if member.version and (why := why_not_the_same(status, member.version)):
+            return f"{Reason.OutsideRollbackWindow.sentence} It returns by its whole plan only: {why}"
         case State.Standby | State.Superseded | State.Archived | State.Queued:
             return _waiting(status, selection)
         case _:

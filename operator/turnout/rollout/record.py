@@ -11,6 +11,7 @@ from turnout.api.status import Attempt, Hold, ResolvedStatus, Status, StepPause,
 from turnout.api.version import ModelVersion
 from turnout.rollout.health import Death
 from turnout.rollout.identity import spec_hash
+from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Snapshot
@@ -52,20 +53,27 @@ def resolve(member: Member, version: ModelVersion, snapshot: Snapshot) -> Resolv
     was_made = status.revision or status.promoted_at or (member.deployment and member.deployment.uid)
     if known and known.image and was_made:
         return known
-    image = version.spec.predictor.image or snapshot.images.get(version.spec.predictor.runtime, "")
+    wished, images = version.spec.predictor.image, snapshot.images
+    image = "" if images is None else wished or images.get(version.spec.predictor.runtime, "")
     return ResolvedStatus(image=image, template_hash=template_hash(version, image))
 
 
 def begin_attempt(member: Member, version: ModelVersion, selection: Selection, size: int) -> Status:
-    """Number the attempt, take the snapshot of its plan and of what it becomes, and start to deploy."""
+    """Number the attempt, take the snapshot of its plan and of what it becomes, and start to deploy.
+
+    One that was promoted returns without its plan only where what runs it is still there, or is the same made again.
+    """
     now = selection.snapshot.now
     digest = spec_hash(version)
     resolved = resolve(member, version, selection.snapshot)
+    is_there = member.deployment is not None and member.deployment.uid and not member.deployment.leaving
+    is_known = is_there or not why_not_the_same(member.status, version)
     return enter(
         member.status, State.Deploying, Reason.AwaitingRevision, now,
         attempt=member.status.attempt + 1, plan=resolve_plan(version.spec).status(), step=None,
         rollout_started_at=now, progress_since=now, capacity=size, resolved=resolved, spec_hash=digest,
         revision=None, verdict=None, scale_down_at=None, weight=WeightStatus(), analysis=None, stops=(),
+        promoted_at=member.status.promoted_at if is_known else None,
         control=member.status.control.model_copy(update={"aborted_at": None, "full_at": None, **NOT_PAUSED}),
     )  # fmt: skip
 

@@ -93,6 +93,7 @@ class Revision:
     ready_at: datetime | None = None
     ready_with: frozenset[str] = frozenset()
     crash: Crash | None = None
+    image: str = ""  # by the digest that the platform resolved; empty where it knows none
     lingers: bool = True
 
     @property
@@ -195,4 +196,4 @@ class Snapshot:
     trouble: Problem | None = None  # the engine itself cannot work: KServe missing, Envoy missing
     namespace_url: str = ""  # "http://{name}.support.example.com" with {name} to fill; empty while unknown
     version_url: str = ""  # likewise for a version's own address
-    images: Mapping[str, str] = field(default_factory=dict)  # default image by runtime
+    images: Mapping[str, str] | None = field(default_factory=dict)  # default by runtime; None: no image is ever run

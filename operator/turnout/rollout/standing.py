@@ -8,7 +8,6 @@ from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import forgotten
 from turnout.rollout.failing import is_as_recorded, remembered, retired
 from turnout.rollout.record import begin_attempt, enter, hold, promote, resolve
-from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.traffic import promotion_is_done
 from turnout.rollout.window import in_window
@@ -100,16 +99,7 @@ def waits_for_target(member: Member, version: ModelVersion, selection: Selection
     """Superseded, Archived: up again if it is the target again."""
     if member is not selection.target:
         return member.status
-    back = enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
-    if member.state is State.Archived and not _is_made_as_it_was(member, version):
-        return back.model_copy(update={"promoted_at": None})  # other bytes than those that were promoted: a whole plan
-    return back
-
-
-def _is_made_as_it_was(member: Member, version: ModelVersion) -> bool:
-    """This release of the operator makes the very pods of it that were promoted."""
-    resolved = member.status.resolved
-    return resolved is not None and resolved.template_hash == template_hash(version, resolved.image)
+    return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)
 
 
 def stays(member: Member, version: ModelVersion, selection: Selection) -> Status:

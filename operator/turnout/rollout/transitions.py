@@ -10,6 +10,7 @@ from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout import controls, evidence, failing, launching, overdue, proving, standing, traffic
+from turnout.rollout.made_of import by_digest
 from turnout.rollout.record import end_attempt
 from turnout.rollout.replanning import replanned
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
@@ -45,7 +46,7 @@ def advance(member: Member, version: ModelVersion, selection: Selection) -> Stat
         return member.status
     after = _advanced(member, version, selection)
     after = overdue.noted(member, version, evidence.taken_in(member, after, selection), selection)
-    return controls.acknowledged(member, version, after)
+    return controls.acknowledged(member, version, by_digest(member, version, after))
 
 
 def _advanced(member: Member, version: ModelVersion, selection: Selection) -> Status:

@@ -50,6 +50,30 @@ async def test_a_version_that_was_born_latency_critical_is_known_by_its_revision
     assert (await revision(cluster)).lingers
 
 
+@pytest.mark.parametrize(
+    ("told", "image"),
+    [
+        pytest.param([], "", id="not looked up yet"),
+        pytest.param(None, "", id="null"),
+        pytest.param([{"name": "kserve-container"}], "", id="of a registry that is not looked up"),
+        pytest.param(
+            [
+                {"name": "sidecar", "imageDigest": "example.com/other@sha256:1"},
+                {"name": "kserve-container", "imageDigest": "example.com/own@sha256:0"},
+            ],
+            "example.com/own@sha256:0",
+            id="looked up",
+        ),
+    ],
+)
+async def test_the_image_is_the_one_that_the_cluster_looked_up(cluster: Cluster, told: object, image: str) -> None:
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    seen = a_revision()
+    seen["status"]["containerStatuses"] = told
+    cluster.sees(REVISIONS, seen)
+    assert (await revision(cluster)).image == image
+
+
 async def test_a_version_that_serves_is_seen_whole(cluster: Cluster) -> None:
     cluster.sees(VERSIONS, a_version())
     owners = [

@@ -23,7 +23,7 @@ from turnout.api.status import PlanStatus
 from turnout.api.version import ModelVersion, ObjectMeta, OwnerReference
 from turnout.platform.kubernetes import resources
 from turnout.platform.kubernetes.resources import Resource
-from turnout.rollout.rendering import HASH_LABEL, MODEL_LABEL, VERSION_LABEL
+from turnout.rollout.rendering import CONTAINER, HASH_LABEL, MODEL_LABEL, VERSION_LABEL
 from turnout.rollout.snapshot import ModelKey, Share, Split
 
 MANAGER = "turnout"
@@ -189,8 +189,17 @@ class Route(Seen):
         return max((entry.time for entry in holders if entry.time), default=None)
 
 
+class ResolvedImage(Observed):
+    name: str = ""
+    image_digest: str = ""
+
+
+class RevisionStatus(ConditionsOnly):
+    container_statuses: Annotated[tuple[ResolvedImage, ...], BeforeValidator(_none_is_empty)] = ()
+
+
 class Revision(Seen):
-    status: ConditionsOnly = ConditionsOnly()
+    status: RevisionStatus = RevisionStatus()
 
     @property
     def ordinal(self) -> int:
@@ -202,6 +211,11 @@ class Revision(Seen):
     def is_servable(self) -> bool:
         ready = self.status.condition("Ready")
         return ready is not None and ready.status == "True" and self.metadata.deletion_timestamp is None
+
+    @property
+    def image(self) -> str:
+        """What its pods run, by digest; empty where Knative is told not to look it up."""
+        return next((each.image_digest for each in self.status.container_statuses if each.name == CONTAINER), "")
 
 
 class AutoscalerStatus(Observed):

@@ -87,6 +87,7 @@ class Memory:
             ready_at=readiness.ready_at,
             ready_with=readiness.ready_pods,
             crash=self._crash(revision, pods),
+            image=revision.image,
             lingers=LINGER in revision.metadata.annotations,
         )
 

@@ -165,6 +165,7 @@ class LocalEngine:
             trouble=self.trouble,
             namespace_url=f"http://{{name}}.{address}",
             version_url=f"http://{{name}}-predictor.{address}",
+            images=None,
         )
 
     def _route_seen(self, key: ModelKey) -> Route | None:
