@@ -80,7 +80,7 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.AwaitingCapacity | Reason.TooLittleCapacity:
             return _capacity(member, status, selection)
         case Reason.NothingLives if member.death:
-            return _dead(member)
+            return f"nothing of it answers: {member.death.message}{_hindrance(member)}"
         case Reason.AwaitingTraffic if status.state is State.Progressing:
             return f"waits until the Route gives it {percent}"
         case Reason.PausedByPlan if status.step and status.step.deadline:
@@ -156,11 +156,6 @@ def _has(member: Member) -> str:
     return f"{member.name} (has {member.ready_pods}{f': {problem.message}' if problem else ''})"
 
 
-def _dead(member: Member) -> str:
-    cause = member.death.message if member.death else "it has no pods"
-    return f"nothing of it answers: {cause}{_hindrance(member)}"
-
-
 def _hindrance(member: Member) -> str:
     """What keeps its pods from coming back; of a fault of its own the death has told, and each restart another."""
     problem = member.deployment.problem if member.deployment else None
@@ -198,7 +193,7 @@ def _retry(version: ModelVersion | None) -> str:
 
 def _live(member: Member, status: Status) -> str:
     if member.death:
-        return _dead(member)
+        return f"nothing of it answers: {member.death.message}{_hindrance(member)}"
     if status.reason is Reason.LastServing:
         return Reason.LastServing.sentence
     if member.revision and not member.revision.wanted:
