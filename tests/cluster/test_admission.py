@@ -60,9 +60,9 @@ def until_enforced(cluster: Cluster) -> None:
             return "spec.control.abort" in fault.output
         return False
 
-    cluster.wait("the policy holds", refused, 30)
+    cluster.wait("the policy holds", refused, 90)
     granted = ("-n", NAMESPACE, "auth", "can-i", "abort", "modelversions.turnout.dev", "--as=eva")
-    cluster.wait("admin has the verbs", lambda: answered(cluster, *granted) == "yes", 30)
+    cluster.wait("admin has the verbs", lambda: answered(cluster, *granted) == "yes", 90)
 
 
 def answered(cluster: Cluster, *arguments: str) -> str:
@@ -191,5 +191,5 @@ def test_the_types_of_the_policys_expressions_hold(guarded: Cluster) -> None:
         found.update(guarded.get("validatingadmissionpolicy", "turnout").get("status", {}))
         return "typeChecking" in found
 
-    guarded.wait("the policy's types are checked", checked, 30)
+    guarded.wait("the policy's types are checked", checked, 90)
     assert not found["typeChecking"].get("expressionWarnings"), found

@@ -61,7 +61,7 @@ def pod(cluster: Cluster, namespace: str, image: str) -> str:
         "spec": {"predictor": {"minReplicas": 1, "containers": [container]}},
     }
     cluster.apply(service, namespace)
-    cluster.kubectl("-n", namespace, "wait", "isvc/probe", "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "wait", "isvc/probe", "--for=condition=Ready", "--timeout=110s")
     return cluster.pods(namespace, "serving.knative.dev/revision=probe-predictor-00001")[0]
 
 
@@ -89,12 +89,12 @@ def test_a_killed_container_is_seen_as_a_restart(cluster: Cluster, namespace: st
         statuses = cluster.get("-n", namespace, "pod", pod)["status"]["containerStatuses"]
         return any(one["name"] == "kserve-container" and one["restartCount"] == 1 for one in statuses)
 
-    cluster.wait("the container restarted", restarted, 20)
+    cluster.wait("the container restarted", restarted, 90)
 
 
 def test_a_stopped_process_is_still_there_and_goes_on_when_told(cluster: Cluster, namespace: str, pod: str) -> None:
     pids = cluster.signal_pod(signal.SIGSTOP, namespace, pod)
-    cluster.wait("the process stopped", lambda: {state(pid) for pid in pids} == {"T"}, 5)
+    cluster.wait("the process stopped", lambda: {state(pid) for pid in pids} == {"T"}, 30)
     assert cluster.signal_pod(signal.SIGCONT, namespace, pod) == pids
     assert ask(cluster.gateway, f"probe-predictor.{namespace}.example.com") == "uid 65532"
 

@@ -30,7 +30,7 @@ from tests.cluster.test_crd import NAME, install_crd
 pytestmark = pytest.mark.cluster
 
 TAKEOVER = 12.0  # seconds, of one that died without a word
-AT_ONCE = 4.0  # seconds, of one that was told to end
+AT_ONCE = 6.0  # seconds, of one that was told to end: its Lease of 8 s, renewed each 2, would run out no sooner
 
 
 @dataclass
@@ -83,6 +83,12 @@ class Pair:
         ours = (event for event in every if event.agent.startswith("turnout/") and event.code < 300)
         return sorted((e for e in ours if e.namespace == self.stage.namespace), key=lambda event: event.at)
 
+    def seconds_of_rest(self) -> float:
+        """Since the last write that was of no Lease, while those went on."""
+        writes = self.writes()
+        last = max(event.at for event in writes if event.resource != "leases")
+        return max(event.at for event in writes).timestamp() - last.timestamp()
+
     def since(self, moment: float, agent: str) -> list[AuditEvent]:
         return [e for e in self.writes() if e.at.timestamp() > moment and e.agent == agent]
 
@@ -106,10 +112,10 @@ def two(pair: Pair) -> Iterator[tuple[Pair, Operator, Operator]]:
     try:
         for role in ("ok: leader", "ok: standby"):
             operators.append(one := pair.start())
-            pair.stage.wait(f"it says {role}", lambda one=one, role=role: one.says().startswith(role), 30)  # type: ignore[misc]
+            pair.stage.wait(f"it says {role}", lambda one=one, role=role: one.says().startswith(role))  # type: ignore[misc]
         first_version(pair.stage)
         pair.stage.apply(mver(2, rollout=steps(20, 40, 60, 80, pause="4s", promotedScaleDownDelay="1s")))
-        pair.stage.wait_weight(f"{MODEL}-2", 20, 90)
+        pair.stage.wait_weight(f"{MODEL}-2", 20)
         yield pair, operators[0], operators[1]
     finally:
         for each in operators:
@@ -134,13 +140,9 @@ def test_at_rest_the_standby_writes_nothing_and_the_leader_only_its_lease(
     two: tuple[Pair, Operator, Operator],
 ) -> None:
     pair, _, _ = two
-    pair.stage.wait_state(f"{MODEL}-2", "Live", 120)
+    pair.stage.wait_state(f"{MODEL}-2", "Live")
     pair.stage.wait("the old version has no pod left", lambda: not pair.stage.pods(f"{MODEL}-1"), 120)
-    time.sleep(10)
-    began = time.time()
-    time.sleep(30)
-    writes = [event for event in pair.writes() if event.at.timestamp() > began]
-    assert {event.resource for event in writes} == {"leases"}
+    pair.stage.wait("both have been at rest for half a minute", lambda: pair.seconds_of_rest() > 30, 240)
     assert len(agents(pair.writes())) == 1
 
 
@@ -151,8 +153,8 @@ def test_after_a_kill_in_mid_canary_the_other_takes_over_and_no_request_is_lost(
     with pair.stage.stream(rate=20) as caller:
         killed = time.time()
         leader.process.send_signal(signal.SIGKILL)
-        pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader", 20)
-        pair.stage.wait_state(f"{MODEL}-2", "Live", 120)
+        pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader")
+        pair.stage.wait_state(f"{MODEL}-2", "Live")
     _, second, took = assert_turns(pair.writes())
     worked = min(e.at.timestamp() for e in pair.writes() if e.agent == second and e.resource != "leases")
     print(f"the other took the lease {took - killed:.1f} s after the kill and wrote {worked - killed:.1f} s after it")
@@ -164,8 +166,8 @@ def test_one_that_is_told_to_end_lets_the_other_lead_at_once(two: tuple[Pair, Op
     pair, leader, standby = two
     told = time.time()
     leader.process.send_signal(signal.SIGTERM)
-    pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader", 20)
-    pair.stage.wait_state(f"{MODEL}-2", "Live", 120)
+    pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader")
+    pair.stage.wait_state(f"{MODEL}-2", "Live")
     _, _, took = assert_turns(pair.writes())
     print(f"the other took the lease {took - told:.1f} s after the SIGTERM")
     assert took - told < AT_ONCE
@@ -176,11 +178,11 @@ def test_one_that_was_stopped_and_wakes_writes_nothing_and_stands_by(two: tuple[
     pair, leader, standby = two
     leader.process.send_signal(signal.SIGSTOP)
     stopped = time.time()
-    pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader", 20)
-    pair.stage.wait_weight(f"{MODEL}-2", 60, 60)
+    pair.stage.wait("the standby leads", lambda: standby.says() == "ok: leader")
+    pair.stage.wait_weight(f"{MODEL}-2", 60)
     leader.process.send_signal(signal.SIGCONT)
-    pair.stage.wait("it stands by", lambda: leader.says().startswith("ok: standby"), 30)
-    pair.stage.wait_state(f"{MODEL}-2", "Live", 120)
+    pair.stage.wait("it stands by", lambda: leader.says().startswith("ok: standby"))
+    pair.stage.wait_state(f"{MODEL}-2", "Live")
     first, _, took = assert_turns(pair.writes())
     assert took - stopped < TAKEOVER
     assert pair.since(took, first) == []

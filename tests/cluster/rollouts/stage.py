@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import time
@@ -14,12 +15,15 @@ from typing import Any
 
 from benchmarks.stream import Stream, rows
 from harness import Cluster
+from harness.audit import AuditEvent
 
 MODEL = "signals"
 OPERATOR_NAMESPACE = "turnout"
 OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
 """Who the operator is to the API server's audit log."""
 CRASH, HANG = 666.0, 667.0  # see tests/cluster/models/faulty.py
+PATIENCE = 120.0
+"""Seconds for whatever must come: nobody waits for them where it does, and a machine with other work to do is slow."""
 
 
 def body(number: int = 0) -> Mapping[str, Any]:
@@ -51,6 +55,10 @@ def steps(*weights: int, pause: str = "5s", **rollout: Any) -> dict[str, Any]:
     held = [step for weight in weights for step in ({"setWeight": weight}, {"pause": {"duration": pause}})]
     delays = {"promotedScaleDownDelay": "20s", "abortScaleDownDelay": "5s"}
     return {"steps": [{"warmup": {"requests": 5}}, *held], **delays, **rollout}
+
+
+UNTIL_TOLD = [{"setWeight": 30}, {"pause": {}}]
+"""A plan that stays at 30 % until somebody promotes it, however long a machine takes to look at it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,32 @@ class Stage:
         traffic = json.loads(found or "{}").get(part, {}).get("traffic", [])
         return {entry["revisionName"].removesuffix("-predictor-00001"): entry.get("percent", 0) for entry in traffic}
 
+    def writes(self, mark: int) -> list[AuditEvent]:
+        """What the operator has written here after a mark of the audit log."""
+        every = self.cluster.audit.writes(OPERATOR, mark)
+        return [event for event in every if event.namespace == self.namespace]
+
+    def quiet(self, seconds: float, patience: float = 240) -> int:
+        """Wait until the operator has written nothing here for so long; the mark at which that began."""
+        mark, since = self.cluster.audit.mark(), time.monotonic()
+        end = since + patience
+        while time.monotonic() < since + seconds:
+            assert time.monotonic() < end, "\n".join(map(str, self.writes(mark)))
+            time.sleep(1)
+            if self.writes(mark):
+                mark, since = self.cluster.audit.mark(), time.monotonic()
+        return mark
+
+    def given(self, name: str, mark: int, model: str = MODEL) -> list[int]:
+        """The shares of a version in the order in which the operator has written them, by the audit log after a mark.
+
+        What was written is there for good, however short it held: nobody must come in time to see it.
+        """
+        bodies = (event.body for event in self.writes(mark) if _is_split(event, model))
+        shares = ({t["revisionName"]: t.get("percent", 0) for t in body["spec"]["traffic"]} for body in bodies)
+        told = [split.get(f"{name}-predictor-00001", 0) for split in shares]
+        return [percent for percent, _ in itertools.groupby(told)]
+
     def events(self, name: str) -> set[str]:
         """The reasons of all that was told about a version."""
         found = json.loads(
@@ -111,17 +145,25 @@ class Stage:
         )
         return {event["reason"] for event in found["items"]}
 
-    def wait(self, what: str, true: Callable[[], bool], seconds: float = 60) -> None:
+    def wait(self, what: str, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Until it is true; the error says what every version is up to."""
         try:
             self.cluster.wait(what, true, seconds)
         except Exception as fault:
             raise AssertionError(f"{what}: not within {seconds} s\n{self.story()}") from fault
 
-    def wait_state(self, name: str, state: str, seconds: float = 60) -> None:
+    def wait_told(self, name: str, reason: str) -> None:
+        """Until an event about a version has that reason."""
+        self.wait(f"{name} is told: {reason}", lambda: reason in self.events(name))
+
+    def wait_split(self, split: Mapping[str, int], model: str = MODEL) -> None:
+        """Until it is written and observed."""
+        self.wait(f"the split is {split}", lambda: self.split(model) == split == self.written(model))
+
+    def wait_state(self, name: str, state: str, seconds: float = PATIENCE) -> None:
         self.wait(f"{name} is {state}", lambda: self.state(name) == state, seconds)
 
-    def wait_weight(self, name: str, percent: int, seconds: float = 60) -> None:
+    def wait_weight(self, name: str, percent: int, seconds: float = PATIENCE) -> None:
         """Until it has that share or, where a slow machine looks late, one of a later step."""
         self.wait(
             f"{name} has {percent} %",
@@ -204,9 +246,12 @@ class Stage:
     def kill_operator(self, *, wait: bool = False) -> None:
         """kill -9 the one that leads, as an out-of-memory kill would; that another one leads may be waited for."""
         before = self._lease()
-        self.cluster.signal_pod(signal.SIGKILL, OPERATOR_NAMESPACE, before["holderIdentity"], container="operator")
+        leader = OPERATOR_NAMESPACE, before["holderIdentity"], "operator"
+        # one that has just come back leads before the kubelet has told which container it is now
+        self.wait("the leader's process is found", lambda: bool(self.cluster.pod_pids(*leader)))
+        self.cluster.signal_pod(signal.SIGKILL, *leader)
         if wait:
-            self.wait("somebody leads anew", lambda: self._lease()["acquireTime"] != before["acquireTime"], 60)
+            self.wait("somebody leads anew", lambda: self._lease()["acquireTime"] != before["acquireTime"])
 
     def leader(self) -> str:
         """The operator's pod that works; the others stand by."""
@@ -220,7 +265,11 @@ class Stage:
         """New pods: the kubelet forgets how often the old one has been killed, and does not make it wait."""
         self.cluster.restart_controller(OPERATOR_NAMESPACE, "turnout")
         pods = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
-        self.cluster.wait("a new pod leads", lambda: self.leader() in pods, 60)
+        self.cluster.wait("a new pod leads", lambda: self.leader() in pods, PATIENCE)
+
+
+def _is_split(event: AuditEvent, model: str) -> bool:
+    return (event.resource, event.name) == ("routes", model) and event.code < 300
 
 
 def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:
@@ -228,7 +277,7 @@ def first_version(stage: Stage, number: int = 1, **spec: Any) -> str:
     manifest = mver(number, **{"scaling": {"minReplicas": 1}, **spec})
     stage.apply(manifest)
     name = str(manifest["metadata"]["name"])
-    stage.wait_state(name, "Live", 90)
+    stage.wait_state(name, "Live")
     return name
 
 

@@ -18,7 +18,7 @@ from benchmarks.stream import rows
 from tests.cluster.rollouts.stage import Stage, mver, steps
 from turnout_predictors import publish
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 MODEL = "digits"
 BAKED = Path(__file__).parents[1] / "models" / "seven"
@@ -97,16 +97,16 @@ def seven(number: int, **spec: Any) -> dict[str, Any]:
 
 def test_an_artifact_baked_into_the_image_is_verified_and_its_example_answered(stage: Stage) -> None:
     stage.apply(seven(7, scaling={"minReplicas": 1}))
-    stage.wait_state("signals-7", "Live", 90)
+    stage.wait_state("signals-7", "Live")
     assert stage.call() == (200, "7")
 
 
 def test_a_version_that_answers_its_example_otherwise_fails_before_any_caller(stage: Stage) -> None:
     stage.apply(seven(7, scaling={"minReplicas": 1}))
-    stage.wait_state("signals-7", "Live", 90)
+    stage.wait_state("signals-7", "Live")
     with stage.stream(rate=20) as caller:
         stage.apply(seven(8, rollout=steps(50)))
-        stage.wait_state("signals-8", "Failed", 60)
+        stage.wait_state("signals-8", "Failed")
     assert stage.status("signals-8")["reason"] == "WrongAnswer"
     assert set(caller.shares()) == {"7"}
     assert not caller.failures, caller.explain()
@@ -114,15 +114,15 @@ def test_a_version_that_answers_its_example_otherwise_fails_before_any_caller(st
 
 def test_an_artifact_on_a_claim_answers_as_the_library_does(digits: Digits) -> None:
     digits.stage.apply(digits.version(1, digits.digest, scaling={"minReplicas": 1}))
-    digits.stage.wait_state("digits-1", "Live", 120)
+    digits.stage.wait_state("digits-1", "Live")
     images = load_digits().data[600:620] / 16
     assert digits.predict(images) == digits.model.predict(images).tolist()
 
 
 def test_an_artifact_of_another_digest_fails_by_name_and_meets_no_caller(digits: Digits) -> None:
     digits.stage.apply(digits.version(1, digits.digest, scaling={"minReplicas": 1}))
-    digits.stage.wait_state("digits-1", "Live", 120)
+    digits.stage.wait_state("digits-1", "Live")
     digits.stage.apply(digits.version(2, f"sha256:{'0' * 64}", rollout=steps(50)))
-    digits.stage.wait_state("digits-2", "Failed", 60)
+    digits.stage.wait_state("digits-2", "Failed")
     assert digits.stage.status("digits-2")["reason"] == "ArtifactDigestMismatch"
     assert digits.stage.split(MODEL) == {"digits-1": 100}

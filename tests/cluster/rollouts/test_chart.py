@@ -9,7 +9,7 @@ import pytest
 
 from harness import Cluster
 from tests.chart.test_rights import Right, operators, rights
-from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, Stage, mver, steps
+from tests.cluster.rollouts.stage import MODEL, OPERATOR_NAMESPACE, PATIENCE, Stage, mver, steps
 
 pytestmark = pytest.mark.cluster
 
@@ -28,8 +28,9 @@ def granted(cluster: Cluster, account: str) -> set[Right]:
 
 def test_the_operator_is_ready_and_the_crd_is_served(installed: Cluster) -> None:
     installed.kubectl("wait", "--for=condition=Established", "crd/modelversions.turnout.dev", "--timeout=10s")
-    deployment = installed.get("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
-    assert deployment["status"]["readyReplicas"] == 2
+    deployment = ("-n", OPERATOR_NAMESPACE, "deployment", "turnout")
+    both = lambda: installed.get(*deployment)["status"].get("readyReplicas") == 2  # noqa: E731
+    installed.wait("both replicas are ready", both, PATIENCE)  # one may just come back from another test's kill
     columns = installed.kubectl("get", "mver", "-A", "-o", "wide")
     assert "Error" not in columns
 
@@ -55,6 +56,7 @@ def test_an_uninstall_leaves_models_serving_and_an_install_takes_up_again(stage:
     values.write_text(helm("get", "values", *release, "--output", "json"))
     stage.apply(mver(1))
     stage.wait_state(f"{MODEL}-1", "Live")
+    stage.quiet(5)  # what was recorded is written
     before = written(stage)
     with stage.stream() as stream:
         helm("uninstall", *release, "--wait")

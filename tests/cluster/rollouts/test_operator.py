@@ -9,7 +9,7 @@ import pytest
 
 from harness import Cluster
 from tests.cluster.rollouts import installation
-from tests.cluster.rollouts.stage import MODEL, OPERATOR, Stage, first_version, mver, steps
+from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -29,14 +29,14 @@ def resting(installed: Cluster) -> Iterator[Future[Rest]]:
     with installation.stage(installed) as stage, ThreadPoolExecutor(1) as beside:
         first_version(stage)
         stage.apply(mver(2, scaling={"minReplicas": 1}, rollout=steps(50, pause="1s", promotedScaleDownDelay="1s")))
-        stage.wait_state(f"{MODEL}-2", "Live", 90)
+        stage.wait_state(f"{MODEL}-2", "Live")
         yield beside.submit(come_to_rest, stage)
 
 
 def come_to_rest(stage: Stage) -> Rest:
     stage.wait("the old version has no pod left", lambda: not stage.pods(f"{MODEL}-1"), 240)
-    time.sleep(10)  # for the last news of that pod's end
-    return Rest(stage, stage.cluster.audit.mark(), time.time())
+    mark = stage.quiet(20)  # for the last news of that pod's end
+    return Rest(stage, mark, time.time())
 
 
 def test_killed_in_every_state_of_a_rollout_it_goes_on(stage: Stage) -> None:
@@ -50,7 +50,7 @@ def test_killed_in_every_state_of_a_rollout_it_goes_on(stage: Stage) -> None:
         for state in ORDER[:-1]:
             catch(stage, state)
             stage.kill_operator(wait=True)
-        stage.wait_state(f"{MODEL}-2", "Live", 120)
+        stage.wait_state(f"{MODEL}-2", "Live")
         time.sleep(1)
     assert stage.status(f"{MODEL}-2")["attempt"] == 1
     assert not caller.failures, caller.explain()
@@ -61,10 +61,10 @@ def test_killed_while_it_rolls_back_it_ends_the_rollback(stage: Stage) -> None:
     first_version(stage)
     with stage.stream(rate=20) as caller:
         stage.apply(mver(2, rollout=steps(20, pause="10m")))
-        stage.wait_weight(f"{MODEL}-2", 20, 90)
+        stage.wait_weight(f"{MODEL}-2", 20)
         stage.patch(f"{MODEL}-2", desired="Standby")
         stage.kill_operator()
-        stage.wait_state(f"{MODEL}-2", "Standby", 120)
+        stage.wait_state(f"{MODEL}-2", "Standby")
         time.sleep(1)
     assert not caller.failures, caller.explain()
 
@@ -74,18 +74,18 @@ def test_killed_while_a_version_is_held_it_keeps_it_held_and_goes_on(stage: Stag
     stage.renew_operator()
     first_version(stage)
     stage.apply(mver(2, rollout=steps(20, pause="10s")))
-    stage.wait_weight(f"{MODEL}-2", 20, 90)
+    stage.wait_weight(f"{MODEL}-2", 20)
     with stage.stream(rate=20) as caller, stage.cluster.cordoned():
         stage.evict(f"{MODEL}-2")
-        stage.wait_state(f"{MODEL}-2", "Held", 30)
-        stage.wait("the share is stable's", lambda: stage.split() == {f"{MODEL}-1": 100}, 10)
+        stage.wait_state(f"{MODEL}-2", "Held")
+        stage.wait_split({f"{MODEL}-1": 100})
         dropped = time.time()
         stage.kill_operator(wait=True)
         time.sleep(3)  # for its first looks
         assert stage.status(f"{MODEL}-2")["hold"]["reason"] == "Evicted"
         assert stage.split() == {f"{MODEL}-1": 100}
         stage.cluster.uncordon()
-        stage.wait_state(f"{MODEL}-2", "Live", 90)
+        stage.wait_state(f"{MODEL}-2", "Live")
         time.sleep(1)
     assert stage.status(f"{MODEL}-2")["attempt"] == 1
     assert not [answer for answer in caller.since(dropped) if answer.failed], caller.explain()
@@ -97,13 +97,13 @@ ORDER = ("Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live")
 def catch(stage: Stage, state: str) -> None:
     """Wait for a state, or for the next one where it is too short to be seen from outside."""
     late = ORDER[ORDER.index(state) :]
-    stage.wait(f"{MODEL}-2 has come to {state}", lambda: stage.state(f"{MODEL}-2") in late, 90)
+    stage.wait(f"{MODEL}-2 has come to {state}", lambda: stage.state(f"{MODEL}-2") in late)
 
 
 def test_two_versions_of_one_number_the_later_is_rejected_by_name(stage: Stage) -> None:
     first_version(stage)
     stage.apply(mver(1, name="signals-again"))
-    stage.wait_state("signals-again", "Rejected", 30)
+    stage.wait_state("signals-again", "Rejected")
     status = stage.status("signals-again")
     assert status["reason"] == "DuplicateVersion"
     assert "signals-1" in status["message"]
@@ -113,21 +113,20 @@ def test_two_versions_of_one_number_the_later_is_rejected_by_name(stage: Stage) 
 def test_a_name_taken_by_something_foreign_is_left_alone(stage: Stage) -> None:
     stage.kubectl("create", "service", "clusterip", MODEL, "--tcp=80:80")
     stage.apply(mver(1))
-    stage.wait_state(f"{MODEL}-1", "Rejected", 30)
+    stage.wait_state(f"{MODEL}-1", "Rejected")
     assert stage.status(f"{MODEL}-1")["reason"] == "NameTaken"
     stage.kubectl("delete", "service", MODEL)
-    stage.wait_state(f"{MODEL}-1", "Live", 90)
+    stage.wait_state(f"{MODEL}-1", "Live")
 
 
 def test_what_is_not_served_yet_is_rejected_with_the_field(stage: Stage) -> None:
     stage.apply(mver(1, rollout={"strategy": "Shadow"}))
-    stage.wait_state(f"{MODEL}-1", "Rejected", 30)
+    stage.wait_state(f"{MODEL}-1", "Rejected")
     assert "spec.rollout.strategy" in stage.status(f"{MODEL}-1")["message"]
 
 
 def test_at_rest_it_writes_nothing_for_two_minutes_nor_when_it_is_killed(resting: Future[Rest]) -> None:
     rest = resting.result()
     time.sleep(max(0.0, rest.since + 120 - time.time()))
-    audit, namespace = rest.stage.cluster.audit, rest.stage.namespace
-    written = [event for event in audit.writes(OPERATOR, rest.mark) if event.namespace == namespace]
+    written = rest.stage.writes(rest.mark)
     assert not written, "\n".join(map(str, written))

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.rollouts.losses import lost
 from tests.cluster.rollouts.stage import MODEL, Stage, condition, first_version, mver, steps
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 STABLE, CANARY = f"{MODEL}-1", f"{MODEL}-2"
 CONTROLLERS = (
@@ -26,30 +26,30 @@ def test_every_controller_restarts_in_a_rollout_and_it_goes_on(stage: Stage) -> 
     first_version(stage)
     with stage.stream(rate=20) as caller:
         stage.apply(mver(2, rollout=steps(10, 30, 50, pause="15s")))
-        stage.wait_weight(CANARY, 10, 90)
+        stage.wait_weight(CANARY, 10)
         made = stage.object("isvc", CANARY)["metadata"]["generation"]
         for namespace, controller in CONTROLLERS:
             stage.cluster.restart_controller(namespace, controller)
-        stage.wait_state(CANARY, "Live", 150)
+        stage.wait_state(CANARY, "Live", 240)
         time.sleep(2)
     assert stage.status(CANARY)["attempt"] == 1
     assert stage.object("isvc", CANARY)["metadata"]["generation"] == made
-    assert stage.written() == {CANARY: 100} == stage.split()
+    stage.wait_split({CANARY: 100})
     lost("controllers-restarted", caller)
 
 
 def test_without_knatives_webhook_for_a_minute_the_split_stands_and_then_goes_on(stage: Stage) -> None:
     first_version(stage)
     with stage.stream(rate=20) as caller:
-        stage.apply(mver(2, rollout=steps(10, 50, pause="8s")))
-        stage.wait_weight(CANARY, 10, 90)
+        stage.apply(mver(2, rollout=steps(10, 50, pause="25s")))  # gone before the next weight is due
+        stage.wait_weight(CANARY, 10)
         with stage.cluster.without("knative-serving", "webhook"):
             gone, split = time.time(), stage.split()
             told = lambda: condition(stage.status(CANARY), "TrafficInSync")["reason"]  # noqa: E731
-            stage.wait("the version says so", lambda: told() == "TrafficUnwritable", 40)
+            stage.wait("the version says so", lambda: told() == "TrafficUnwritable")
             time.sleep(max(0.0, gone + 60 - time.time()))
             assert stage.split() == split
-        stage.wait_state(CANARY, "Live", 90)
+        stage.wait_state(CANARY, "Live")
         time.sleep(1)
     assert stage.status(CANARY)["attempt"] == 1
     lost("webhook-gone", caller)
@@ -59,7 +59,7 @@ def test_the_api_server_restarts_in_a_rollout_and_it_goes_on(stage: Stage) -> No
     first_version(stage)
     with stage.stream(rate=20) as caller:
         stage.apply(mver(2, rollout=steps(10, 50, pause="8s")))
-        stage.wait_weight(CANARY, 10, 90)
+        stage.wait_weight(CANARY, 10)
         stage.cluster.restart_api_server()
         stage.wait_state(CANARY, "Live", 150)
         time.sleep(1)
@@ -70,12 +70,12 @@ def test_the_api_server_restarts_in_a_rollout_and_it_goes_on(stage: Stage) -> No
 def test_every_pod_of_the_node_is_killed_and_the_model_serves_again(stage: Stage) -> None:
     first_version(stage)
     stage.apply(mver(2, rollout=steps(30, pause="10m")))
-    stage.wait_weight(CANARY, 30, 90)
+    stage.wait_weight(CANARY, 30)
     with stage.stream(rate=10, timeout=5) as caller:
         stage.cluster.kill_pods()
-        stage.wait("the cluster works again", stage.cluster.is_healthy, 120)
-        stage.wait("somebody answers", lambda: stage.call(timeout=2)[0] == 200, 120)
-        stage.wait("all is well", lambda: settled(stage), 120)
+        stage.wait("the cluster works again", stage.cluster.is_healthy, 240)
+        stage.wait("somebody answers", lambda: stage.call(timeout=2)[0] == 200)
+        stage.wait("all is well", lambda: settled(stage))
         back = time.time()
         time.sleep(3)
     assert all(answer.sent < back for answer in lost("node-killed", caller)), caller.explain()

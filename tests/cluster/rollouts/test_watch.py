@@ -11,7 +11,7 @@ from harness import Cluster
 from tests.cluster.rollouts import installation
 from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 RELEASE = "turnout-some"
 OFF = ("crds.enabled", "rbac.people", "admission.enabled")  # the release that rests has them
@@ -49,7 +49,7 @@ def test_two_watched_namespaces_roll_out_at_once_and_a_third_stays_untouched(
     for stage in (one, two):
         stage.apply(mver(2, rollout=steps(20, pause="5s")))
     for stage in (one, two):
-        stage.wait_state(f"{MODEL}-2", "Live", 120)
+        stage.wait_state(f"{MODEL}-2", "Live")
     assert [stage.call() for stage in (one, two)] == [(200, "2"), (200, "2")]
     assert other.state(f"{MODEL}-1") == ""
     assert not other.kubectl("get", "isvc,routes.serving.knative.dev", "-o", "name").strip()
