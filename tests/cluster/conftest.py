@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import Cluster, HarnessError, InUseError, lifecycle
+from harness import Cluster, HarnessError, InUseError, lifecycle, releases
 from harness.bare import api_server
 from harness.binaries import build, missing
+from harness.install import apply, are_established
 from harness.layout import LOCK, Layout, here
 from harness.lock import shared
 from harness.machine import obstacle
-from harness.shell import say
+from harness.shell import say, until
+from turnout.api import crd
 
 HERE = Path(__file__).parent
 TIMEOUT_SECONDS = 900  # of a test here: the first one that needs an image waits until it is built
@@ -109,6 +111,19 @@ def api() -> Iterator[Cluster]:
         pytest.skip(todo)
     build(here())
     with api_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def serving_api() -> Iterator[Cluster]:
+    """One more, which knows the kinds of KServe and Knative, and ours; nobody acts on them but a test's operator."""
+    if todo := _unbuilt(here()):
+        pytest.skip(todo)
+    build(here())
+    with api_server() as server:
+        apply(server.layout, releases.read(server.layout).definitions)
+        server.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render())
+        until("definitions established", lambda: are_established(server.layout))
         yield server
 
 

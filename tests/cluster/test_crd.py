@@ -12,6 +12,8 @@ import pytest
 
 from harness import Cluster
 from harness.errors import CommandError
+from harness.install import are_established
+from harness.shell import until
 from tests.api.fragments import BASE, RULES, overlay
 from turnout.api import crd
 from turnout.api.plan import resolve_plan
@@ -48,7 +50,7 @@ def served(api: Cluster) -> Iterator[Cluster]:
 
 def install_crd(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.render())
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}")
+    until("definitions established", lambda: are_established(cluster.layout))
 
 
 def say(cluster: Cluster, verb: str, body: Any, *options: str) -> str:

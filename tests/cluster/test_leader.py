@@ -6,14 +6,8 @@ them wrote is told by the API server's own audit log, by the user agent.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +16,7 @@ import pytest
 
 from harness import Cluster
 from harness.audit import AuditEvent
+from tests.cluster.operators import Operator, start
 from tests.cluster.rollouts.installation import operator_at_rest, predictor_image
 from tests.cluster.rollouts.installation import stage as on_stage
 from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
@@ -34,27 +29,6 @@ AT_ONCE = 6.0  # seconds, of one that was told to end: its Lease of 8 s, renewed
 
 
 @dataclass
-class Operator:
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def says(self) -> str:
-        """Its page /readyz; empty while it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return str(answer.read().decode().strip())
-        except OSError:
-            return ""
-
-    def end(self) -> None:
-        for number in (signal.SIGCONT, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(number)
-        self.process.wait()
-
-
-@dataclass
 class Pair:
     """Two operators of a stage, its namespace and nothing else, under a Lease of their own."""
 
@@ -64,18 +38,10 @@ class Pair:
     mark: int
 
     def start(self) -> Operator:
-        with socket.socket() as any_port:
-            any_port.bind(("127.0.0.1", 0))
-            port = any_port.getsockname()[1]
-        log = self.folder / f"{port}.log"
         cluster = self.stage.cluster
-        command = [sys.executable, "-m", "turnout.cli", "operator", f"--health-port={port}"]
-        command += [f"--namespaces={self.stage.namespace}", f"--lease-namespace={self.stage.namespace}"]
-        command += [f"--image=custom={self.image}", f"--version-gateway={cluster.internal_gateway}"]
-        with log.open("wb") as out:
-            environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-            process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-        return Operator(process, port, log)
+        watched = f"--namespaces={self.stage.namespace}", f"--lease-namespace={self.stage.namespace}"
+        serving = f"--image=custom={self.image}", f"--version-gateway={cluster.internal_gateway}"
+        return start(cluster.kubeconfig, self.folder, *watched, *serving)
 
     def writes(self) -> list[AuditEvent]:
         """Of both, leases too, in the order in which the API server received them."""

@@ -73,7 +73,7 @@ class Line:
             "apply", resource, name, lambda: self._server.apply(resource, body, sub=sub, force=force)
         )
 
-    async def merge(self, resource: Resource, namespace: str, name: str, body: Raw) -> Raw:
+    async def merge(self, resource: Resource, namespace: str, name: str, body: Raw, *, sub: str = "") -> Raw:
         return await self._call("merge", resource, name, lambda: self._server.merge(resource, namespace, name, body))
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: list[Raw]) -> Raw:

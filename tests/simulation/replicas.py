@@ -30,6 +30,7 @@ LEASE = "turnout", "turnout"
 READS = {"get", "list"}
 BOUND = {"apply", "create", "patch"}
 """Writes that the server refuses if somebody else has written since: a fence is not all that they have."""
+SLACK = 1.95  # seconds between the last moment at which a leader may send and the first at which another may lead
 NEW_POD = 3.0  # seconds from the clean end of one to the next
 OFFSETS = {"a": 0.0, "b": 1e6}  # of the two machines' uptimes
 Fence = Callable[[], float]
@@ -101,6 +102,7 @@ class Flight:
         self._what = what
         self._writes = method not in READS and resource is not LEASES
         self._hangs = False
+        self._sent = line.member.replica.pair.loop.time()
         self.is_given_up = False
         road, loop = line.road, line.member.replica.pair.loop
         self.answer: asyncio.Future[Any] = loop.create_future()
@@ -122,9 +124,15 @@ class Flight:
         seconds, road.hold = road.hold, 0.0
         return seconds
 
+    @property
+    def _is_lost(self) -> bool:
+        """Too late, of a process that can give up nothing any more: what comes all the same is the story of `hold`."""
+        stands = self._line.member.gate.is_shut or self._line.is_cut
+        return stands and self._line.member.replica.pair.loop.time() - self._sent > SLACK
+
     def _arrives(self) -> None:
         member = self._line.member
-        if self.is_given_up and not self._hangs:
+        if not self._hangs and (self.is_given_up or self._is_lost):
             return
         if self._writes and not self._hangs:
             member.replica.pair.writes(member.election.identity, self._what)

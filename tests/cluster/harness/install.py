@@ -22,7 +22,7 @@ def define(layout: Layout, release: Release) -> None:
     with step("namespaces and definitions applied"):
         apply(layout, release.definitions)
         _create_webhook_secret(layout)
-    until("definitions established", lambda: _are_established(layout))
+    until("definitions established", lambda: are_established(layout))
 
 
 def install(layout: Layout, release: Release) -> None:
@@ -35,7 +35,7 @@ def install(layout: Layout, release: Release) -> None:
     until("webhooks answer", lambda: webhooks_answer(layout))
 
 
-def _are_established(layout: Layout) -> bool:
+def are_established(layout: Layout) -> bool:
     """Whether every definition is served; kubectl itself fails on one that has no condition yet."""
     try:
         kubectl(layout, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")

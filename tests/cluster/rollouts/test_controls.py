@@ -79,7 +79,7 @@ def test_a_version_that_queues_waits_and_one_that_rejects_says_so_until_the_slot
         stage.wait_state(f"{MODEL}-4", "Rejected")
         assert stage.status(f"{MODEL}-4")["reason"] == "RolloutInProgress"
         assert stage.split() == {STABLE: 70, CANARY: 30}
-        stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go on"}})
+        stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go-on"}})
         stage.wait_state(f"{MODEL}-4", "Live", 240)
         time.sleep(1)
     assert stage.status(CANARY)["history"][-1]["outcome"] == "Live"

@@ -72,7 +72,7 @@ def test_a_stable_version_deleted_in_mid_rollout_serves_until_it_is_replaced(sta
         stage.kubectl("delete", "mver", STABLE)
         time.sleep(3)
         assert stage.split() == {STABLE: 70, CANARY: 30}
-        stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go on"}})
+        stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go-on"}})
         stage.wait_state(CANARY, "Live")
         stage.wait("what ran it is gone", lambda: not any(STABLE in each for each in made(stage)))
     lost("deleted-stable", caller)

@@ -185,8 +185,8 @@ class Calls:
         path = resource.path(str(metadata["namespace"]), str(metadata["name"]), sub)
         return await self._request("PATCH", path, body, APPLY, {**_strict(), "force": str(force).lower()})
 
-    async def merge(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> Raw:
-        return await self._request("PATCH", resource.path(namespace, name), body, MERGE, _strict())
+    async def merge(self, resource: Resource, namespace: str, name: str, body: JsonObject, *, sub: str = "") -> Raw:
+        return await self._request("PATCH", resource.path(namespace, name, sub), body, MERGE, _strict())
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: list[JsonObject]) -> Raw:
         return await self._request("PATCH", resource.path(namespace, name), body, JSON_PATCH, _strict())

@@ -57,13 +57,12 @@ def _model(raw: Mapping[str, Any]) -> str:
 
 
 def told(status: JsonObject, complaint: Complaint) -> JsonObject:
-    """The raw status with the complaint in it; all else stays as it was written, and so does a state of any release."""
+    """What the complaint changes of the raw status, as a merge patch; a state of any release stays."""
     told = {each.type: each.body() for each in complaint.conditions}
     conditions: list[JsonValue] = [
         told.pop(str(each.get("type")), each) if isinstance(each, dict) else each for each in _conditions(status)
     ]
     return {
-        **status,
         "state": status.get("state") or complaint.state.value,
         "reason": complaint.reason.value,
         "message": complaint.message,

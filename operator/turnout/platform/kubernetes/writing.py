@@ -142,11 +142,23 @@ class Writer:
     async def record(self, version: ModelVersion, status: Status) -> None:
         """Server-side apply of the whole status, onto the very object and spec that were decided upon."""
         place = _Place(VERSIONS, version.namespace, version.name)
-        await self._write_status(place, version.uid, version.metadata.resource_version, status.body())
+        body: JsonObject = {
+            "apiVersion": VERSIONS.api_version,
+            "kind": VERSIONS.kind,
+            "metadata": {
+                "name": place.name,
+                "namespace": place.namespace,
+                "uid": version.uid,
+                "resourceVersion": version.metadata.resource_version,
+            },
+            "status": status.body(),
+        }
+        await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
 
     async def complain(self, key: ModelKey, complaint: Complaint) -> None:
-        """The same onto a status of another release: all of it stays that is not of the complaint.
+        """Onto a status of another release: all of it stays that is not of the complaint.
 
+        A merge patch: the API server applies nothing onto an object whose fields have other types than its schema.
         A complaint that is refused for good is in the log alone: it must not hold up the versions that can be read.
         """
         name, unread = complaint.unread.name, self._feed.cache.unread.get((key.namespace, complaint.unread.name))
@@ -156,24 +168,12 @@ class Writer:
             return
         try:
             place = _Place(VERSIONS, key.namespace, name)
-            await self._write_status(place, unread.uid, unread.resource_version, told(unread.status, complaint))
+            metadata: JsonObject = {"uid": unread.uid, "resourceVersion": unread.resource_version}
+            body: JsonObject = {"metadata": metadata, "status": told(unread.status, complaint)}
+            await self._write(place, lambda: self._calls.merge(VERSIONS, key.namespace, name, body, sub="status"))
         except Refused as fault:
             self._silent.append(unread)
             log.error("ModelVersion %s/%s cannot be told that it cannot be read: %s", key.namespace, name, fault)
-
-    async def _write_status(self, place: _Place, uid: str, resource_version: str, status: JsonObject) -> None:
-        body: JsonObject = {
-            "apiVersion": VERSIONS.api_version,
-            "kind": VERSIONS.kind,
-            "metadata": {
-                "name": place.name,
-                "namespace": place.namespace,
-                "uid": uid,
-                "resourceVersion": resource_version,
-            },
-            "status": status,
-        }
-        await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
 
     async def _write(self, place: _Place, call: Callable[[], Awaitable[Raw]]) -> None:
         """Take the answer in at once; after a conflict, what is there now."""
