@@ -21,6 +21,7 @@ from turnout.api import crd
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "unread-test"
+PLAIN = overlay(BASE, {"spec": {"predictor": {"settings": None}}})
 CONDITION = {"type": "Ready", "status": "True", "reason": "Serving", "message": "it serves"}
 SETTLED = {"state": "Live", "weight": {"observed": 100}, "conditions": [CONDITION]}
 """What an older operator has written of a version that serves."""
@@ -28,25 +29,23 @@ SETTLED = {"state": "Live", "weight": {"observed": 100}, "conditions": [CONDITIO
 
 def version(model: str, number: int, **changes: Any) -> dict[str, Any]:
     named = {"metadata": {"name": f"{model}-{number}"}, "spec": {"model": model, "version": number}}
-    return overlay(overlay(BASE, named), changes)
+    return overlay(overlay(PLAIN, named), changes)
 
 
 OLD = {
-    "a field of the spec has another form": (
-        version("form", 1, spec={"scaling": {"minReplicas": "many"}}, status=SETTLED),
-        "spec.scaling.minReplicas",
-    ),
     "a word of the spec is of no choice here": (
         version("word", 1, spec={"rollout": {"onFailure": "Explode"}}, status=SETTLED),
         "spec.rollout.onFailure",
     ),
-    "its state is of another release": (version("state", 1, status={**SETTLED, "state": "Hovering"}), "status.state"),
-    "a number of the status has another form": (
+    "a number of the status is a word": (
         version("number", 1, status={**SETTLED, "attempt": "first"}),
         "status.attempt",
     ),
+    "a list of the status is an object": (version("list", 1, status={**SETTLED, "history": {}}), "status.history"),
 }
-GOOD = [version("form", 2), version("well", 1)]
+MUTE = version("mute", 1, spec={"scaling": {"minReplicas": "many"}}, status=SETTLED), "spec.scaling.minReplicas"
+"""One whose rules the API server cannot evaluate: it takes no write of it, not even of its status."""
+GOOD = [version("mute", 2), version("well", 1)]
 """Of the same model, and of another."""
 
 
@@ -81,7 +80,7 @@ def stored(serving_api: Cluster) -> Iterator[Cluster]:
     """What the older release left, under a CRD that is this release's again; and versions that can be read."""
     serving_api.kubectl("create", "namespace", NAMESPACE)
     define(serving_api, loose=True)
-    for body, _ in OLD.values():
+    for body, _ in (*OLD.values(), MUTE):
         say(serving_api, "create", body)
         say(serving_api, "replace", {**read(serving_api, body), "status": body["status"]}, "--subresource=status")
     define(serving_api, loose=False)
@@ -104,7 +103,7 @@ def told(stored: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """An operator has seen them all."""
     flags = f"--namespaces={NAMESPACE}", f"--lease-namespace={NAMESPACE}", "--image=sklearn=example.com/predictor:1"
     with operator(stored.kubeconfig, tmp_path_factory.mktemp("operator"), *flags):
-        until("all of them are told", lambda: all(is_told(stored, body) for body, _ in OLD.values()), 120)
+        until("their statuses say so", lambda: all(is_told(stored, body) for body, _ in OLD.values()), 120)
         yield stored
 
 
@@ -136,7 +135,26 @@ def made(cluster: Cluster, name: str) -> bool:
     return bool(cluster.kubectl("-n", NAMESPACE, "get", "isvc", name, "--ignore-not-found", "-o", "name").strip())
 
 
-def test_one_that_is_mended_is_like_any_other(told: Cluster) -> None:
-    body = OLD["a field of the spec has another form"][0]
-    say(told, "apply", version("form", 1), "--server-side", "--force-conflicts")
-    until("it is accepted", lambda: not is_told(told, body), 120)
+@pytest.mark.parametrize("what", [*OLD, "one that takes no status"])
+def test_an_event_says_so_once(told: Cluster, what: str) -> None:
+    body, field = OLD.get(what, MUTE)
+    name = body["metadata"]["name"]
+    until("an event tells of it", lambda: bool(events(told, name)), 120)
+    (event,) = events(told, name)
+    assert (event["reason"], event["type"]) == ("Rejected", "Warning")
+    assert field in event["message"]
+
+
+def events(cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    found = cluster.get("-n", NAMESPACE, "events", "--field-selector", f"involvedObject.name={name}")["items"]
+    return list(found)
+
+
+@pytest.mark.parametrize("what", ["a word of the spec is of no choice here", "one that takes no status"])
+def test_one_whose_spec_is_mended_is_like_any_other(told: Cluster, what: str) -> None:
+    """By its owner, with the whole of it as this release knows it."""
+    body, _ = OLD.get(what, MUTE)
+    spec = version(body["spec"]["model"], 1)["spec"]
+    say(told, "replace", {**read(told, body), "spec": spec})
+    accepted = lambda: condition(read(told, body)["status"], "Accepted")["status"] == "True"  # noqa: E731
+    until("it is accepted", accepted, 120)

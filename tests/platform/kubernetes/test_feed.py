@@ -335,6 +335,9 @@ async def test_a_version_that_does_not_take_a_complaint_holds_up_nobody(
     cluster.server.faults.append(Fault("PATCH", "modelversions", 422, "status is not as the CRD says"))
     await passes(cluster)
     assert "cannot be told that it cannot be read" in caplog.text
+    (event,) = (raw for (kind, _, _), raw in cluster.server.objects.items() if kind == "api/v1/events")
+    assert (event["reason"], event["involvedObject"]["name"]) == ("Rejected", "signals-7")
+    assert "spec.aFieldOfAnotherRelease" in event["message"]
     before = len(cluster.server.requests)
     await passes(cluster)
     assert len(cluster.server.requests) == before, "it is not tried again until it is changed"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
+from turnout.api.reasons import EventReason
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.evidence.prometheus import Entry
@@ -100,7 +101,10 @@ class KubernetesPlatform:
         await self._writer.record(version, status)
 
     async def complain(self, key: ModelKey, complaint: Complaint) -> None:
-        await self._writer.complain(key, complaint)
+        unread = await self._writer.complain(key, complaint)
+        if unread is not None:
+            event = Event(unread.name, EventReason.Rejected, complaint.message, warning=True)
+            await self._teller.tell(unread, event, self._now())
 
     async def emit(self, key: ModelKey, event: Event) -> None:
         version = self.feed.cache.versions.get(key.namespace, event.version)

@@ -4,9 +4,9 @@ import logging
 import secrets
 from collections import OrderedDict
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from turnout.api.base import JsonObject
-from turnout.api.version import ModelVersion
 from turnout.platform.kubernetes.calls import Calls
 from turnout.platform.kubernetes.resources import VERSIONS, Resource
 from turnout.platform.protocol import Conflict, Refused, Unavailable
@@ -20,6 +20,19 @@ LONGEST_MESSAGE = 1024  # the API server's own limit
 log = logging.getLogger(__name__)
 
 
+class Subject(Protocol):
+    """Whom an Event is about: a ModelVersion, whether or not it can be read."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def uid(self) -> str: ...
+
+
 class Teller:
     """Writes Events, the same one not again and again."""
 
@@ -27,7 +40,7 @@ class Teller:
         self._calls = calls
         self._told: OrderedDict[tuple[str, str, str], datetime] = OrderedDict()
 
-    async def tell(self, version: ModelVersion, event: Event, now: datetime) -> None:
+    async def tell(self, version: Subject, event: Event, now: datetime) -> None:
         """`event` of `version`, unless the very same was told a moment ago."""
         happening = (version.uid, event.reason.value, event.message)
         told_at = self._told.get(happening)
@@ -44,7 +57,7 @@ class Teller:
             self._told.popitem(last=False)
 
 
-def _body(version: ModelVersion, event: Event, now: datetime) -> JsonObject:
+def _body(version: Subject, event: Event, now: datetime) -> JsonObject:
     moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     return {
         "apiVersion": "v1",

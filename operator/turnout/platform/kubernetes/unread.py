@@ -30,6 +30,14 @@ class UnreadVersion:
     status: JsonObject
 
     @property
+    def name(self) -> str:
+        return self.seen.name
+
+    @property
+    def namespace(self) -> str:
+        return self.key.namespace
+
+    @property
     def uid(self) -> str:
         return self.seen.uid
 

@@ -155,17 +155,18 @@ class Writer:
         }
         await self._write(place, lambda: self._calls.apply(VERSIONS, body, sub="status"))
 
-    async def complain(self, key: ModelKey, complaint: Complaint) -> None:
+    async def complain(self, key: ModelKey, complaint: Complaint) -> UnreadVersion | None:
         """Onto a status of another release: all of it stays that is not of the complaint.
 
         A merge patch: the API server applies nothing onto an object whose fields have other types than its schema.
-        A complaint that is refused for good is in the log alone: it must not hold up the versions that can be read.
+        One that is refused for good, as by a rule of the CRD that cannot be evaluated, holds up nobody. Whom to tell by
+        an Event, too; None where that was done before.
         """
         name, unread = complaint.unread.name, self._feed.cache.unread.get((key.namespace, complaint.unread.name))
         if unread is None or unread.uid != complaint.unread.uid:
             raise Conflict(f"ModelVersion {name} was changed")
         if unread in self._silent:
-            return
+            return None
         try:
             place = _Place(VERSIONS, key.namespace, name)
             metadata: JsonObject = {"uid": unread.uid, "resourceVersion": unread.resource_version}
@@ -174,6 +175,7 @@ class Writer:
         except Refused as fault:
             self._silent.append(unread)
             log.error("ModelVersion %s/%s cannot be told that it cannot be read: %s", key.namespace, name, fault)
+        return unread
 
     async def _write(self, place: _Place, call: Callable[[], Awaitable[Raw]]) -> None:
         """Take the answer in at once; after a conflict, what is there now."""
