@@ -107,13 +107,11 @@ class Interval(NamedTuple):
         """Of a kind of bad event, see `tally`."""
         return tally(self.canary.total, edge), tally(self.stable.total, edge)
 
-    def factors(self, assume: Assumption, stream: Stream) -> Sequence[float]:
-        """Logs of what each bettor's wealth is multiplied by."""
-        edge, tolerate = stream.edge, stream.tolerate
-        if assume is not Assumption.POD_BURSTS:
-            return side_factors(assume, tolerate, *self.sums(edge))
-        canary, stable = ([tally(pod, edge) for pod in side.pods] for side in (self.canary, self.stable))
-        return pod_bursts(tolerate, canary, stable, self.ends if edge == NO_EDGE else NO_ENDS)
+    def pod_factors(self, stream: Stream) -> Sequence[float]:
+        """Logs of what each bettor's wealth is multiplied by where pods are told apart."""
+        edge, ours, theirs = stream.edge, self.canary.pods, self.stable.pods
+        canary, stable = [tally(pod, edge) for pod in ours], [tally(pod, edge) for pod in theirs]
+        return pod_bursts(stream.tolerate, canary, stable, self.ends if edge == NO_EDGE else NO_ENDS)
 
 
 def absorbed(
@@ -170,11 +168,13 @@ def _requests(memory: Memory, interval: Interval) -> Changes:
 def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     wealths: list[Logs] = []
     totals: list[Total] = []
+    by_pod = terms.assume is Assumption.POD_BURSTS
     for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
-        wealths.append(added(logs, interval.factors(terms.assume, stream)))
-        (served, bad), (control, control_bad) = interval.sums(stream.edge)
+        ours, theirs = interval.sums(stream.edge)
+        sides = terms.assume, stream.tolerate, ours, theirs
+        wealths.append(added(logs, interval.pod_factors(stream) if by_pod else side_factors(*sides)))
         n_c, x_c, n_s, x_s = total
-        totals.append((n_c + served, x_c + bad, n_s + control, x_s + control_bad))
+        totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}
 
 

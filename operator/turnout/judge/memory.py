@@ -95,8 +95,8 @@ def added(logs: Logs, factors: Sequence[float]) -> Logs:
     """Wealth after one more bet; what starts with nothing starts at 1."""
     if not factors:
         return logs
-    steps = [floor(each * MILLI) for each in factors]
-    grown = [one + more for one, more in zip(logs, steps, strict=True)] if logs else steps
+    before = logs or (0,) * len(factors)
+    grown = [one + floor(more * MILLI) for one, more in zip(before, factors, strict=True)]
     if max(grown) > MOST_LOG or min(grown) < -MOST_LOG:
         grown = [max(-MOST_LOG, min(MOST_LOG, each)) for each in grown]
     return tuple(grown)
@@ -227,8 +227,11 @@ def _trimmed(counts: tuple[int, ...]) -> tuple[int, ...]:
     """Latency fills few of many buckets: how many there are, the first that is filled, the counts up to the last."""
     if not any(counts):
         return (len(counts), 0) if counts else ()
-    first = next(index for index, count in enumerate(counts) if count)
-    beyond = next(index for index in range(len(counts), 0, -1) if counts[index - 1])
+    first, beyond = 0, len(counts)
+    while not counts[first]:
+        first += 1
+    while not counts[beyond - 1]:
+        beyond -= 1
     return (len(counts), first, *counts[first:beyond])
 
 
