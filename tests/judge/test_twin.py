@@ -1,11 +1,14 @@
 """The benchmark's vectorised twin says what the real judge says at every poll; the promise holds on a quick grid."""
 
+from bisect import bisect_left
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from benchmarks.judge import moved
+from benchmarks.judge import moved, speed
 from benchmarks.judge.measures import upper_bound
-from benchmarks.judge.replay import replay
+from benchmarks.judge.replay import polls, replay
 from benchmarks.judge.traffic import Cell, simulate
 from benchmarks.judge.twin import combined, passing, passing_latency, wealth
 from turnout.api.analysis import Analysis, Assumption
@@ -69,6 +72,15 @@ def test_no_more_than_alpha_of_the_innocent_are_condemned(assume: Assumption, ce
     """5 000 attempts: at most 38 at 1 %, so that the 95 % bound stays below alpha."""
     hits = int((combined(wealth(simulate(cell, 5000, seed=1), assume)).max(1) >= np.log(100)).sum())
     assert upper_bound(hits, 5000) <= 0.01
+
+
+def test_what_is_timed_is_the_same_traffic_in_as_many_buckets_as_the_predictors_have() -> None:
+    for coarse in polls(simulate(Cell(200, 0.1, 0.02, pods=(2, 3)), 1, seed=2), 0, intervals=3):
+        fine = speed.finely(coarse)
+        places = [0, *(bisect_left(fine.edges, edge) + 1 for edge in coarse.edges), len(fine.edges) + 1]
+        for pod, known in zip((*fine.canary, *fine.stable), (*coarse.canary, *coarse.stable), strict=True):
+            assert all(pod.latency[:-1])
+            assert tuple(sum(pod.latency[start:end]) for start, end in pairwise(places)) == known.latency
 
 
 def test_the_simulator_is_seeded() -> None:
