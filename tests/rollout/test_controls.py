@@ -173,6 +173,23 @@ def test_an_abort_of_the_first_version_leaves_it_undeployed(world: World) -> Non
     assert world.splits == []
 
 
+@pytest.mark.parametrize("policy", ["Queue", "Reject", "Restart"])
+def test_an_abort_of_one_that_waits_ends_the_wait_and_disturbs_nobody(served: World, policy: str) -> None:
+    canary(served, 2, 30, pause="20s")
+    waits = {**steps(20, pause="1s"), "onSupersede": policy}
+    served.apply(version(3, rollout=waits, control={"abort": policy == "Restart"}))
+    served.run(2)
+    say(served, "signals-3", abort=True)
+    served.run(60, until=lambda: served.state(NAME) is State.Live)
+    served.run(30)
+    status = served.versions["signals-3"].status
+    assert (status.state, status.reason, status.attempt) == (State.Aborted, Reason.Aborted, 0)
+    assert answers(served) == ["signals-3 ControlAccepted: control.abort: it waits no more"]
+    assert served.states() == {"signals-1": State.Standby, NAME: State.Live, "signals-3": State.Aborted}
+    say(served, "signals-3", retry_token="now")
+    served.run(30, until=lambda: served.state("signals-3") is State.Live)
+
+
 def test_an_abort_wins_over_a_promotion(served: World) -> None:
     roll_out(served, PERSON)
     say(served, abort=True, promote=(FULL, "now"))

@@ -252,3 +252,14 @@ def test_a_live_version_that_is_set_aside_for_an_older_one_has_not_failed(checke
         checked.edit(NAME, desired=desired)
         checked.run(20)
     assert (checked.state(NAME), checked.versions[NAME].status.reason) == (State.Live, Reason.Promoted)
+
+
+# -- beside one that is frozen
+
+
+def test_a_newcomer_that_refuses_to_wait_is_refused_beside_a_frozen_one(icy: World) -> None:
+    icy.apply(version(3, rollout={**steps(20, pause="60s"), "onSupersede": "Reject"}))
+    icy.run(5)
+    status = icy.versions["signals-3"].status
+    assert (status.state, status.reason) == (State.Rejected, Reason.RolloutInProgress)
+    assert status.message.startswith(f"{NAME} is frozen, and signals-3 says onSupersede: Reject")

@@ -92,6 +92,16 @@ def test_a_version_whose_status_was_lost_is_made_again_of_the_image_that_ran(ser
     assert images[:1] == [looked_up("example.com/sklearn:1")]
 
 
+def test_how_long_an_abandoned_version_is_kept_is_what_stable_says(served: World) -> None:
+    served.edit("signals-1", rollout=version(1, rollout={"rollbackWindow": {"maxAge": "1m"}}).spec.rollout)
+    canary(served, 2, 30, pause="60s", rollout={"rollbackWindow": {"maxAge": "10m"}})
+    served.crash("signals-2")
+    served.run(50)
+    assert (served.state("signals-2"), "signals-2" in served.running) == (State.RolledBack, True)
+    served.run(15)
+    assert "signals-2" not in served.running
+
+
 # -- the same bytes, or a whole rollout
 
 

@@ -327,6 +327,17 @@ def frozen_and_retried(cluster: Cluster) -> None:
     cluster.run(40)
 
 
+def aborted_while_they_wait(cluster: Cluster) -> None:
+    """One behind another rollout, and one from its first moment on."""
+    second(cluster, 30, pause="20s")
+    cluster.apply(version(3, rollout={**steps(20), "onSupersede": "Queue"}))
+    cluster.run(3)
+    cluster.edit("signals-3", control=Control(abort=True))
+    cluster.run(3)
+    cluster.apply(version(4, rollout=steps(20), control={"abort": True}))
+    cluster.run(40)
+
+
 def frozen_and_withdrawn(cluster: Cluster) -> None:
     _frozen(cluster)
     cluster.edit("signals-2", desired="Standby")
@@ -349,6 +360,7 @@ MORE = (
     rolled_back_and_retried,
     frozen_and_retried,
     frozen_and_withdrawn,
+    aborted_while_they_wait,
     frozen_and_promoted,
     fast_way_back,
     never_ready,

@@ -25,6 +25,7 @@ TRANSITIONS: Mapping[str, set[Move]] = {
     "a version number or a name that is taken": {(None, S.Rejected), (S.Pending, S.Rejected), (S.Rejected, S.Pending)},
     "not the target": {(S.Pending, S.Standby)},
     "the target, its slot free": {(S.Pending, S.Deploying)},
+    "a person aborts one that waits": {(S.Pending, S.Aborted), (S.Queued, S.Aborted)},
     "another rollout runs": {(S.Pending, S.Queued), (S.Queued, S.Pending)},
     "its revision is ready": {(S.Deploying, S.Warming)},
     "it cannot be made, or not in time": {(S.Deploying, S.Failed)},

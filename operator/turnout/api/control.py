@@ -42,8 +42,8 @@ class Control(Authored):
     )
     abort: Boolean = Field(
         default=False,
-        description="abort ends the rollout and takes the share away; it wins over promote, and left true "
-        "refuses a retry.",
+        description="abort ends the rollout and takes the share away, or ends the wait for one; it wins over "
+        "promote, and left true refuses a retry.",
         examples=[True],
     )
     promote: Promote = Field(

@@ -16,8 +16,8 @@ from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
 from turnout.cli.models import Model
-from turnout.rollout.controls import ABORT, PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
-from turnout.rollout.selection import Member
+from turnout.rollout.controls import PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
+from turnout.rollout.selection import ABORT, Member
 from turnout.rollout.stops import standing
 
 BEFORE_CALLERS = frozenset({State.Deploying, State.Warming})

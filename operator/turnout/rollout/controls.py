@@ -8,26 +8,17 @@ from collections.abc import Iterator
 
 from turnout.api.control import PromoteMode
 from turnout.api.reasons import ROLLOUT_STATES, EventReason, Reason, State
-from turnout.api.status import ControlStatus, Status
+from turnout.api.status import ControlStatus, Status, Verdict
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
 from turnout.rollout.plan import Event
-from turnout.rollout.record import condemn, go_on, promote, resume
-from turnout.rollout.selection import TAKEN_AWAY, Member, Selection, is_stable_state
+from turnout.rollout.record import condemn, enter, go_on, promote, resume
+from turnout.rollout.selection import ABORT, TAKEN_AWAY, WAITING, Member, Selection, is_stable_state
 from turnout.rollout.steps import current_step
 from turnout.rollout.stops import lifted, standing
 
-ABORT, PAUSED, PROMOTE, RETRY = "abort", "paused", "promote", "retry"
-"""The wishes of the control block, as `status.control.refused` names them."""
-
-WAITING = frozenset({None, State.Pending, State.Queued, State.Rejected})
-"""States before a rollout, in which a pause is a wish about what is to come."""
-
-
-def is_aborted(member: Member) -> bool:
-    """A person wants the attempt to end, and has not been told before that this has no effect."""
-    wants = member.version is not None and member.version.spec.control.abort
-    return wants and ABORT not in member.status.control.refused
+PAUSED, PROMOTE, RETRY = "paused", "promote", "retry"
+"""The other wishes of the control block, as `status.control.refused` names them."""
 
 
 def is_paused(member: Member, version: ModelVersion) -> bool:
@@ -45,6 +36,14 @@ def abort(status: Status, selection: Selection) -> Status:
     control = status.control.model_copy(update={"aborted_at": now})
     noted = status.model_copy(update={"control": control})
     return condemn(noted, State.Aborted, Reason.Aborted, "a person set control.abort", now)
+
+
+def abort_of_a_wait(status: Status, selection: Selection) -> Status:
+    """No attempt has begun, and none does without a new retry token."""
+    now = selection.snapshot.now
+    verdict = Verdict(outcome=State.Aborted, reason=Reason.Aborted, message="a person set control.abort", at=now)
+    control = status.control.model_copy(update={"aborted_at": now})
+    return enter(status, State.Aborted, Reason.Aborted, now, verdict=verdict, control=control)
 
 
 def retried(member: Member, version: ModelVersion) -> Status | None:
@@ -148,7 +147,8 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
         refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
     if _is_new_retry(version, after) and why_not_retried(member, version):
         refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
-    if wish.abort and (control.aborted_at is None or ABORT in control.refused):
+    is_to_act = after.state in WAITING and ABORT not in control.refused
+    if wish.abort and not is_to_act and (control.aborted_at is None or ABORT in control.refused):
         refused.add(ABORT)
     if wish.paused and _has_nothing_to_pause(after):
         refused.add(PAUSED)
@@ -187,7 +187,8 @@ def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event
         why = why_not_retried(member, version) if RETRY in now.refused else ""
         yield _answer(version, f"control.retryToken {now.retry_token}", why, f"attempt {after.attempt + 1} may begin")
     if now.aborted_at != before.aborted_at and now.aborted_at is not None:
-        yield _answer(version, "control.abort", "", "its share is taken away")
+        had_none = member.state in WAITING
+        yield _answer(version, "control.abort", "", "it waits no more" if had_none else "its share is taken away")
     for asked in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
         yield _answer(version, f"control.{asked}", f"it is {after.state}, in no rollout that could stop", "")
 

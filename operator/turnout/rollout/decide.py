@@ -182,7 +182,7 @@ def _why_gone(member: Member, selection: Selection) -> str:
         return f"it is {member.state}"
     if member.state is State.Pending and not is_as_recorded(member, member.version):
         return "it is not what was recorded of it, so it is made anew"
-    max_age = member.version.spec.rollout.rollback_window.max_age.delta
+    max_age = window_of(selection, member.version).max_age.delta
     since = member.status.state_since
     if _is_abandoned(member.status) and since and selection.snapshot.now - since >= max_age:
         return f"it is {member.state} since {since:%Y-%m-%d}"
@@ -269,4 +269,4 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
     if status.state is State.Standby and status.replaced_at:
         yield status.replaced_at + window_of(selection, version).max_age.delta
     if _is_abandoned(status) and status.state_since:
-        yield status.state_since + rollout.rollback_window.max_age.delta
+        yield status.state_since + window_of(selection, version).max_age.delta

@@ -87,7 +87,7 @@ def is_as_recorded(member: Member, version: ModelVersion) -> bool:
 def frozen(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Judged harmful, it keeps its share and waits for a person, or for a newer version to take its place."""
     now, status = selection.snapshot.now, member.status
-    if controls.is_aborted(member):
+    if member.is_aborted:
         return controls.abort(status, selection)
     if version.spec.desired is not Desired.LIVE:
         return as_judged(status, now)

@@ -99,7 +99,11 @@ def _refusals(version: ModelVersion, former: ModelVersion | None, others: Sequen
             yield f"version {version.version} of {version.model} is already {other.name}: give this one another number"
         if f"{other.name}-predictor" == version.name or f"{version.name}-predictor" == other.name:
             yield f"the name {max(other.name, version.name, key=len)} is reserved by {other.name}: rename this one"
-        if _rolls_out(other) and former is None and version.spec.rollout.on_supersede is OnSupersede.REJECT:
+        if (
+            (_rolls_out(other) or other.status.state is State.Frozen)
+            and former is None
+            and version.spec.rollout.on_supersede is OnSupersede.REJECT
+        ):
             yield f"the rollout of {other.name} runs, and onSupersede is Reject: apply it again afterwards"
 
 

@@ -24,6 +24,12 @@ TRAFFIC_STATES = frozenset({State.Progressing, State.Paused, State.Held, State.P
 TAKEN_AWAY = frozenset({Reason.Evicted, Reason.ReadinessLost, Reason.TrafficStuck})
 """What a candidate is Held for without a share, until its pods are ready: no fault of its own."""
 
+ABORT = "abort"
+"""The wish of the control block, as `status.control.refused` names it."""
+
+WAITING = frozenset({None, State.Pending, State.Queued, State.Rejected})
+"""States before a rollout, in which a pause or an abort is a wish about what is to come."""
+
 SETTLED_IN = ROLLOUT_STATES | {State.Live}
 """States in which a refusal is only said: what runs goes on."""
 
@@ -101,6 +107,12 @@ class Member:
         return self.revision.ready_pods if self.revision else 0
 
     @property
+    def is_aborted(self) -> bool:
+        """A person wants its attempt, or its wait for one, to end, and was not told before that this has no effect."""
+        wants = self.version is not None and self.version.spec.control.abort
+        return wants and ABORT not in self.status.control.refused
+
+    @property
     def lives(self) -> bool:
         """It could answer a request now, or would wake up to do so."""
         return self.revision is not None and self.death is None
@@ -144,7 +156,7 @@ class Selection:
     @cached_property
     def frozen(self) -> Member | None:
         """One that was judged harmful and keeps its share until a person decides."""
-        return next((m for m in self.members.values() if m.state is State.Frozen and m.written_percent), None)
+        return _frozen(self.members)
 
     @property
     def stable_is_down(self) -> bool:
@@ -208,7 +220,7 @@ def select(snapshot: Snapshot) -> Selection:
     unread = stable if stable and stable.is_unread else None
     eligible = _eligible(members, refused, above=unread.number if unread else 0)
     while (late := _late(eligible, members, stable)) is not None:
-        refused[late.name] = _in_progress(late, _running(members, stable))
+        refused[late.name] = _in_progress(late, _running(members, stable), _frozen(members))
         eligible.remove(late)
     target = eligible[-1] if eligible else None
     return Selection(snapshot, members, refused, stable, target, _runner(target, eligible, members, stable))
@@ -257,6 +269,7 @@ def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], abo
         and member.version.metadata.deletion_timestamp is None
         and (member.name not in refused or member.state in SETTLED_IN)
         and member.status.failed is None
+        and not (member.is_aborted and member.state in WAITING)
     ]
     return sorted(eligible, key=lambda m: m.number)
 
@@ -278,15 +291,20 @@ def _comes_upon(newcomer: Member | None, policy: OnSupersede) -> bool:
 
 
 def _late(eligible: list[Member], members: Mapping[str, Member], stable: Member | None) -> Member | None:
-    """The target that is to be refused because another rollout runs."""
+    """The target that is to be refused because another rollout runs, or one that is frozen has its share."""
     target = eligible[-1] if eligible else None
     refuses = _comes_upon(target, OnSupersede.REJECT) and target is not stable
-    return target if refuses and _running(members, stable) else None
+    return target if refuses and (_running(members, stable) or _frozen(members)) else None
 
 
-def _in_progress(late: Member, running: Member | None) -> Problem:
+def _frozen(members: Mapping[str, Member]) -> Member | None:
+    return next((m for m in members.values() if m.state is State.Frozen and m.written_percent), None)
+
+
+def _in_progress(late: Member, running: Member | None, frozen: Member | None) -> Problem:
     name = running.name if running else "another"
-    text = f"{name} is being rolled out, and {late.name} says onSupersede: Reject; it is looked at again after that"
+    does = f"{frozen.name} is frozen" if frozen and not running else f"{name} is being rolled out"
+    text = f"{does}, and {late.name} says onSupersede: Reject; it is looked at again after that"
     return Problem(Reason.RolloutInProgress, text)
 
 

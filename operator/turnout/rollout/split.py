@@ -9,7 +9,7 @@ from turnout.api.reasons import Reason, State
 from turnout.judge.protocol import Outcome
 from turnout.rollout import overdue
 from turnout.rollout.capacity import may_have
-from turnout.rollout.controls import given, is_aborted, is_paused
+from turnout.rollout.controls import given, is_paused
 from turnout.rollout.selection import TAKEN_AWAY, TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Share, Split
 from turnout.rollout.steps import weight_of
@@ -76,7 +76,7 @@ def _is_stopped_by_person(candidate: Member) -> bool:
     if candidate.version is None:
         return False
     is_noted = candidate.status.reason is Reason.PausedByPerson
-    return is_aborted(candidate) or (is_paused(candidate, candidate.version) and not is_noted)
+    return candidate.is_aborted or (is_paused(candidate, candidate.version) and not is_noted)
 
 
 def _allowed(selection: Selection, candidate: Member, wished: int) -> int:

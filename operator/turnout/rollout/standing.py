@@ -4,6 +4,7 @@ from turnout.api.plan import resolve_plan
 from turnout.api.reasons import Reason, State
 from turnout.api.status import RevisionStatus, Status
 from turnout.api.version import Desired, ModelVersion
+from turnout.rollout import controls
 from turnout.rollout.capacity import capacity
 from turnout.rollout.evidence import forgotten
 from turnout.rollout.failing import is_as_recorded, remembered, retired
@@ -53,6 +54,8 @@ def _adopted(member: Member, version: ModelVersion, state: State, selection: Sel
 def pending(member: Member, version: ModelVersion, selection: Selection) -> Status:
     """Begin an attempt if it is the target and no other rollout runs."""
     now, trouble = selection.snapshot.now, selection.snapshot.trouble
+    if member.is_aborted:
+        return controls.abort_of_a_wait(member.status, selection)
     if member is not selection.target:
         return enter(member.status, State.Standby, _why_not_target(version), now)
     if trouble:
@@ -65,7 +68,9 @@ def pending(member: Member, version: ModelVersion, selection: Selection) -> Stat
 
 
 def queued(member: Member, version: ModelVersion, selection: Selection) -> Status:
-    """Wait until the slot is free; a version that is the target no more waits no more."""
+    """Wait until the slot is free; a version that is the target no more, or is aborted, waits no more."""
+    if member.is_aborted:
+        return controls.abort_of_a_wait(member.status, selection)
     if member is selection.target and not selection.slot_is_free_for(member):
         return member.status
     return enter(member.status, State.Pending, Reason.AwaitingReconcile, selection.snapshot.now)

@@ -130,7 +130,7 @@ def promotion_is_done(member: Member, selection: Selection) -> bool:
     return (
         member.state is State.Promoting
         and not member.death
-        and not controls.is_aborted(member)
+        and not member.is_aborted
         and not proving.is_harmful(member, selection)
         and _holds(member, selection, 100)
         and member.ready_pods >= needed(member, 100)

@@ -84,7 +84,7 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
     now, status = selection.snapshot.now, member.status
     if member.held_for is Reason.RollbackBlocked:
         return None
-    if controls.is_aborted(member) and not _is_to_be_condemned(member, selection):
+    if member.is_aborted and not _is_to_be_condemned(member, selection):
         return controls.abort(status, selection)
     if status.plan is None:
         return launching.redeploy(status, version, Reason.AwaitingRevision, now)
