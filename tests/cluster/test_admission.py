@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,10 @@ from harness.errors import CommandError
 from tests.api.fragments import BASE, overlay
 from tests.cluster.test_crd import install_crd
 from tests.deploying import CHART, template
+from tests.rollout.test_replanning import EDITS, told, written
+from turnout.api.rollout import Step
+from turnout.api.version import ModelVersion
+from turnout.rollout.replanning import is_gate, replanned
 
 pytestmark = pytest.mark.cluster
 
@@ -76,9 +80,9 @@ def say(cluster: Cluster, who: str, verb: str, body: Any, *options: str) -> str:
     return cluster.kubectl("-n", NAMESPACE, verb, "-f", "-", f"--as={who}", *options, stdin=json.dumps(body))
 
 
-def patch(cluster: Cluster, who: str, spec: dict[str, Any]) -> str:
+def patch(cluster: Cluster, who: str, spec: dict[str, Any], *more: str) -> str:
     change = json.dumps({"spec": spec})
-    options = ("--type=merge", "--dry-run=server", f"--as={who}", "-p", change)
+    options = ("--type=merge", "--dry-run=server", f"--as={who}", "-p", change, *more)
     return cluster.kubectl("-n", NAMESPACE, "patch", "mver", "signals-7", *options)
 
 
@@ -92,8 +96,10 @@ def running(guarded: Cluster) -> Iterator[Cluster]:
     guarded.kubectl("-n", NAMESPACE, "delete", "mver", "signals-7")
 
 
-def put_status(cluster: Cluster, *, state: str, index: int) -> None:
-    plan = {"hash": "h", "source": "spec", "steps": APPROVALS}
+def put_status(
+    cluster: Cluster, *, state: str, index: int, steps: Sequence[Mapping[str, Any]] = tuple(APPROVALS)
+) -> None:
+    plan = {"hash": "h", "source": "spec", "steps": list(steps)}
     status = {"status": {"state": state, "plan": plan, "step": {"index": index, "startedAt": "2026-11-21T10:00:00Z"}}}
     options = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
     cluster.kubectl("-n", NAMESPACE, "patch", "mver", "signals-7", *options)
@@ -165,6 +171,41 @@ def test_a_running_plan_keeps_its_gates(running: Cluster, change: str) -> None:
         CommandError, match=r"spec.rollout: ann may not .*keep the strategy and the steps up to number 4"
     ):
         patch(running, "ann", {"rollout": BYPASSES[change]})
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_suffix_takes_is_let_through_and_nobody_gets_around_a_gate_by_it(running: Cluster, edit: str) -> None:
+    """For who may promote every edit; for a deployer those that leave each gate to come where it is."""
+    old, index, new, merged = EDITS[edit]
+    before = written(*old.split())
+    to_old = json.dumps({"spec": {"rollout": {"steps": before}}})
+    running.kubectl("-n", NAMESPACE, "patch", "mver", "signals-7", "--type=merge", "-p", to_old)
+    plan = [Step.model_validate(each) for each in before]
+    recorded = [each.body() for each in plan]
+    put_status(running, state="Deploying" if index < 0 else "Paused", index=max(index, 0), steps=recorded)
+    change = {"rollout": {"steps": written(*new.split())}}
+    found = json.loads(patch(running, "eva", change, "-o", "json"))
+    version = ModelVersion.model_validate(found)
+    status = replanned(version.status, version) or version.status
+    assert status.plan
+    assert told(status.plan.steps) == merged
+    if is_let_through(running, "ann", change):
+        assert gates(status.plan.steps, index) >= gates(plan, index)
+
+
+def gates(steps: Sequence[Step], index: int) -> int:
+    """How many are to come, the running one among them."""
+    return sum(is_gate(step) for step in steps[max(index, 0) :])
+
+
+def is_let_through(cluster: Cluster, who: str, change: dict[str, Any]) -> bool:
+    """Or refused with the policy's own sentence."""
+    try:
+        return "patched" in patch(cluster, who, change)
+    except CommandError as refused:
+        if "spec.rollout: ann may not change what a running rollout still has to pass" in refused.output:
+            return False
+        raise
 
 
 def test_a_plan_that_does_not_run_is_free(running: Cluster) -> None:

@@ -48,38 +48,74 @@ def told(found: tuple[Step, ...]) -> str:
     return " ".join(str(s.set_weight or ("endless" if s == endless else s.verb.value)) for s in found)
 
 
-@pytest.mark.parametrize(
-    ("old", "index", "new", "merged"),
-    [
-        pytest.param("warmup 10 pause 50 pause", 2, "warmup 10 pause 20 pause 70", "warmup 10 pause 20 pause 70",
-                     id="the suffix alone is edited"),
-        pytest.param("warmup 10 pause 50", 2, "warmup 10 pause approval 50", "warmup 10 pause approval 50",
-                     id="a step is put in behind the running one"),
-        pytest.param("warmup 10 pause 50", 2, "warmup 5 pause 10 pause 30", "warmup 10 pause 30",
-                     id="steps are put in before the running one"),
-        pytest.param("warmup 10 pause 50 pause", 4, "warmup 20 pause 30 pause", "warmup 10 pause 50 pause",
-                     id="every new weight is below the one reached"),
-        pytest.param("warmup 10 pause 50", 2, "warmup 10 approval 50", "warmup 10 pause approval 50",
-                     id="the running step becomes another: both are done"),
-        pytest.param("warmup 10 pause 50", 2, "warmup 10 long 50", "warmup 10 pause 50",
-                     id="the running step keeps its own clock"),
-        pytest.param("10 pause 50", 1, "warmup 10 pause 60", "10 pause 60", id="a warmup comes too late"),
-        pytest.param("warmup 10 pause 50", 2, "warmup", "warmup 10 pause", id="nothing more is asked for"),
-        pytest.param("warmup 10 analysis 50", 1, "warmup 10 analysis analysis 50", "warmup 10 analysis analysis 50",
-                     id="one more of the same"),
-        pytest.param("warmup 10 pause 50", 2, "warmup 25 pause 50", "warmup 10 pause 25 pause 50",
-                     id="the weight reached is not in the new plan"),
-        pytest.param("warmup approval 10", 1, "warmup approval pause 10", "warmup approval pause 10",
-                     id="before any traffic"),
-        pytest.param("10 pause approval 50", 1, "5 approval 50", "10 pause approval 50",
-                     id="an approval that is moved below the weight reached is asked for all the same"),
-        pytest.param("10 approval pause approval 50", 2, "5 approval 10 approval pause 50",
-                     "10 approval pause approval 50", id="one of two approvals was passed, one is to come"),
-        pytest.param("10 long endless 50", 1, "5 endless 50", "10 pause endless 50" , id="so is an endless pause"),
-        pytest.param("warmup 10 pause 50", -1, "20 pause", "20 pause", id="while nothing has been passed"),
-    ],
-)  # fmt: skip
-def test_the_rest_is_taken_from_the_edited_plan(old: str, index: int, new: str, merged: str) -> None:
+EDITS = {
+    "the suffix alone is edited": (
+        "warmup 10 pause 50 pause",
+        2,
+        "warmup 10 pause 20 pause 70",
+        "warmup 10 pause 20 pause 70",
+    ),
+    "a step is put in behind the running one": (
+        "warmup 10 pause 50",
+        2,
+        "warmup 10 pause approval 50",
+        "warmup 10 pause approval 50",
+    ),
+    "steps are put in before the running one": (
+        "warmup 10 pause 50",
+        2,
+        "warmup 5 pause 10 pause 30",
+        "warmup 10 pause 30",
+    ),
+    "every new weight is below the one reached": (
+        "warmup 10 pause 50 pause",
+        4,
+        "warmup 20 pause 30 pause",
+        "warmup 10 pause 50 pause",
+    ),
+    "the running step becomes another: both are done": (
+        "warmup 10 pause 50",
+        2,
+        "warmup 10 approval 50",
+        "warmup 10 pause approval 50",
+    ),
+    "the running step keeps its own clock": ("warmup 10 pause 50", 2, "warmup 10 long 50", "warmup 10 pause 50"),
+    "a warmup comes too late": ("10 pause 50", 1, "warmup 10 pause 60", "10 pause 60"),
+    "nothing more is asked for": ("warmup 10 pause 50", 2, "warmup", "warmup 10 pause"),
+    "one more of the same": (
+        "warmup 10 analysis 50",
+        1,
+        "warmup 10 analysis analysis 50",
+        "warmup 10 analysis analysis 50",
+    ),
+    "the weight reached is not in the new plan": (
+        "warmup 10 pause 50",
+        2,
+        "warmup 25 pause 50",
+        "warmup 10 pause 25 pause 50",
+    ),
+    "before any traffic": ("warmup approval 10", 1, "warmup approval pause 10", "warmup approval pause 10"),
+    "an approval that is moved below the weight reached is asked for all the same": (
+        "10 pause approval 50",
+        1,
+        "5 approval 50",
+        "10 pause approval 50",
+    ),
+    "one of two approvals was passed, one is to come": (
+        "10 approval pause approval 50",
+        2,
+        "5 approval 10 approval pause 50",
+        "10 approval pause approval 50",
+    ),
+    "so is an endless pause": ("10 long endless 50", 1, "5 endless 50", "10 pause endless 50"),
+    "while nothing has been passed": ("warmup 10 pause 50", -1, "20 pause", "20 pause"),
+}
+"""By what is edited: the plan, the index of the running step, the edited plan, and the plan that it leaves."""
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_rest_is_taken_from_the_edited_plan(edit: str) -> None:
+    old, index, new, merged = EDITS[edit]
     status = running(written(*old.split()), index, State.Deploying if index < 0 else State.Paused)
     after = replanned(status, edited(written(*new.split())))
     found = (after or status).plan

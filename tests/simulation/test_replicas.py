@@ -93,7 +93,7 @@ class Replicas(Histories):
 
 
 Replicas.TestCase.settings = settings(PROFILE, max_examples=DEEP or 40)
-TestReplicas = pytest.mark.timeout(0 if DEEP else 300)(Replicas.TestCase)
+TestReplicas = pytest.mark.timeout(0 if DEEP else 900)(Replicas.TestCase)
 
 
 @pytest.fixture
