@@ -8,6 +8,8 @@ import pytest
 from tests.platform.local.world import World
 from turnout.api.reasons import State
 from turnout.cli import main
+from turnout.platform.local.overlay import Request, leave
+from turnout.platform.local.store import key_of
 
 WARMUP = {"warmup": {"requests": 2, "timeout": "10s"}}
 WAITS = {"steps": [WARMUP, {"setWeight": 50}, {"approval": {}}], "abortScaleDownDelay": "0s"}
@@ -79,3 +81,22 @@ async def test_what_a_command_has_said_ends_where_the_file_says_something_else(d
     duty.write(2, rollout=WAITS, control={"promote": {"token": "by-file"}})
     duty.read()
     await duty.until(lambda: duty.status(2).control.paused_since is None)
+
+
+async def test_a_promotion_that_comes_too_late_is_told_among_the_versions_events(world: World) -> None:
+    """Where the command that waits for it says that the reason stands."""
+    world.write(1)
+    world.read()
+    (version,) = world.engine.versions
+    wish = Request(
+        namespace=version.namespace,
+        name=version.name,
+        uid=version.uid,
+        spec={"control": {"promote": {"mode": "NextStep", "token": "t1"}}},
+        step="9.9",
+    )
+    leave(world.engine.folder.state, wish)
+    assert world.engine.obey() == ()
+    (event,) = world.engine.events(key_of(version))
+    assert (event.version, event.reason, event.warning) == (version.name, "ControlRejected", True)
+    assert "has gone on to another step meanwhile" in event.message

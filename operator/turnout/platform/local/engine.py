@@ -15,7 +15,7 @@ from typing import Self
 from uuid import uuid4
 
 from turnout.api.loading import Loaded, load
-from turnout.api.reasons import Reason
+from turnout.api.reasons import EventReason, Reason
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.gateway.topology import version_host
@@ -113,14 +113,21 @@ class LocalEngine:
         return changes
 
     def obey(self) -> tuple[str, ...]:
-        """Take what commands have asked for since the last look; a sentence for each that cannot be done."""
+        """Take what commands have asked for since the last look.
+
+        What comes too late is told among the events of its version, where who asked looks; a sentence for each that
+        has no such place.
+        """
         refused = []
         for name, request in requests(self.folder):
             try:
                 key = self.versions.say(request) if request else None
             except TooLateError as why:
-                key = None
-                refused.append(str(why))
+                key = key_of(why.version) if why.version else None
+                if key is not None and why.version is not None:
+                    self._tell(key, Event(why.version.name, EventReason.ControlRejected, str(why), warning=True))
+                else:
+                    refused.append(str(why))
             except ValueError:
                 request = key = None
             if request is None:
@@ -252,6 +259,9 @@ class LocalEngine:
         """Never asked for: files that cannot be read are told where they are read."""
 
     async def emit(self, key: ModelKey, event: Event) -> None:
+        self._tell(key, event)
+
+    def _tell(self, key: ModelKey, event: Event) -> None:
         record = EventRecord(
             time=datetime.now(UTC),
             version=event.version,

@@ -25,7 +25,11 @@ PARTS = frozenset({"control", "desired"})
 
 
 class TooLateError(Exception):
-    """Why a request has no effect, for whoever asked; the sentence begins with the version."""
+    """Why a request has no effect, for whoever asked. `version`: which one it was meant for, if that is still there."""
+
+    def __init__(self, sentence: str, version: ModelVersion | None = None) -> None:
+        super().__init__(sentence)
+        self.version = version
 
 
 class Request(Record):

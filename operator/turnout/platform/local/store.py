@@ -112,9 +112,8 @@ class Versions:
         control = status.control.model_copy(update={"promote_token": token, "refused": refused})
         noted = record.object.model_copy(update={"status": status.model_copy(update={"control": control})})
         self._keep(record.model_copy(update={"object": noted}))
-        raise TooLateError(
-            f"{request.name} has gone on to another step meanwhile: the promotion has no effect; look again"
-        )
+        why = f"{request.name} has gone on to another step meanwhile: the promotion has no effect; look again"
+        raise TooLateError(why, noted)
 
     def take(self, loaded: Loaded) -> Changes:
         """Make the store say what the files say; tells which models changed, and what may not be as it is written."""
