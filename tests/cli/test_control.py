@@ -96,6 +96,30 @@ def test_retry_takes_the_newest_that_failed_and_clears_an_abort_that_would_refus
     assert spec["control"]["retryToken"]
 
 
+def test_retry_of_one_that_was_set_aside_makes_it_live_again(turnout: Turnout, cluster: Any) -> None:
+    """As `turnout rollback` leaves it, which will not take it back by itself."""
+    server = cluster(version(1, "Live"), version(2, "RolledBack", spec={"desired": "Standby"}))
+    code, out, _ = turnout("retry", "digits", "2")
+    assert code == 0
+    assert "desired was Standby and would refuse it: set to Live; so in Git, where Git rules" in out
+    ((name, spec),) = server.patches
+    assert (name, spec["desired"]) == ("digits-2", "Live")
+    assert spec["control"]["retryToken"]
+
+
+STOP = {"reason": "DeadlineExceeded", "metric": "deadline", "message": "it takes longer than its deadline of 24h"}
+
+
+def test_resume_says_what_still_stops_it(turnout: Turnout, cluster: Any) -> None:
+    cluster(version(1, "Live"), version(2, "Paused", spec={"control": {"paused": True}}, status={"stops": [STOP]}))
+    assert turnout("resume", "digits")[:2] == (
+        0,
+        "digits-2: is paused by a person no longer\n"
+        "  it stays stopped: it takes longer than its deadline of 24h; a longer rollout.deadline lets it go on; "
+        "turnout promote digits too, and ends its step\n",
+    )
+
+
 def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: Any) -> None:
     cluster(version(3, "Live"), version(2, "RolledBack"))
     out = turnout("retry", "digits", "v2")[1]
@@ -122,7 +146,6 @@ def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: 
         ((version(1, "Live"), version(2, "Warming")), ("promote", "digits"), "no caller has met it yet: NextStep ends"),
         ((version(2, "Paused", spec={"control": {"paused": True}}),), ("promote", "digits"), "turnout resume digits"),
         ((version(2, "Held", spec={"control": {"abort": True}}),), ("promote", "digits"), "abort is true and wins"),
-        ((version(2, "Aborted", spec={"desired": "Standby"}),), ("retry", "digits"), "its desired is Standby: set"),
     ],
 )  # fmt: skip
 def test_every_no_names_the_way_out(

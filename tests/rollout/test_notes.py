@@ -10,9 +10,10 @@ import pytest
 from tests.rollout.judges import Scripted, always, analysed
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World
+from turnout.api.analysis import Analysis
 from turnout.api.reasons import ConditionType, EventReason, State
 from turnout.judge.protocol import Finding, Outcome, Question
-from turnout.rollout.notes import LATE_CRITICAL, noted, notes
+from turnout.rollout.notes import LATE_CRITICAL, noted, notes, unjudged
 from turnout.rollout.selection import select
 
 NAME = "signals-2"
@@ -53,6 +54,11 @@ def test_an_analysis_with_nothing_to_prove_is_told_from_the_start_and_once(
     assert [message.startswith(note) for message in cautions(served)] == [True] * told
 
 
+def test_drift_alone_finds_harm_and_proves_nothing() -> None:
+    drift = Analysis.model_validate({**OFF, "drift": {"enabled": True, "action": "Rollback"}})
+    assert str(unjudged(drift)).startswith("spec.analysis: it has nothing to prove: a step lasts until its maxDuration")
+
+
 def test_a_plan_without_analysis_and_the_first_of_a_model_have_nothing_to_be_told() -> None:
     world = World()
     world.apply(version(1, **analysed(10, **OFF)))
@@ -76,6 +82,7 @@ def test_an_edit_that_does_not_count_is_told_once_for_as_long_as_it_does_not(ser
     assert "Note" not in accepted(served)
 
 
+LIMIT = "nearly all of stable's answers take 0.1 to 0.15 s, with no bound in between"
 BLIND = "drift is not judged: stable counts no answers of its first output by bin"
 
 
@@ -85,10 +92,10 @@ class Blind(Scripted):
     def look(self, question: Question) -> Finding:
         found = super().look(question)
         sees_all = not int(question.memory or 0)
-        return found if sees_all else replace(found, status=found.status.model_copy(update={"blind": (BLIND,)}))
+        return found if sees_all else replace(found, status=found.status.model_copy(update={"blind": (BLIND, LIMIT)}))
 
 
-def test_what_the_judge_cannot_see_is_told_once(served: World) -> None:
+def test_what_was_asked_for_and_is_not_judged_is_told_once_and_a_limit_of_every_judge_is_not(served: World) -> None:
     served.judge = Blind(lambda seen, question: Outcome.HOLD)
     served.apply(version(2, **analysed(10, longest="10m")))
     served.run(40)

@@ -52,7 +52,8 @@ def test_what_is_over_its_deadline_is_stalled_and_told_and_keeps_its_weight(late
     assert condition(late) == (ConditionStatus.TRUE, "DeadlineExceeded")
     assert status.message.startswith(
         "it takes longer than its deadline of 1m; 30 % until a person decides: "
-        "turnout promote signals or turnout abort signals; over its deadline since "
+        "a longer rollout.deadline lets it go on, or turnout promote signals, which ends its pause too, or "
+        "turnout abort signals; over its deadline since "
     )
     told = entered(late.events)
     assert (told.count(f"{NAME} DeadlineExceeded"), told.count(f"{NAME} Paused")) == (1, 0)

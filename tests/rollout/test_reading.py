@@ -181,6 +181,7 @@ STATES: dict[str, Way] = {
     "Standby, by request": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Standby")),
     "Retired": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Retired")),
     "Rejected": begun(rollout={"strategy": "Shadow"}),
+    "Paused, over its deadline at an approval": begun(70, rollout={**PERSON, "deadline": "1m"}),
     "Paused, over its deadline": begun(70, rollout={**PAUSED, "deadline": "1m"}),
 }
 

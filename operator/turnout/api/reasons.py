@@ -216,7 +216,7 @@ class EventReason(Documented):
     """The reason of every Event that Turnout writes."""
 
     Rejected = "Rejected", "A version cannot be accepted; the message names the field or the object."
-    Caution = "Caution", "Something of a version's spec does not do what it seems to, or cannot be judged."
+    Caution = "Caution", "Something of a version's spec does not do what it seems to, or is not judged."
     Queued = "Queued", "A version waits for another rollout to end."
     RolloutStarted = "RolloutStarted", "A rollout has begun."
     RevisionPinned = "RevisionPinned", "A version was ready for the first time; its revision is recorded."

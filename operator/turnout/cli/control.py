@@ -120,7 +120,8 @@ CONTROLS = (
     ControlCommand(
         "pause",
         "keep a rollout where it is",
-        "Keeps the share of the model's rollout and stops the clocks of its plan. Harm still rolls it back.",
+        "Keeps the share of the model's rollout and stops the clocks of its plan; the deadline of the whole attempt\n"
+        "runs on. Harm still rolls it back.",
         "  turnout pause signals\n",
         _pause,
     ),

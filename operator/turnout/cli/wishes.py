@@ -11,6 +11,7 @@ from secrets import token_hex
 
 from turnout.api.base import JsonObject
 from turnout.api.control import Control, Promote, PromoteMode
+from turnout.api.judgement import Stop
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
@@ -110,14 +111,25 @@ def resume(model: Model) -> Wish:
         by_plan = running.status.reason in (Reason.PausedByPlan, Reason.AwaitingApproval)
         way_out = f"its plan pauses it; to go on at once: turnout promote {model.name}" if by_plan else "it goes on"
         if stops := standing(running.status):
-            way_out = f"{stops[0].message}; to go on all the same: turnout promote {model.name}"
+            way_out = _in_spite_of(stops[0], model)
         raise UserError(f"{running.name} is not paused by a person: {way_out}")
     generation = version.metadata.generation
 
     def accepted(seen: Status) -> bool:
         return seen.control.paused_since is None and (seen.observed_generation or 0) > generation
 
+    if stops := standing(version.status):
+        notes = (f"it stays stopped: {_in_spite_of(stops[0], model)}",)
+        return Wish(version, {"control": {"paused": False}}, "is paused by a person no longer", accepted, notes=notes)
     return Wish(version, {"control": {"paused": False}}, "goes on where it was", accepted)
+
+
+def _in_spite_of(stop: Stop, model: Model) -> str:
+    """What stops it besides, and what leads on."""
+    if stop.reason is Reason.DeadlineExceeded:
+        ends = f"turnout promote {model.name} too, and ends its step"
+        return f"{stop.message}; a longer rollout.deadline lets it go on; {ends}"
+    return f"{stop.message}; to go on all the same: turnout promote {model.name}"
 
 
 def retry(model: Model, token: str, word: str = "") -> Wish:
@@ -125,13 +137,15 @@ def retry(model: Model, token: str, word: str = "") -> Wish:
     version = model.at(word) if word else model.failed
     if version is None:
         raise UserError(f"no version of {model.name} has failed; see: turnout status {model.name}")
-    if version.spec.desired is not Desired.LIVE and version.status.failed:
-        way_out = "set it to Live, and give it a new token"
-        raise UserError(f"{version.name} cannot be retried: its desired is {version.spec.desired}: {way_out}")
-    if why_not := why_not_retried(*_as_the_engine_would(version, retry_token=token, abort=False)):
+    live = version.model_copy(update={"spec": version.spec.model_copy(update={"desired": Desired.LIVE})})
+    if why_not := why_not_retried(*_as_the_engine_would(live, retry_token=token, abort=False)):
         raise UserError(f"{version.name} cannot be retried: {why_not}")
     control: JsonObject = {"retryToken": token}
+    spec: JsonObject = {"control": control}
     notes = []
+    if version.spec.desired is not Desired.LIVE:
+        spec["desired"] = Desired.LIVE.value
+        notes.append(f"desired was {version.spec.desired} and would refuse it: set to Live; so in Git, where Git rules")
     if version.spec.control.abort:
         control["abort"] = False
         notes.append("control.abort was still true and would refuse it: set to false")
@@ -139,7 +153,7 @@ def retry(model: Model, token: str, word: str = "") -> Wish:
         notes.append(f"control.paused is true: it will wait; to go on: turnout resume {model.name}")
     return Wish(
         version,
-        {"control": control},
+        spec,
         f"attempt {version.status.attempt + 1} begins, with its plan from the first step on",
         lambda seen: seen.control.retry_token == token and RETRY not in seen.control.refused,
         lambda seen: seen.control.retry_token == token and RETRY in seen.control.refused,

@@ -16,6 +16,8 @@ from turnout.judge.verdict import Case
 
 MOST_SAID, LONGEST = 5, 253
 NEARLY_ALL = 0.9
+LEFT_OUT = " is not judged: "
+"""In the sentence of what somebody asked for and is not judged at all."""
 
 
 def spots(case: Case) -> list[str]:

@@ -216,7 +216,7 @@ def _stalled(member: Member, version: ModelVersion, status: Status, selection: S
         return YES, status.reason or Reason.Invalid, status.message
     if overdue_since(member, status, selection.snapshot.now):
         late = f"the attempt takes longer than {version.spec.rollout.deadline}"
-        keeps = "it keeps its weight until a person promotes or aborts it, or puts the deadline off"
+        keeps = "it keeps its weight until a person puts that off, promotes it, which ends its step too, or aborts it"
         goes_on = keeps if has_a_plan(member, status, selection) else "it goes on as soon as it can"
         return YES, Reason.DeadlineExceeded, f"{late}; {goes_on}"
     return _said(NO, Reason.NotStalled)

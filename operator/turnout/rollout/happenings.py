@@ -7,6 +7,7 @@ from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.rollout import Verb
 from turnout.api.status import ConditionStatus, Status, StepStatus
 from turnout.api.version import ModelVersion
+from turnout.judge.blind import LEFT_OUT
 from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.messages import stopped
 from turnout.rollout.notes import noted
@@ -149,7 +150,7 @@ def _held(version: ModelVersion, after: Status) -> Event:
 
 
 def _cautions(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
-    """What comes up of notes, and of what cannot be judged."""
+    """What comes up of notes, and of what is not judged though it was asked for."""
     known, now = (_accepted(status) for status in (before, after))
     for field, note in now.items():
         if field not in known:
@@ -157,7 +158,7 @@ def _cautions(version: ModelVersion, before: Status, after: Status) -> Iterator[
     if before.attempt == after.attempt and after.analysis and after.analysis.requests.canary:
         seen = before.analysis.blind if before.analysis and before.analysis.requests.canary else ()
         for sentence in after.analysis.blind:
-            if sentence not in seen:
+            if sentence not in seen and LEFT_OUT in sentence:
                 yield _event(version, EventReason.Caution, sentence, warning=True)
 
 

@@ -95,9 +95,10 @@ def unjudged(analysis: Analysis) -> Note | None:
     sequential = analysis.judge is Judge.SEQUENTIAL and (analysis.errors.enabled or analysis.latency.enabled)
     if sequential or analysis.dry_run or any(not metric.dry_run for metric in analysis.custom):
         return None
+    harm = "" if analysis.drift.enabled else "harm is not found, and "
     return Note(
         "spec.analysis",
-        "it has nothing to prove: harm is not found, and a step lasts until its maxDuration, where "
+        f"it has nothing to prove: {harm}a step lasts until its maxDuration, where "
         f"onInconclusive ({analysis.on_inconclusive}) decides; enable errors or latency, or add a custom bound",
     )
 

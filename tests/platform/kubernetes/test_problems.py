@@ -110,6 +110,20 @@ async def test_nothing_is_permanent_while_another_pod_serves(cluster: Cluster) -
     assert not problem.permanent
 
 
+@pytest.mark.parametrize("count", [1, 2])
+async def test_of_a_pod_that_has_served_or_beside_one_that_serves_an_end_is_told_without_a_count(
+    cluster: Cluster, count: int
+) -> None:
+    """It waits for as long as it takes: what changed with each restart would be written at each."""
+    cluster.sees(INFERENCE_SERVICES, a_service(), manager="turnout")
+    cluster.sees(REVISIONS, a_revision())
+    cluster.sees(PODS, a_pod("p2"))
+    cluster.sees(PODS, a_pod(ready=False, container={"lastState": ended(code=137), "restartCount": count}))
+    problem = (await cluster.snapshot()).deployments[0].problem
+    assert problem is not None
+    assert problem.message == "the process of pod p1 ended with exit code 137"
+
+
 QUOTA = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2'
 CONDITIONS = {
     "a quota": (("ResourcesAvailable", "False", "FailedCreate", QUOTA), "QuotaExceeded"),

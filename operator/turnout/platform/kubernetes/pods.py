@@ -116,7 +116,9 @@ def problem(
     """
     staying = tuple(pod for pod in pods if not is_leaving(pod))
     serving = any(is_ready(pod) for pod in staying)
-    found = sorted((finding for pod in staying for finding in _findings(pod)), key=lambda each: not each.permanent)
+    found = sorted(
+        (finding for pod in staying for finding in _findings(pod, serving)), key=lambda each: not each.permanent
+    )
     if found:
         first = found[0]
         return Problem(first.reason, first.message, permanent=first.permanent and not serving)
@@ -125,17 +127,17 @@ def problem(
     return _reported(reported) if revision is None else None
 
 
-def _findings(pod: Pod) -> Iterator[Problem]:
+def _findings(pod: Pod, serving: bool) -> Iterator[Problem]:
     if is_ready(pod):
         return
     scheduled = pod.status.condition("PodScheduled")
     if scheduled and scheduled.status == "False":
         yield Problem(Reason.CannotSchedule, f"pod {pod.name}: {scheduled.message or scheduled.reason}")
     for container in pod.status.container_statuses:
-        yield from _of_container(pod, container)
+        yield from _of_container(pod, container, serving or was_ready(pod))
 
 
-def _of_container(pod: Pod, container: Container) -> Iterator[Problem]:
+def _of_container(pod: Pod, container: Container, has_served: bool) -> Iterator[Problem]:
     waiting = container.state.waiting
     if waiting and waiting.reason in IMAGE_REASONS:
         yield Problem(Reason.ImagePullFailed, f"pod {pod.name}: {waiting.reason}: {waiting.message[:SPOKEN]}")
@@ -149,6 +151,8 @@ def _of_container(pod: Pod, container: Container) -> Iterator[Problem]:
     else:
         times = "once" if container.restart_count == 0 else f"{container.restart_count + 1} times"
         message = f"its process ended {times} before it was ready, last with exit code {ended.exit_code}"
+        if has_served:  # and waits for as long as it takes: a count would be recorded at each restart
+            message = f"the process of pod {pod.name} ended with exit code {ended.exit_code}"
         words = _words(ended)
         yield Problem(
             Reason.CrashedWhileStarting,
