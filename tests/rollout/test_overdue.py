@@ -52,8 +52,8 @@ def test_what_is_over_its_deadline_is_stalled_and_told_and_keeps_its_weight(late
     assert condition(late) == (ConditionStatus.TRUE, "DeadlineExceeded")
     assert status.message.startswith(
         "it takes longer than its deadline of 1m; 30 % until a person decides: "
-        "a longer rollout.deadline lets it go on, or turnout promote signals, which ends its pause too, or "
-        "turnout abort signals; over its deadline since "
+        "a longer rollout.deadline or turnout promote signals lets its step go on; or turnout abort signals; "
+        "over its deadline since "
     )
     told = entered(late.events)
     assert (told.count(f"{NAME} DeadlineExceeded"), told.count(f"{NAME} Paused")) == (1, 0)
@@ -186,3 +186,58 @@ def test_the_fast_way_back_is_not_stopped_by_it(checked: World) -> None:
     checked.running["signals-1"].start_seconds = 100
     checked.edit(NAME, desired="Standby")
     checked.run(120, until=lambda: checked.state("signals-1") is State.Live)
+
+
+# -- what a person says, and what has no plan any more
+
+
+def test_a_promotion_of_what_no_caller_has_met_counts_when_it_is_over(checked: World) -> None:
+    checked.silent.add(NAME)
+    checked.apply(version(2, rollout={**steps(30), "deadline": "1m"}))
+    checked.run(90)
+    stalled = checked.versions[NAME].status.condition(ConditionType.Stalled)
+    assert stalled is not None
+    assert "until a person fully promotes or aborts it" in stalled.message
+    promote(checked, FULL)
+    checked.run(2)
+    checked.silent.clear()
+    checked.restart_operator()
+    checked.run(30, until=lambda: checked.state(NAME) is State.Live)
+
+
+def test_to_let_it_go_on_gives_no_approval_and_ends_no_analysis(checked: World) -> None:
+    plan = [{"setWeight": 10}, {"approval": {}}, {"setWeight": 50}, {"pause": {}}]
+    checked.apply(version(2, rollout={"steps": plan, "deadline": "1m"}))
+    checked.run(90)
+    assert checked.versions[NAME].status.reason is Reason.DeadlineExceeded
+    promote(checked, NEXT, "seen")
+    checked.run(30)
+    assert (checked.percent(NAME), checked.versions[NAME].status.reason) == (10, Reason.AwaitingApproval)
+    promote(checked, NEXT, "approved")
+    checked.run(10)
+    assert (checked.percent(NAME), checked.versions[NAME].status.reason) == (50, Reason.PausedByPlan)
+
+
+def test_what_only_carries_on_is_over_no_deadline(checked: World) -> None:
+    canary(checked, 2, 30, pause="10m", rollout={"deadline": "1m"})
+    checked.crash("signals-1")
+    checked.run(5)
+    checked.edit(NAME, desired="Standby")
+    checked.run(90)
+    status = checked.versions[NAME].status
+    assert (status.reason, checked.percent(NAME), status.stops) == (Reason.RollbackBlocked, 100, ())
+    assert condition(checked) == (ConditionStatus.FALSE, "NotStalled")
+
+
+def test_it_stops_nobody_for_the_sake_of_a_stable_that_is_gone(checked: World) -> None:
+    checked.silent.add(NAME)
+    checked.apply(version(2, rollout={"strategy": "AllAtOnce", "deadline": "1m"}))
+    checked.run(90)
+    checked.silent.clear()
+    checked.restart_operator()
+    checked.run(30)
+    assert (checked.percent(NAME), checked.versions[NAME].status.reason) == (0, Reason.DeadlineExceeded)
+    checked.delete("signals-1")
+    checked.run(5)
+    checked.remove("signals-1")
+    checked.run(30, until=lambda: checked.state(NAME) is State.Live)

@@ -10,6 +10,7 @@ from tests.rollout.invariants import Invariants
 from tests.rollout.scenarios import SCENARIOS
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered
+from turnout.api.control import Control
 from turnout.api.reasons import Reason, State
 from turnout.rollout.snapshot import Split
 
@@ -131,3 +132,15 @@ def test_a_stranger_in_the_route_does_not_hinder_the_first_version(world: World)
     world.restart_operator()
     world.run(6)
     assert world.state("signals-1") is State.Live
+
+
+@pytest.mark.parametrize("whose", [(), ("signals-2",)], ids=["all", "its own"])
+def test_an_aborted_version_whose_status_was_lost_stays_aborted(served: World, whose: tuple[str, ...]) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.edit("signals-2", control=Control(abort=True))
+    served.run(5)
+    served.lose_status(*whose)
+    served.restart_operator()
+    served.run(60)
+    assert served.states() == {"signals-1": State.Live, "signals-2": State.Aborted}
+    assert served.percent("signals-2") == 0

@@ -261,6 +261,14 @@ def status_lost(cluster: Cluster) -> None:
     cluster.run(20)
 
 
+def status_of_an_aborted_one_lost(cluster: Cluster) -> None:
+    second(cluster, 30)
+    cluster.edit("signals-2", control=Control(abort=True))
+    cluster.run(5)
+    cluster.lose_status()
+    cluster.run(20)
+
+
 def route_deleted(cluster: Cluster) -> None:
     second(cluster, 30, pause="20s")
     cluster.delete_route()
@@ -388,6 +396,7 @@ MORE = (
     nothing_lives_then_all,
     rollback_blocked,
     status_lost,
+    status_of_an_aborted_one_lost,
     route_deleted,
     route_edited,
     service_deleted_and_revision_remade,

@@ -65,5 +65,5 @@ TRANSITIONS: Mapping[str, set[Move]] = {
     "wanted again": {(S.Retired, S.Pending)},
     "wanted again after a failure, without a new retry token": {(S.Retired, S.RolledBack)},
     "another revision stands under its name": {(S.Paused, S.Deploying)},
-    "its status was lost": _from([None], S.Live, S.Standby),
+    "its status was lost": _from([None], S.Live, S.Standby, S.Aborted),
 }

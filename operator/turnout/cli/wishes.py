@@ -19,7 +19,7 @@ from turnout.cli.command import UserError
 from turnout.cli.models import Model
 from turnout.rollout.controls import PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
 from turnout.rollout.selection import ABORT, Member
-from turnout.rollout.stops import standing
+from turnout.rollout.stops import is_late, standing
 
 BEFORE_CALLERS = frozenset({State.Deploying, State.Warming})
 
@@ -53,7 +53,8 @@ def promote(model: Model, token: str, *, full: bool = False) -> Wish:
     if why_not := why_not_promoted(*_as_the_engine_would(version, promote=Promote(mode=mode, token=token))):
         raise UserError(f"{version.name} cannot be promoted: {why_not}")
     at = f"its step {status.step.display} " if status.step and status.step.display else "its step "
-    says = "all traffic, as soon as its pods are ready; steps to come are left out" if full else f"ends {at}now"
+    ends = f"lets {at}go on, over its deadline" if is_late(status) else f"ends {at}now"
+    says = "all traffic, as soon as its pods are ready; steps to come are left out" if full else ends
     return Wish(
         version,
         {"control": {"promote": {"mode": mode.value, "token": token}}},
@@ -127,8 +128,7 @@ def resume(model: Model) -> Wish:
 def _in_spite_of(stop: Stop, model: Model) -> str:
     """What stops it besides, and what leads on."""
     if stop.reason is Reason.DeadlineExceeded:
-        ends = f"turnout promote {model.name} too, and ends its step"
-        return f"{stop.message}; a longer rollout.deadline lets it go on; {ends}"
+        return f"{stop.message}; a longer rollout.deadline or turnout promote {model.name} lets its step go on"
     return f"{stop.message}; to go on all the same: turnout promote {model.name}"
 
 

@@ -216,7 +216,8 @@ def _stalled(member: Member, version: ModelVersion, status: Status, selection: S
         return YES, status.reason or Reason.Invalid, status.message
     if overdue_since(member, status, selection.snapshot.now):
         late = f"the attempt takes longer than {version.spec.rollout.deadline}"
-        keeps = "it keeps its weight until a person puts that off, promotes it, which ends its step too, or aborts it"
+        word = "promotes" if status.state in TRAFFIC_STATES else "fully promotes"
+        keeps = f"it keeps its weight until a person puts that off, {word} or aborts it"
         goes_on = keeps if has_a_plan(member, status, selection) else "it goes on as soon as it can"
         return YES, Reason.DeadlineExceeded, f"{late}; {goes_on}"
     return _said(NO, Reason.NotStalled)

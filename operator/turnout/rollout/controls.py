@@ -15,7 +15,7 @@ from turnout.rollout.plan import Event
 from turnout.rollout.record import condemn, enter, go_on, promote, resume
 from turnout.rollout.selection import ABORT, TAKEN_AWAY, WAITING, Member, Selection, is_stable_state
 from turnout.rollout.steps import current_step
-from turnout.rollout.stops import lifted, standing
+from turnout.rollout.stops import is_late, lifted, standing
 
 PAUSED, PROMOTE, RETRY = "paused", "promote", "retry"
 """The other wishes of the control block, as `status.control.refused` names them."""
@@ -65,12 +65,15 @@ def promoted_fully(member: Member, version: ModelVersion, selection: Selection) 
 
 
 def moved_on(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
-    """The next step, if a person ends this one; a setWeight that was stopped goes on and waits for its split."""
+    """The next step, if a person ends this one; a setWeight that was stopped goes on and waits for its split.
+
+    A step that its deadline has stopped goes on as well: an approval is not given by the way.
+    """
     noted, now = _noted(member, version, PromoteMode.NEXT_STEP), selection.snapshot.now
     if noted is None or noted.step is None:
         return None
     step = current_step(noted)
-    if step is None or step.set_weight is not None:
+    if step is None or step.set_weight is not None or is_late(noted):
         return resume(lifted(noted, now), now)
     return go_on(lifted(noted, now), noted.step.index + 1, capacity(selection, version), now)
 

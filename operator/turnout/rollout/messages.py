@@ -4,7 +4,7 @@ from turnout.api.analysis import Unproven
 from turnout.api.judgement import Stop
 from turnout.api.moments import moment
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Step, Verb, Warmup
+from turnout.api.rollout import Warmup
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import needed
@@ -13,7 +13,7 @@ from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.overdue import overdue_since
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection
-from turnout.rollout.steps import current_step, first_weight, steps_of, weight_of
+from turnout.rollout.steps import first_weight, steps_of, weight_of
 from turnout.rollout.stops import standing
 
 
@@ -107,19 +107,16 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
             return f"{cause}{_hindrance(member)}; it returns to {percent} when its pods are ready"
     stops = standing(status)
     if status.state is State.Paused and stops:
-        return stopped(stops[0], min(weight_of(status), stops[0].weight), model, current_step(status))
+        return stopped(stops[0], min(weight_of(status), stops[0].weight), model)
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
     return f"{percent} since {moment(status.step.started_at if status.step else None)}"
 
 
-def stopped(stop: Stop, percent: int, model: str, step: Step | None = None) -> str:
-    """`step`: the one that runs, which a promotion ends besides."""
+def stopped(stop: Stop, percent: int, model: str) -> str:
     decide = f"turnout promote {model} or turnout abort {model}"
     if stop.reason is Reason.DeadlineExceeded:
-        is_gate = step is not None and step.verb in {Verb.APPROVAL, Verb.ANALYSIS, Verb.PAUSE}
-        ends = f", which ends its {step.verb} too," if step and is_gate else ""
-        decide = f"a longer rollout.deadline lets it go on, or turnout promote {model}{ends} or turnout abort {model}"
+        decide = f"a longer rollout.deadline or turnout promote {model} lets its step go on; or turnout abort {model}"
     return f"{stop.message}; {percent} % until a person decides: {decide}"
 
 

@@ -20,12 +20,12 @@ RUNNING = ROLLOUT_STATES - {State.RollingBack}
 
 def overdue_since(member: Member, status: Status, now: datetime) -> datetime | None:
     """Since when the attempt takes longer than its deadline; None while it does not, or a person has let it go on."""
-    runs = status.state in RUNNING and not is_stable_state(status)
+    runs = status.state in RUNNING and not is_stable_state(status) and not _only_carries_on(status)
     known = _stop(status)
-    if member.version is None or status.rollout_started_at is None or not runs or (known and known.lifted_at):
+    if member.version is None or not runs or (known and known.lifted_at):
         return None
-    end = status.rollout_started_at + member.version.spec.rollout.deadline.delta
-    return end if now >= end else None
+    end = _end(status, member.version)
+    return end if end and now >= end else None
 
 
 def is_new(member: Member, selection: Selection) -> bool:
@@ -34,20 +34,25 @@ def is_new(member: Member, selection: Selection) -> bool:
 
 
 def noted(member: Member, version: ModelVersion, after: Status, selection: Selection) -> Status:
-    """With the stop, once it is due; without it where the deadline was put off.
+    """With the stop, once it is due; without it where the deadline was put off, or no plan is left to stop.
 
-    Whoever promotes when it is over has seen that.
+    Whoever promotes when it is over has seen that, also before any caller has met it.
     """
-    known, now = _stop(after), selection.snapshot.now
+    known, now, end = _stop(after), selection.snapshot.now, _end(after, version)
     if known is None and after.state in TRAFFIC_STATES and _is_to_stop(member, after, selection):
+        full_at = after.control.full_at
         asked = after.control.promote_token != member.status.control.promote_token
+        asked = asked or (full_at is not None and end is not None and full_at >= end)
         found = Stop(
             reason=Reason.DeadlineExceeded, metric=METRIC, at=now, weight=_kept(member, selection),
             message=f"it takes longer than its deadline of {version.spec.rollout.deadline}",
             lifted_at=now if asked else None,
         )  # fmt: skip
         return after.model_copy(update={"stops": (*after.stops, found)})
-    if known is not None and not _is_over(after, version, now):
+    if known is None:
+        return after
+    is_idle = known.lifted_at is None and not _is_to_stop(member, after, selection)
+    if is_idle or not _is_over(after, version, now):
         return after.model_copy(update={"stops": tuple(stop for stop in after.stops if stop is not known)})
     return after
 
@@ -59,7 +64,7 @@ def _stop(status: Status) -> Stop | None:
 def _is_to_stop(member: Member, status: Status, selection: Selection) -> bool:
     version = member.version
     is_over = version is not None and _is_over(status, version, selection.snapshot.now)
-    return is_over and has_a_plan(member, status, selection)
+    return is_over and has_a_plan(member, status, selection) and not _only_carries_on(status)
 
 
 def has_a_plan(member: Member, status: Status, selection: Selection) -> bool:
@@ -68,8 +73,18 @@ def has_a_plan(member: Member, status: Status, selection: Selection) -> bool:
 
 
 def _is_over(status: Status, version: ModelVersion, now: datetime) -> bool:
+    end = _end(status, version)
+    return end is not None and now >= end
+
+
+def _end(status: Status, version: ModelVersion) -> datetime | None:
     started = status.rollout_started_at
-    return started is not None and now >= started + version.spec.rollout.deadline.delta
+    return started + version.spec.rollout.deadline.delta if started else None
+
+
+def _only_carries_on(status: Status) -> bool:
+    """Its attempt has ended: it serves because nothing else lives."""
+    return status.hold is not None and status.hold.reason is Reason.RollbackBlocked
 
 
 def _kept(member: Member, selection: Selection) -> int:

@@ -35,6 +35,8 @@ def newcomer(member: Member, version: ModelVersion, selection: Selection) -> Sta
     now = selection.snapshot.now
     if member is selection.stable:
         return _adopted(member, version, State.Live, selection)
+    if member.is_aborted and member.deployment:
+        return controls.abort_of_a_wait(member.status, selection)  # as it was, and what runs it is kept for a look
     if member.deployment and member.revision:
         return _adopted(member, version, State.Standby, selection)
     return enter(member.status, State.Pending, Reason.AwaitingReconcile, now)

@@ -35,6 +35,11 @@ def added(status: Status, finding: Finding, weight: int, now: datetime) -> Statu
     return status.model_copy(update={"stops": (*others, found)[-MOST:]})
 
 
+def is_late(status: Status) -> bool:
+    """Its deadline has stopped it: whoever lets it go on has not ended the step that runs."""
+    return any(stop.reason is Reason.DeadlineExceeded for stop in standing(status))
+
+
 def lifted(status: Status, now: datetime) -> Status:
     """A person has said go on: to all that stands."""
     if not standing(status):
