@@ -197,7 +197,7 @@ def test_a_promotion_of_what_no_caller_has_met_counts_when_it_is_over(checked: W
     checked.run(90)
     stalled = checked.versions[NAME].status.condition(ConditionType.Stalled)
     assert stalled is not None
-    assert "until a person fully promotes or aborts it" in stalled.message
+    assert "until a person puts that off, fully promotes or aborts it" in stalled.message
     promote(checked, FULL)
     checked.run(2)
     checked.silent.clear()
