@@ -169,6 +169,38 @@ def test_what_may_hide_between_two_bounds_is_shown_and_not_said_with_every_verdi
     assert "bound" not in found.message
 
 
+@pytest.mark.parametrize(
+    ("stable", "before", "after"),
+    [
+        pytest.param(0.4, EDGES, EARLIER, id="to those of an earlier build"),
+        pytest.param(0.1, EARLIER, EDGES, id="to those of this one"),
+    ],
+)
+def test_stable_may_die_and_leave_the_bounds_to_the_candidate(
+    stable: float, before: Sequence[float], after: Sequence[float]
+) -> None:
+    """Which are then its own. Meanwhile no edge of stable's is known, and when it is back all goes on."""
+    attempt = Attempt(analysis(errors={"passBelow": "0.05"}))
+
+    def interval(edges: Sequence[float], alone: bool) -> Finding:
+        attempt.canary[0].serve(60, 0, [stable])
+        attempt.stable[0].serve(0 if alone else 540, 0, [stable])
+        attempt.stable_unhealthy = alone
+        canary, control = (tuple(along(edges, pod) for pod in pods) for pods in (attempt.canary, attempt.stable))
+        return attempt.ask(edges=tuple(edges), canary=canary, stable=() if alone else control)
+
+    together = [interval(before, alone=False) for _ in range(3)]
+    dead = [interval(after, alone=True) for _ in range(4)]
+    assert {found.outcome for found in dead} <= {Outcome.HOLD}
+    assert {each.edge for found in dead for each in found.status.metrics if each.edge} == {"60"}
+    found, polls = interval(before, alone=False), 1
+    assert found.status.requests == dead[-1].status.requests, "an interval between two sets of bounds is lost"
+    while found.outcome is Outcome.HOLD and polls < 12:
+        found, polls = interval(before, alone=False), polls + 1
+    assert found.outcome is Outcome.PASS, found.message
+    assert [each.edge for each in found.status.metrics] == [each.edge for each in together[-1].status.metrics]
+
+
 def test_bounds_are_of_no_account_where_latency_is_not_judged() -> None:
     attempt = Attempt(analysis(latency={"enabled": False}))
     ask(attempt, EARLIER, 1.0)

@@ -148,7 +148,7 @@ def _counts(memory: Memory, poll: Poll) -> bool:
     """There is an interval, and one split held throughout."""
     since = poll.weight_since
     held = poll.weight == memory.weight and since is not None and milliseconds(since) <= memory.at
-    same_buckets = not memory.histogram or memory.bounds == name_of(poll.edges)
+    same_buckets = not memory.cuts or memory.bounds == name_of(poll.edges)
     return bool(memory.at and poll.weight and held and same_buckets)
 
 
@@ -236,7 +236,8 @@ def _readings(
     terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], now: Mapping[str, Reading], present: int
 ) -> Changes:
     """What the next poll is compared with: `now`, or at new edges. `present`: changes with pods and their starts."""
-    histogram, bounds = memory.histogram, name_of(poll.edges)
+    bounds = name_of(poll.edges)
+    histogram = memory.histogram if memory.bounds == bounds else ()
     if terms.latency_ratio is not None and poll.stable and not memory.gave_up & LATENCY_GIVEN_UP:
         histogram = histogram_of(poll.stable)
     if not memory.window or memory.bounds != bounds:
