@@ -58,10 +58,10 @@ def _promote(model: "Model", token: str, args: argparse.Namespace) -> "Wish":
     return promote(model, token, full=args.full)
 
 
-def _abort(model: "Model", _: str, __: argparse.Namespace) -> "Wish":
+def _abort(model: "Model", _: str, args: argparse.Namespace) -> "Wish":
     from turnout.cli.wishes import abort
 
-    return abort(model)
+    return abort(model, args.version or "")
 
 
 def _pause(model: "Model", _: str, __: argparse.Namespace) -> "Wish":
@@ -90,6 +90,10 @@ def _version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", nargs="?", metavar="VERSION", help="default: the newest one that has failed")
 
 
+def _aborted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", nargs="?", metavar="VERSION", help="default: the one whose rollout runs")
+
+
 CONTROLS = (
     ControlCommand(
         "promote",
@@ -104,9 +108,10 @@ CONTROLS = (
         "abort",
         "end a rollout and take its share away",
         "Ends the model's rollout: the version gives its share back to stable and gets no traffic until it is\n"
-        "retried. Abort wins over promote.",
+        "retried. With VERSION also one that waits for its turn. Abort wins over promote.",
         "  turnout abort signals\n  turnout abort signals -n support --wait\n",
         _abort,
+        _aborted,
     ),
     ControlCommand(
         "retry",

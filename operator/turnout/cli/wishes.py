@@ -12,13 +12,13 @@ from secrets import token_hex
 from turnout.api.base import JsonObject
 from turnout.api.control import Control, Promote, PromoteMode
 from turnout.api.judgement import Stop
-from turnout.api.reasons import Reason, State
+from turnout.api.reasons import ROLLOUT_STATES, Reason, Role, State
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
 from turnout.cli.models import Model
 from turnout.rollout.controls import PAUSED, PROMOTE, RETRY, why_not_promoted, why_not_retried
-from turnout.rollout.selection import ABORT, Member
+from turnout.rollout.selection import ABORT, WAITING, Member
 from turnout.rollout.stops import is_late, standing
 
 BEFORE_CALLERS = frozenset({State.Deploying, State.Warming})
@@ -71,14 +71,17 @@ def _as_the_engine_would(version: ModelVersion, **control: object) -> tuple[Memb
     return Member(version.name, changed, None, version.status), changed
 
 
-def abort(model: Model) -> Wish:
-    """End the rollout; the version gets no traffic until somebody retries it."""
-    version = model.in_rollout()
-    before = version.status.control.aborted_at
+def abort(model: Model, word: str = "") -> Wish:
+    """End the rollout, or of a version that is named the wait; it gets no traffic until somebody retries it."""
+    version = model.at(word) if word else model.in_rollout()
+    before, state = version.status.control.aborted_at, version.status.state
+    if state not in WAITING | ROLLOUT_STATES | {State.Frozen} or version.status.role is Role.Stable:
+        raise UserError(f"{version.name} is {state}: no rollout of it runs or waits, so there is nothing to abort")
+    says = "waits no more" if state in WAITING else "gives its share back"
     return Wish(
         version,
         {"control": {"abort": True}},
-        "gives its share back; it gets no traffic until it is retried",
+        f"{says}; it gets no traffic until it is retried",
         lambda seen: seen.state is State.Aborted or seen.control.aborted_at not in (None, before),
         lambda seen: ABORT in seen.control.refused,
     )
