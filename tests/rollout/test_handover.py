@@ -270,11 +270,13 @@ def test_nothing_of_an_orphaning_model_is_ever_deleted(served: World) -> None:
 
 @pytest.mark.parametrize("outcome", ["rolled back", "superseded", "withdrawn"])
 def test_what_was_given_up_is_deleted_after_the_windows_age(served: World, outcome: str) -> None:
-    canary(served, 2, 30, pause="60s", rollout={"rollbackWindow": {"maxAge": "2m"}})
+    window = {"rollbackWindow": {"maxAge": "2m"}}  # of who is stable by then
+    served.edit("signals-1", rollout=version(1, rollout=window).spec.rollout)
+    canary(served, 2, 30, pause="60s")
     if outcome == "rolled back":
         served.crash("signals-2")
     elif outcome == "superseded":
-        served.apply(version(3, rollout=steps(10, pause="1s")))
+        served.apply(version(3, rollout={**steps(10, pause="1s"), **window}))
     else:
         served.edit("signals-2", desired="Standby")
     served.run(90, tick=timedelta(seconds=1))
