@@ -30,7 +30,6 @@ class Scripted:
     metric: str = "drift"
     level: float = 0.4
     stable_fails: str = ""
-    reads = True
 
     def look(self, question: Question) -> Finding:
         seen = int(question.memory or 0)
@@ -54,6 +53,10 @@ class Scripted:
 
 def always(outcome: Outcome) -> Scripted:
     return Scripted(lambda seen, question: outcome)
+
+
+UNASKED = always(Outcome.HOLD)
+"""The judge of a world whose source of evidence never answers."""
 
 
 def then(polls: int, outcome: Outcome, before: Outcome = Outcome.HOLD) -> Scripted:

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from tests.rollout.invariants import Invariants
+from tests.rollout.judges import UNASKED
 from tests.rollout.scenarios import SCENARIOS
 from tests.rollout.simulation import START, steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Condition, ConditionStatus, StepStatus, Verdict
-from turnout.judge.nobody import NoJudge
 from turnout.rollout.capacity import needed
 from turnout.rollout.decide import decide
 from turnout.rollout.selection import Member, Status
@@ -26,7 +26,7 @@ def recorded(world: World, name: str, **facts: object) -> None:
 
 
 def test_no_version_at_all_asks_for_nothing(world: World) -> None:
-    assert decide(world.snapshot(), NoJudge()).changes_nothing
+    assert decide(world.snapshot(), UNASKED).changes_nothing
     assert str(ModelKey("support", "signals")) == "support/signals"
 
 
@@ -134,7 +134,7 @@ def test_every_story_comes_to_rest(world: World, name: str) -> None:
     writes = len(world.writes)
     world.run(600)
     assert world.writes[writes:] == []
-    assert decide(world.snapshot(), NoJudge()).changes_nothing
+    assert decide(world.snapshot(), UNASKED).changes_nothing
 
 
 @pytest.mark.parametrize(("state", "made"), [(State.Live, ["signals-1"]), (State.Deploying, [])])
@@ -144,7 +144,7 @@ def test_what_was_refused_is_made_again_for_who_has_served_and_fails_a_newcomer(
     recorded(served, "signals-1", state=state)
     refused = Problem(Reason.QuotaExceeded, "exceeded quota", permanent=True)
     snapshot = replace(served.snapshot(), deployments=(Deployment("signals-1", "", 1, "h", problem=refused),))
-    plan = decide(snapshot, NoJudge())
+    plan = decide(snapshot, UNASKED)
     assert [deploy.version.name for deploy in plan.deploy] == made
     assert (plan.record["signals-1"].state is State.Failed) is not bool(made)
 
@@ -197,10 +197,10 @@ def test_who_cannot_be_read_is_told_once_and_stays_ready_if_it_serves() -> None:
     ready = Condition(type="Ready", status=ConditionStatus.TRUE, reason="OfAnotherRelease")
     raw = Unread("signals-1", "u1", 1, "status.history: at most 5", (ready,))
     snapshot = Snapshot(ModelKey("support", "signals"), START, unread=(raw,))
-    (complaint,) = decide(snapshot, NoJudge()).complaints
+    (complaint,) = decide(snapshot, UNASKED).complaints
     assert {each.type for each in complaint.conditions} == {"Accepted", "Stalled"}
     told = replace(raw, conditions=(ready, *complaint.conditions))
     later = replace(snapshot, now=START + timedelta(minutes=1), unread=(told,))
-    assert not decide(later, NoJudge()).complaints
-    (again,) = decide(replace(later, unread=(replace(told, why="spec.colour: unknown field"),)), NoJudge()).complaints
+    assert not decide(later, UNASKED).complaints
+    (again,) = decide(replace(later, unread=(replace(told, why="spec.colour: unknown field"),)), UNASKED).complaints
     assert {each.last_transition_time for each in again.conditions} == {START}, "news, and no transition"

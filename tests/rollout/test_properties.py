@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.rollout.invariants import Invariants
-from tests.rollout.judges import always, analysed
+from tests.rollout.judges import UNASKED, always, analysed
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World
 from turnout.api.control import Control, Promote, PromoteMode
 from turnout.api.version import DeletionPolicy, Desired
-from turnout.judge.nobody import NoJudge
 from turnout.judge.protocol import Judge, Outcome
 from turnout.rollout.snapshot import Share
 
@@ -26,7 +25,7 @@ settings.register_profile("deep", max_examples=int(DEEP or 1), stateful_step_cou
 PROFILE = settings(settings.get_profile("deep" if DEEP else "quick"), suppress_health_check=list(HealthCheck))
 
 TOKENS = st.sampled_from(["", "t1", "t2", "t3"])
-JUDGES = st.sampled_from([NoJudge(), *map(always, Outcome)])
+JUDGES = st.sampled_from([*map(always, Outcome)])
 NUMBERS = st.integers(1, 4)
 ROLLOUTS = st.sampled_from(
     [
@@ -194,7 +193,7 @@ class Histories(RuleBasedStateMachine):
         """Left alone it comes to rest: every timer runs out, then ten minutes without a write."""
         world = self.world
         world.kill_before, world.conflicts = None, 0
-        world.judge = NoJudge()  # where there is evidence, there are writes
+        world.judge = UNASKED  # where there is evidence, there are writes
         world.run(1500, tick=timedelta(seconds=6))
         before = len(world.writes)
         world.run(600, tick=timedelta(seconds=30))

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from tests.rollout.invariants import Invariants
+from tests.rollout.judges import UNASKED
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
-from turnout.judge.nobody import NoJudge
 from turnout.rollout.decide import decide
 from turnout.rollout.snapshot import Problem, Share
 
@@ -138,7 +138,7 @@ def test_nothing_is_deleted_while_a_route_that_may_name_it_cannot_be_seen(served
         seen = replace(seen, trouble=Problem(Reason.KServeMissing, "no Routes"))
     else:
         seen = replace(seen, taken={"signals": Problem(Reason.NameTaken, "Route signals exists and is not ours")})
-    assert not decide(seen, NoJudge()).retire
+    assert not decide(seen, UNASKED).retire
 
 
 def test_a_crash_behind_a_frozen_route_is_out_as_soon_as_it_thaws(served: World) -> None:
@@ -231,7 +231,7 @@ def _next_change(world: World) -> str:
     """Where the split repeats that would be written if the Route were edited now."""
     before = world.written
     world.written = ALL_TO_2
-    plan = decide(world.snapshot(), NoJudge())
+    plan = decide(world.snapshot(), UNASKED)
     world.written = before
     assert plan.route is not None
     return plan.route.fallback

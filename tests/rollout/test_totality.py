@@ -19,7 +19,6 @@ from turnout.api.rollout import OnFailure, Verb
 from turnout.api.scalars import Duration
 from turnout.api.status import ControlStatus, Hold, RevisionStatus, Status, StepPause, StepStatus, Verdict
 from turnout.api.version import Desired, ModelVersion
-from turnout.judge.nobody import NoJudge
 from turnout.judge.protocol import Judge, Outcome, Poll
 from turnout.rollout.decide import decide
 from turnout.rollout.identity import spec_hash
@@ -57,7 +56,7 @@ HEARD = st.builds(
     full_at=MAYBE,
     refused=st.sampled_from([(), ("abort",), ("abort", "promote")]),
 )
-JUDGES = st.sampled_from([NoJudge(), *map(always, Outcome)])
+JUDGES = st.sampled_from([*map(always, Outcome)])
 PLANS = st.sampled_from([steps(10, 50), analysed(10)["rollout"], {"steps": [{"setWeight": 5}, {"approval": {}}]}])
 STATES = st.none() | st.sampled_from(State)
 REASONS = st.none() | st.sampled_from(Reason)

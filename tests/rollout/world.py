@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.rollout.judges import UNASKED
 from tests.rollout.simulation import START, TICK, Platform, Running, looked_up, steps, version
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
-from turnout.judge.nobody import NoJudge
 from turnout.judge.protocol import Judge, Poll
 from turnout.platform.readiness import ReadinessMemory
 from turnout.rollout.decide import decide
@@ -35,7 +35,7 @@ class World(Platform):
     def __init__(self, check: Check | None = None) -> None:
         super().__init__()
         self.check = check
-        self.judge: Judge = NoJudge()
+        self.judge: Judge = UNASKED
         self.source_trouble = ""
         self.conflicts = 0
         self.conflict_at: int | None = None
@@ -137,8 +137,10 @@ class World(Platform):
             self._write(f"own {own.deployment.name}")
             self.running[own.deployment.name].owners = frozenset(uid for _, uid in own.owners)
 
-    def _read(self, request: PollRequest) -> Poll:
+    def _read(self, request: PollRequest) -> Poll | None:
         """As a source that can look back: the first moment of the grid that has not been taken in."""
+        if self.judge is UNASKED:
+            return None
         at = request.at if self.source_trouble else request.earliest
         return Poll(
             at, canary_uid=request.canary.uid, stable_uid=request.stable.uid, weight=request.weight,

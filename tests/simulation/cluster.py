@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from tests.rollout.judges import UNASKED
 from tests.rollout.simulation import KEY, START
 from tests.simulation.ledger import Ledger
 from tests.simulation.pods import Behaviour
@@ -21,7 +22,6 @@ from tests.simulation.serving import Serving
 from tests.virtual import VirtualLoop
 from turnout.api.reasons import Reason, State
 from turnout.api.version import Desired, ModelVersion
-from turnout.judge.nobody import NoJudge
 from turnout.judge.protocol import Judge, Poll
 from turnout.platform.kubernetes.objects import Route, read
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, ROUTES, VERSIONS, Resource
@@ -47,7 +47,7 @@ class Cluster:
         self.weather = Weather()
         self.weather.kill = kill
         self.check = check
-        self.judge: Judge = NoJudge()
+        self.judge: Judge = UNASKED
         self.source_trouble = ""
         self.wrong_answers: set[str] = set()
         self.silent: set[str] = set()
@@ -117,8 +117,10 @@ class Cluster:
         contract = self.contracts.get(request.version, '{"inputs": "text"}')
         return Probe(request.revision_uid, done=True, requests=request.requests, contract=contract, problem=problem)
 
-    def _read(self, request: PollRequest) -> Poll:
+    def _read(self, request: PollRequest) -> Poll | None:
         """As a source that can look back: the first moment of the grid that has not been taken in."""
+        if self.judge is UNASKED:
+            return None
         return Poll(
             request.at if self.source_trouble else request.earliest,
             canary_uid=request.canary.uid,

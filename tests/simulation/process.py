@@ -171,7 +171,7 @@ class ScriptedWarmups(Warmups):
 class Engine(KubernetesPlatform):
     """The real one, but for its source of evidence: that answers as the story says, a moment later."""
 
-    read: Callable[[PollRequest], Poll]
+    read: Callable[[PollRequest], Poll | None]
     _is_reading = False
 
     async def poll(self, key: ModelKey, request: PollRequest) -> None:
@@ -181,8 +181,9 @@ class Engine(KubernetesPlatform):
 
     def _has_read(self, key: ModelKey, request: PollRequest) -> None:
         self._is_reading = False
-        self._polls.last[key] = self.read(request)
-        self._dirty(key)
+        if poll := self.read(request):
+            self._polls.last[key] = poll
+            self._dirty(key)
 
 
 class Listener(Silence):
@@ -208,7 +209,7 @@ class Process:
         loop: asyncio.AbstractEventLoop,
         decide: Decide,
         answer: Answer,
-        read: Callable[[PollRequest], Poll],
+        read: Callable[[PollRequest], Poll | None],
         died: Callable[[], None],
         broke: Callable[[BaseException], None],
         images: Mapping[str, str],

@@ -19,10 +19,6 @@ class Guarded:
 
     judge: Judge
 
-    @property
-    def reads(self) -> bool:
-        return self.judge.reads
-
     def look(self, question: Question) -> Finding:
         try:
             return self.judge.look(question)

@@ -138,11 +138,7 @@ class Finding:
 class Judge(Protocol):
     """Pure and total: the same question has the same answer, and no question raises.
 
-    `reads` is False for one that wants no numbers: it is asked in every pass and nothing is polled for it. Any other
-    is asked exactly when there is a poll that it has not taken in.
+    It is asked exactly when there is a poll that it has not taken in.
     """
-
-    @property
-    def reads(self) -> bool: ...
 
     def look(self, question: Question) -> Finding: ...

@@ -33,8 +33,6 @@ class SequentialJudge:
     What it wrote last it need not read again: the same text means the same memory. Another process reads the text.
     """
 
-    reads = True
-
     def __init__(self) -> None:
         self._written: dict[str, Memory] = {}
 

@@ -61,7 +61,7 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
         retire=retire,
         own=tuple(_own(selection, {retired.deployment.name for retired in retire})),
         probe=tuple(_probe(selection)),
-        poll=poll_request(selection, judge),
+        poll=poll_request(selection),
         complaints=tuple(complaints(snapshot)),
         record=record,
         events=tuple(events),
@@ -230,7 +230,7 @@ def _moments(selection: Selection, record: dict[str, Status], judge: Judge) -> I
         for member in selection.members.values()
         for moment in _moments_of(member, record.get(member.name, member.status), selection)
     ]
-    due.extend(moments(selection, judge))
+    due.extend(moments(selection))
     route = selection.route
     if route is not None and route.unsynced_since:
         due.extend(route.unsynced_since + wait for wait in (FROZEN_AFTER, timedelta(seconds=STUCK)))

@@ -32,8 +32,8 @@ def examine(selection: Selection, judge: Judge) -> Look | None:
     candidate = selection.candidate
     if candidate is None or candidate.version is None or not _is_exposed(candidate, selection):
         return None
-    poll = _new_poll(candidate, selection) if judge.reads else None
-    if poll is None and judge.reads:
+    poll = _new_poll(candidate, selection)
+    if poll is None:
         return None
     question = _question(candidate, candidate.version, poll, selection)
     finding = judge.look(question)
@@ -46,9 +46,8 @@ def _is_exposed(candidate: Member, selection: Selection) -> bool:
     return has_share and candidate.state in TRAFFIC_STATES and not carries_on and selection.stable is not None
 
 
-def _question(candidate: Member, version: ModelVersion, poll: Poll | None, selection: Selection) -> Question:
-    status = candidate.status
-    at = poll.at if poll else selection.snapshot.now
+def _question(candidate: Member, version: ModelVersion, poll: Poll, selection: Selection) -> Question:
+    status, at = candidate.status, poll.at
     since_stable_died = status.hold.since if candidate.held_for in NO_CONTROL and status.hold else None
     return Question(
         analysis=version.spec.analysis,
@@ -106,10 +105,10 @@ def forgotten(now: datetime) -> AnalysisStatus:
     return AnalysisStatus(polled_at=now)
 
 
-def poll_request(selection: Selection, judge: Judge) -> PollRequest | None:
-    """The numbers that are due; None while there are newer ones to look at, or none are wanted."""
+def poll_request(selection: Selection) -> PollRequest | None:
+    """The numbers that are due; None while there are newer ones to look at."""
     candidate, look = selection.candidate, selection.look
-    if candidate is None or candidate.version is None or not (judge.reads and _is_exposed(candidate, selection)):
+    if candidate is None or candidate.version is None or not _is_exposed(candidate, selection):
         return None
     if candidate.revision is None or (look and look.is_taken_in):
         return None
@@ -128,17 +127,13 @@ def poll_request(selection: Selection, judge: Judge) -> PollRequest | None:
     )  # fmt: skip
 
 
-def moments(selection: Selection, judge: Judge) -> Iterator[datetime]:
+def moments(selection: Selection) -> Iterator[datetime]:
     """When the candidate is to be looked at again though nothing happens."""
     candidate = selection.candidate
     if candidate is None or candidate.version is None or not _is_exposed(candidate, selection):
         return
     analysis, status = candidate.version.spec.analysis, candidate.status
-    step = _step_to_prove(candidate, candidate.version)
-    if judge.reads:
-        yield _grid(selection.snapshot.now, analysis.interval.delta) + analysis.interval.delta
-    elif step is not None and status.step is not None and status.step.deadline is not None:
-        yield status.step.deadline - step.max_duration.delta + step.min_duration.delta
+    yield _grid(selection.snapshot.now, analysis.interval.delta) + analysis.interval.delta
     if candidate.held_for in {Reason.NoData, Reason.SourceError} and status.hold and status.hold.since:
         yield status.hold.since + analysis.source_grace.delta
 

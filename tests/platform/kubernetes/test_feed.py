@@ -7,9 +7,9 @@ import pytest
 
 from tests.platform.kubernetes.apiserver import Fault
 from tests.platform.kubernetes.conftest import KEY, Cluster, a_pod, a_revision, a_route, a_service, a_version, serve
+from tests.rollout.judges import UNASKED
 from turnout.api.reasons import Reason
 from turnout.api.version import ModelVersion
-from turnout.judge.nobody import NoJudge
 from turnout.platform.kubernetes.objects import read
 from turnout.platform.kubernetes.resources import (
     INFERENCE_SERVICES,
@@ -237,7 +237,7 @@ async def test_a_version_that_can_be_read_no_more_is_unknown_and_not_deleted(clu
 
 async def passes(cluster: Cluster, key: ModelKey = KEY) -> Plan:
     """One pass, as the controller carries it out, of a model that cannot be read."""
-    plan = decide(await cluster.platform.observe(key), NoJudge())
+    plan = decide(await cluster.platform.observe(key), UNASKED)
     for complaint in plan.complaints:
         await cluster.platform.complain(key, complaint)
     return plan

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 
 from tests.platform.local.world import TINY, World
+from tests.rollout.judges import UNASKED
 from turnout.controller import Controller, Queue
-from turnout.judge.nobody import NoJudge
 from turnout.platform.local.engine import LocalEngine
 from turnout.platform.local.machine import Settings
 from turnout.platform.local.ports import Ports
@@ -40,7 +40,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             await stack.enter_async_context(engine)
             if controlled:
-                task = asyncio.create_task(Controller(engine, queue, partial(decide, judge=NoJudge())).run())
+                task = asyncio.create_task(Controller(engine, queue, partial(decide, judge=UNASKED)).run())
                 stack.push_async_callback(_end, task)
             return World(folder, port, engine, queue, session, events)
 
