@@ -55,13 +55,14 @@ def test_abort_and_pause_name_what_they_touch(
 
 
 def test_abort_of_a_version_that_waits_leaves_the_rollout_that_runs(turnout: Turnout, cluster: Any) -> None:
-    server = cluster(version(1, "Live"), version(2, "Progressing"), version(3, "Queued"))
+    server = cluster(version(1, "Live"), version(2, "Progressing"), version(3, "Queued"), version(4, "Rejected"))
     said = "digits-3: waits no more; it gets no traffic until it is retried\n"
     assert turnout("abort", "digits", "3")[:2] == (0, said)
     assert server.patches == [("digits-3", {"control": {"abort": True}})]
-    code, _, err = turnout("abort", "digits", "1")
-    assert code == 1
-    assert "digits-1 is Live: no rollout of it runs or waits, so there is nothing to abort" in err
+    for word, state in (("1", "Live"), ("4", "Rejected")):
+        code, _, err = turnout("abort", "digits", word)
+        assert code == 1
+        assert f"digits-{word} is {state}: no rollout of it runs or waits, so there is nothing to abort" in err
 
 
 def test_resume_lets_go_what_a_person_has_paused(turnout: Turnout, cluster: Any) -> None:

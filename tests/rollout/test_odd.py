@@ -25,6 +25,21 @@ def recorded(world: World, name: str, **facts: object) -> None:
     world.versions[name] = known.model_copy(update={"status": known.status.model_copy(update=facts)})
 
 
+@pytest.mark.parametrize("seconds", [1, 25], ids=["in a pause", "at the next step"])
+def test_a_candidate_that_carries_all_since_stable_is_deleted_becomes_stable(seconds: int) -> None:
+    """ModelVersion and InferenceService both: else the next version would find no stable one and get all at once."""
+    world = serving(1, check=Invariants())
+    canary(world, 2, 30, 50, pause="20s")
+    world.delete("signals-1")
+    world.run(seconds)
+    world.remove("signals-1")
+    world.run(30)
+    assert (world.versions["signals-2"].status.state, world.percent("signals-2")) == (State.Live, 100)
+    world.apply(version(3, rollout=steps(20, pause="10m")))
+    world.run(30)
+    assert (world.percent("signals-2"), world.percent("signals-3")) == (80, 20)
+
+
 def test_no_version_at_all_asks_for_nothing(world: World) -> None:
     assert decide(world.snapshot(), UNASKED).changes_nothing
     assert str(ModelKey("support", "signals")) == "support/signals"

@@ -174,6 +174,7 @@ class Reason(Documented):
     DeadlineExceeded = "DeadlineExceeded", "The whole attempt took longer than its deadline."
     # promotion and after
     FirstVersion = "FirstVersion", "It is the first of its model, so nothing stood in its way."
+    StableGone = "StableGone", "The stable version is no more, and this one carried everything already."
     PlanCompleted = "PlanCompleted", "Every step of its plan is over."
     FastReturn = "FastReturn", "It was promoted before and returns at once."
     PromotedByPerson = "PromotedByPerson", "A person set control.promote to Full."

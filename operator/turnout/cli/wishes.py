@@ -75,7 +75,8 @@ def abort(model: Model, word: str = "") -> Wish:
     """End the rollout, or of a version that is named the wait; it gets no traffic until somebody retries it."""
     version = model.at(word) if word else model.in_rollout()
     before, state = version.status.control.aborted_at, version.status.state
-    if state not in WAITING | ROLLOUT_STATES | {State.Frozen} or version.status.role is Role.Stable:
+    may_end = (WAITING | ROLLOUT_STATES | {State.Frozen}) - {State.Rejected}
+    if state not in may_end or version.status.role is Role.Stable:
         raise UserError(f"{version.name} is {state}: no rollout of it runs or waits, so there is nothing to abort")
     says = "waits no more" if state in WAITING else "gives its share back"
     return Wish(

@@ -9,9 +9,9 @@ from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.rollout import controls, evidence, proving
-from turnout.rollout.capacity import is_stable_whole, may_have, needed
+from turnout.rollout.capacity import capacity, is_stable_whole, may_have, needed
 from turnout.rollout.launching import redeploy
-from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause, resume
+from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause, promote, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
 from turnout.rollout.split import desired_weights
 from turnout.rollout.steps import current_step, weight_of
@@ -69,6 +69,8 @@ def progressing(member: Member, version: ModelVersion, selection: Selection) -> 
     percent, step = weight_of(status), current_step(status)
     if step is None or status.step is None:
         return resume(status, now)
+    if _is_alone(member, selection):
+        return promote(status, Reason.StableGone, capacity(selection, version), now)
     if not may_have(selection, member, percent):
         if now - (status.step.started_at or now) >= PATIENCE:
             return hold(status, Reason.TooLittleCapacity, now)
@@ -87,6 +89,8 @@ def paused(member: Member, version: ModelVersion, selection: Selection) -> Statu
         return status
     if status.step is None or step is None or (step.pause is None and step.approval is None):
         return resume(status, now)
+    if _is_alone(member, selection):
+        return promote(status, Reason.StableGone, capacity(selection, version), now)
     if not member.written_percent and not may_have(selection, member, weight_of(status)):
         return hold(status, Reason.TooLittleCapacity, now)  # dropped, and who dropped it died before it wrote that down
     if status.step.deadline is None or now < status.step.deadline:
@@ -172,6 +176,11 @@ def _must_carry_on(member: Member, selection: Selection) -> bool:
 def _holds(member: Member, selection: Selection, percent: int) -> bool:
     route = selection.route
     return route is not None and route.in_sync and member.observed_percent == percent
+
+
+def _is_alone(member: Member, selection: Selection) -> bool:
+    """There is nothing left to take its share from, to compare it with or to go back to."""
+    return selection.stable is None and _holds(member, selection, 100)
 
 
 def _why(status: Status) -> Reason:
