@@ -14,7 +14,7 @@ from turnout.api.analysis import Assumption
 
 DOCS = Path(__file__).parents[2] / "docs"
 MISSED = {("Speed", name, pods) for name in tables.OURS for pods in ("1", "3")}
-"""200 us a poll, with answers in each of sixty buckets, are missed on two cores that others use."""
+"""200 us a poll, with answers in each of sixty buckets, are missed also on a quiet machine."""
 
 
 def test_a_run_becomes_a_page_and_pictures() -> None:
