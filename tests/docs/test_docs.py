@@ -116,6 +116,7 @@ WANT_NOTHING = {
     Reason.PausedByPlan,
     Reason.Superseded,
     Reason.FirstVersion,
+    Reason.StableGone,
     Reason.PlanCompleted,
     Reason.FastReturn,
     Reason.PromotedByPerson,
