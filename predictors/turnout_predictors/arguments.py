@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from .errors import SETTINGS_INVALID, StartError
+from .server.settings import ServerSettings, parted
 
 _OF_KSERVE: Final = (
     "model_dir",
@@ -52,6 +53,7 @@ class Arguments:
     artifact_uri: str
     artifact_digest: str | None
     settings: Mapping[str, Any]
+    server: ServerSettings
     timeout_seconds: float
     http_host: str
     http_port: int
@@ -60,8 +62,6 @@ class Arguments:
     grpc_tls_key: str
     grpc_tls_client_ca: str
     drain_delay: float
-    queue_limit: int
-    max_body_bytes: int
     trust_tenant: bool
     trust_attempt: bool
     tenant_settings: str
@@ -89,7 +89,11 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--entrypoint", default="", help="package.module:Class; custom only")
     add("--artifact_uri", default="", help="where it was published: file, pvc, s3, gs, oci, https or hf://…")
     add("--artifact_digest", default="", help="sha256:<hex> of the artifact's manifest.json")
-    add("--settings", default="{}", help="a JSON object, checked against the runtime's own settings")
+    add(
+        "--settings",
+        default="{}",
+        help="a JSON object, checked against the runtime's own settings; `server` in it holds the server's",
+    )
     add("--timeout_seconds", type=float, default=60.0, help="longest time for one request; default 60")
     add("--http_host", default="0.0.0.0", help="default 0.0.0.0")
     add("--http_port", type=int, default=_port(environment), help="default $PORT, else 8080")
@@ -105,13 +109,6 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--grpc_tls_client_ca", default="", help="callers must show a certificate that this PEM file's authority signed"
     )
     add("--drain_delay", type=float, default=0.0, help="seconds to go on accepting after SIGTERM; default 0")
-    add("--queue_limit", type=int, default=1024, help="requests that may wait; beyond it 429; default 1024")
-    add(
-        "--max_body_bytes",
-        type=int,
-        default=8 << 20,
-        help="of a body, packed and unpacked; beyond it 413; default 8 MiB",
-    )
     for name, what in (("tenant", "the header X-Tenant comes"), ("attempt", "the header X-Turnout-Attempt comes")):
         trusted = f"{what} from a gateway that takes away what callers write there; else it is ignored"
         add(f"--trust_{name}", type=_yes, nargs="?", const=True, default=False, help=trusted)
@@ -143,16 +140,15 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         raise StartError(SETTINGS_INVALID, f"--artifact_digest {digest!r} must be sha256: and 64 hex digits")
     if not 0 < given.timeout_seconds <= 600:
         raise StartError(SETTINGS_INVALID, f"--timeout_seconds {given.timeout_seconds:g} must be in (0, 600]")
-    if given.queue_limit < 1 or given.drain_delay < 0:
-        raise StartError(SETTINGS_INVALID, "--queue_limit must be at least 1 and --drain_delay at least 0")
-    if not 1024 <= given.max_body_bytes <= 1 << 30:
-        raise StartError(SETTINGS_INVALID, f"--max_body_bytes {given.max_body_bytes} must be in 1024 to {1 << 30}")
+    if not given.drain_delay >= 0:
+        raise StartError(SETTINGS_INVALID, f"--drain_delay {given.drain_delay:g} must be at least 0")
     if bool(given.grpc_tls_cert) != bool(given.grpc_tls_key) or (given.grpc_tls_client_ca and not given.grpc_tls_cert):
         raise StartError(SETTINGS_INVALID, "TLS of gRPC needs --grpc_tls_cert and --grpc_tls_key, both")
     if given.tenant_settings and not given.trust_tenant:
         raise StartError(
             SETTINGS_INVALID, "--tenant_settings needs --trust_tenant: nobody else may say who a tenant is"
         )
+    server, settings = parted(_settings(given.settings))
     return Arguments(
         model_name=given.model_name,
         model_version=given.model_version,
@@ -160,7 +156,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         entrypoint=given.entrypoint,
         artifact_uri=given.artifact_uri,
         artifact_digest=digest,
-        settings=_settings(given.settings),
+        settings=settings,
+        server=server,
         timeout_seconds=given.timeout_seconds,
         http_host=given.http_host,
         http_port=given.http_port,
@@ -169,8 +166,6 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         grpc_tls_key=given.grpc_tls_key,
         grpc_tls_client_ca=given.grpc_tls_client_ca,
         drain_delay=given.drain_delay,
-        queue_limit=given.queue_limit,
-        max_body_bytes=given.max_body_bytes,
         trust_tenant=given.trust_tenant,
         trust_attempt=given.trust_attempt,
         tenant_settings=given.tenant_settings,

@@ -3,6 +3,7 @@
     PredictorError
     ├── RequestError            one request; has an HTTP status, a code and, where it helps, the field
     │   ├── InvalidInput        400: the caller must change the request
+    │   ├── BeyondLimit         413, or 400 of a document's form: more than the version's settings take
     │   ├── ModelError          500: the model raised or lied about its outputs; its text stays in the log
     │   ├── Overloaded          429: come back after `retry_after` seconds
     │   ├── Unavailable         503: not ready yet, or draining
@@ -91,6 +92,14 @@ class RequestError(PredictorError):
 class InvalidInput(RequestError):  # noqa: N818 - named as the fact
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__("invalid_input", message, field=field)
+
+
+class BeyondLimit(RequestError):  # noqa: N818 - named as the fact
+    """`limit`: the setting of the server that bounds it; the sentence has its value."""
+
+    def __init__(self, limit: str, message: str, *, field: str | None = None, code: str = "too_large") -> None:
+        super().__init__(code, f"{message} (server.{limit})", field=field)
+        self.limit = limit
 
 
 class ModelError(RequestError):

@@ -116,15 +116,15 @@ class Process:
     async def serve(self, socket_: socket.socket) -> int:
         loop = asyncio.get_running_loop()
         arguments = self._arguments
-        lifecycle = Lifecycle(arguments.queue_limit)
+        lifecycle = Lifecycle(arguments.server.queue_requests)
         limits = Limits(
             arguments.timeout_seconds,
-            arguments.max_body_bytes,
             trust_tenant=arguments.trust_tenant,
             trust_attempt=arguments.trust_attempt,
+            server=arguments.server,
         )
         app = App(arguments.model_name, arguments.model_version, lifecycle, self._metrics, limits)
-        listener = Listener(app, limits.body_bytes, limits.timeout_seconds)
+        listener = Listener(app, arguments.server, limits.timeout_seconds)
         ended = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
 
@@ -188,12 +188,13 @@ class Process:
         loaded = await thread.submit(partial(load, self._arguments, self._threads, self._metrics))
         model, artifact = loaded.model, loaded.artifact
         arguments = self._arguments
-        contract = Contract.of(model.signature, model.settings)
+        contract = Contract.of(model.signature, model.settings, arguments.server)
         engine = engine_for(
             model,
             thread,
             timeout_seconds=arguments.timeout_seconds,
-            queue_limit=arguments.queue_limit,
+            queue_limit=arguments.server.queue_requests,
+            queue_rows=arguments.server.queue_rows,
             observer=self._metrics,
         )
         examples = artifact.examples if artifact else ()

@@ -44,12 +44,12 @@ def when(settings: type[Settings], name: str) -> When:
     return value if value in ("compute", "post") else "load"  # type: ignore[return-value]
 
 
-def bind(kind: type[Settings], values: dict[str, object]) -> Settings:
+def bind(kind: type[Settings], values: dict[str, object], where: str = "settings") -> Settings:
     """The version's settings, or StartError naming field, fact and what is allowed."""
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
-        raise StartError(SETTINGS_INVALID, _explain(kind, fault, "settings")) from None
+        raise StartError(SETTINGS_INVALID, _explain(kind, fault, where)) from None
 
 
 def override(base: Settings, values: dict[str, object]) -> Settings:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from turnout.api.predictor import Predictor
-from turnout.api.runtime_settings import SETTINGS
+from turnout.api.runtime_settings import SERVER, SETTINGS
 from turnout.api.tunables import missettings
 from turnout_predictors.errors import StartError
+from turnout_predictors.server.settings import bind_server, parted
 from turnout_predictors.settings import bind
 
 _PATH = Path(__file__).parent / "runtime_settings.py"
@@ -52,17 +53,25 @@ SAID: dict[str, tuple[str, dict[str, Any], str]] = {
         {"trusted": [1]},
         "spec.predictor.settings.trusted: [1] is not a list of texts (default [])",
     ),
+    "a limit of the server below its bound": (
+        "custom",
+        {"server": {"max_rows": 0}, "anything": 1},
+        "spec.predictor.settings.server.max_rows: 0 is not a whole number from 1 to 1.67772e+07 (default 131072)",
+    ),
+    "a server that is a number": ("sklearn", {"server": 1}, "spec.predictor.settings.server: 1 is not an object"),
 }
 
 
 @pytest.mark.parametrize(("runtime", "settings", "said"), SAID.values(), ids=SAID.keys())
 def test_names_the_field_its_bounds_and_its_default(runtime: str, settings: dict[str, Any], said: str) -> None:
-    assert [str(found) for found in missettings(predictor(runtime, settings))] == [said]
+    more = {"entrypoint": "a:B"} if runtime == "custom" else {}
+    assert [str(found) for found in missettings(predictor(runtime, settings, **more))] == [said]
 
 
 def test_what_is_known_to_the_pod_alone_is_left_to_it() -> None:
     assert missettings(predictor("custom", {"anything": 1}, entrypoint="a:B")) == ()
-    assert missettings(predictor("sklearn", {"of_a_newer_image": 1}, image="example.com/newer:2")) == ()
+    newer = {"of_a_newer_image": 1, "server": {"of_a_newer_server": 1}}
+    assert missettings(predictor("sklearn", newer, image="example.com/newer:2")) == ()
 
 
 def test_the_table_is_what_the_runtimes_say() -> None:
@@ -105,3 +114,18 @@ def test_a_value_is_refused_here_where_the_predictor_refuses_it_and_nowhere_else
             except StartError:
                 taken = False
             assert (missettings(predictor(runtime, {name: value})) == ()) is taken, (name, value)
+
+
+def test_a_value_of_the_server_is_refused_here_where_the_predictor_refuses_it_and_nowhere_else() -> None:
+    for name in (*SERVER, "nonsense"):
+        for value in VALUES:
+            try:
+                bind_server({name: value})
+                taken = True
+            except StartError:
+                taken = False
+            assert (missettings(predictor("sklearn", {"server": {name: value}})) == ()) is taken, (name, value)
+
+
+def test_the_servers_own_part_is_not_the_models() -> None:
+    assert parted({"server": {"max_rows": 7}, "threshold": 1}) == (bind_server({"max_rows": 7}), {"threshold": 1})

@@ -231,11 +231,12 @@ class InProcess:
     app: Any
     lifecycle: Any
     metrics: Any
+    settings: Any
 
     def connect(self) -> tuple[Any, Wire]:
         from turnout_predictors.server.connection import Connection
 
-        connection, wire = Connection(self.app, set(), lambda: None, 8 << 20), Wire()
+        connection, wire = Connection(self.app, set(), lambda: None, self.settings), Wire()
         connection.connection_made(wire)  # type: ignore[arg-type]
         return connection, wire
 
@@ -278,14 +279,17 @@ async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
     from turnout_predictors.server.app import App, Limits
     from turnout_predictors.server.contract import Contract, metadata
     from turnout_predictors.server.lifecycle import Lifecycle, Serving
+    from turnout_predictors.server.settings import DEFAULTS
     from turnout_predictors.telemetry.metrics import Metrics
 
     threads: list[ModelThread] = []
 
-    def make(model: Any = None, *, timeout_seconds: float = 5.0, queue_limit: int = 8, **trusts: bool) -> InProcess:
+    def make(
+        model: Any = None, *, timeout_seconds: float = 5.0, queue_limit: int = 8, server: Any = DEFAULTS, **trusts: bool
+    ) -> InProcess:
         lifecycle = Lifecycle(queue_limit)
         metrics = Metrics("m", "7", "rev-1")
-        app = App("m", "7", lifecycle, metrics, Limits(timeout_seconds, **trusts))
+        app = App("m", "7", lifecycle, metrics, Limits(timeout_seconds, server=server, **trusts))
         if model is not None:
             thread = ModelThread(asyncio.get_running_loop())
             thread.start()
@@ -294,10 +298,10 @@ async def in_process() -> AsyncIterator[Callable[..., InProcess]]:
                 model, thread, timeout_seconds=timeout_seconds, queue_limit=queue_limit, observer=metrics
             )
             metrics.queued = engine.queued
-            contract = Contract.of(model.signature, model.settings)
+            contract = Contract.of(model.signature, model.settings, server)
             described = json.dumps(metadata("m", "7", "test", model.signature)).encode()
             lifecycle.serve(Serving(contract, engine, described, b'{"examples":[]}'))
-        return InProcess(app, lifecycle, metrics)
+        return InProcess(app, lifecycle, metrics, server)
 
     yield make
     for thread in threads:

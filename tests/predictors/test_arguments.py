@@ -6,6 +6,7 @@ import pytest
 
 from turnout_predictors.arguments import Arguments, parse
 from turnout_predictors.errors import StartError
+from turnout_predictors.server.settings import DEFAULTS, ServerSettings
 
 GIVEN = ["--model_name=m", "--runtime=sklearn"]
 
@@ -19,6 +20,7 @@ def test_defaults() -> None:
         artifact_uri="",
         artifact_digest=None,
         settings={},
+        server=DEFAULTS,
         timeout_seconds=60.0,
         http_host="0.0.0.0",
         http_port=8080,
@@ -27,8 +29,6 @@ def test_defaults() -> None:
         grpc_tls_key="",
         grpc_tls_client_ca="",
         drain_delay=0.0,
-        queue_limit=1024,
-        max_body_bytes=8 << 20,
         trust_tenant=False,
         trust_attempt=False,
         tenant_settings="",
@@ -49,6 +49,11 @@ def test_a_flag_beats_the_environment() -> None:
 def test_flags_of_kserves_server_are_ignored_by_name() -> None:
     given = parse([*GIVEN, "--workers=1", "--enable_docs_url", "True", "--event-loop", "uvloop"], {})
     assert given.ignored == ("workers", "enable_docs_url", "event-loop")
+
+
+def test_the_servers_own_settings_are_parted_from_the_models() -> None:
+    given = parse([*GIVEN, '--settings={"server": {"max_rows": 9}, "trusted": []}'], {})
+    assert (given.server, given.settings) == (ServerSettings(max_rows=9), {"trusted": []})
 
 
 GRPC = {
@@ -80,10 +85,15 @@ REFUSED = {
     "a certificate without its key": ([*GIVEN, "--grpc_tls_cert=/c"], "--grpc_tls_cert and --grpc_tls_key, both"),
     "an authority without a certificate": ([*GIVEN, "--grpc_tls_client_ca=/c"], "both"),
     "settings of tenants that anybody may claim to be": ([*GIVEN, "--tenant_settings=/f"], "--trust_tenant"),
-    "a body of nothing": ([*GIVEN, "--max_body_bytes=1"], "must be in 1024 to"),
-    "a queue for nobody": ([*GIVEN, "--queue_limit=0"], "--queue_limit must be at least 1"),
+    "a body of nothing": ([*GIVEN, '--settings={"server": {"max_body_bytes": 1}}'], "settings.server.max_body_bytes: "),
+    "a limit that is none": (
+        [*GIVEN, '--settings={"server": {"max_cows": 1}}'],
+        "max_cows is unknown; allowed: head_sec",
+    ),
+    "a server that is a number": ([*GIVEN, '--settings={"server": 1}'], "settings.server must be an object"),
     "gRPC enabled by a word": ([*GIVEN, "--enable_grpc=perhaps"], "neither true nor false"),
-    "a negative delay": ([*GIVEN, "--drain_delay=-1"], "--drain_delay at least 0"),
+    "a delay that is not a number": ([*GIVEN, "--drain_delay=nan"], "--drain_delay nan must be at least 0"),
+    "a negative delay": ([*GIVEN, "--drain_delay=-1"], "--drain_delay -1 must be at least 0"),
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.predictors.conftest import request
 from tests.predictors.echo import INFER, Echo, ask
 from turnout_predictors.server.connection import MAX_PIPELINED
-from turnout_predictors.server.listener import KEEP_ALIVE_SECONDS
+from turnout_predictors.server.settings import DEFAULTS
 
 LIVE = "/v2/health/live"
 
@@ -206,16 +206,16 @@ async def test_a_client_that_never_reads_is_ended_and_a_slow_one_is_not(in_proce
     connection.pause_writing()
     now = time.monotonic()
     wire.unsent = 8
-    connection.sweep(now + 100, 65.0, 5.0)
-    connection.sweep(now + 160, 65.0, 5.0)
+    connection.sweep(now + 100, 65.0, 5.0, 5.0)
+    connection.sweep(now + 160, 65.0, 5.0, 5.0)
     assert not wire.is_aborted
-    connection.sweep(now + 170, 65.0, 5.0)
+    connection.sweep(now + 170, 65.0, 5.0, 5.0)
     assert wire.is_aborted
 
 
 SWEPT = {
-    "an idle connection": (b"", KEEP_ALIVE_SECONDS, None),
-    "half a head": (b"POST /v2 HT", 5.0, 400),
+    "an idle connection": (b"", DEFAULTS.idle_seconds, None),
+    "half a head": (b"POST /v2 HT", 3.0, 400),
     "half a body": (sent(b"{")[:-1], 5.0, 400),
 }
 
@@ -225,9 +225,10 @@ async def test_ends_in_time(in_process: Any, raw: bytes, seconds: float, status:
     server = in_process(Echo())
     connection, wire = server.connect()
     connection.data_received(raw) if raw else None
-    connection.sweep(time.monotonic() + seconds - 0.5, KEEP_ALIVE_SECONDS, 5.0)
+    bounds = (DEFAULTS.idle_seconds, 3.0, 5.0)
+    connection.sweep(time.monotonic() + seconds - 0.5, *bounds)
     assert not wire.is_closed
-    connection.sweep(time.monotonic() + seconds + 0.5, KEEP_ALIVE_SECONDS, 5.0)
+    connection.sweep(time.monotonic() + seconds + 0.5, *bounds)
     assert wire.is_closed
     assert (answer := wire.take()) is None or answer.status == status
     assert server.metrics.inflight == 0

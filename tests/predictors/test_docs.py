@@ -11,6 +11,7 @@ import pytest
 
 from turnout_predictors.artifacts.reference import references_of
 from turnout_predictors.errors import START_REASONS, STATUS_OF_CODE
+from turnout_predictors.server.settings import DEFAULTS
 from turnout_predictors.telemetry.drift import Drift
 from turnout_predictors.telemetry.metrics import Metrics
 
@@ -46,6 +47,7 @@ def test_the_table_of_metrics_is_whole() -> None:
     metrics = Metrics("m", "1", "r")
     metrics.answered("warm", "first", 200, 0.1)
     metrics.phase("load", 1)
+    metrics.limits = DEFAULTS.limits()
     metrics.threads("numeric", 1)
     metrics.info(digest="", space="", runtime="", backend="", package="")
     metrics.registry.register(Drift(metrics.identity, references_of({"score": np.arange(100.0)})))
@@ -69,3 +71,8 @@ def test_every_test_that_the_page_of_clients_names_is_there() -> None:
     assert len(named) > 20
     here = Path(__file__).parent
     assert [(file, test) for file, test in named if f"def {test}(" not in (here / file).read_text()] == []
+
+
+def test_the_table_of_limits_is_whole() -> None:
+    section = TEXT.split("## Limits")[1].split("## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(DEFAULTS.limits())

@@ -157,12 +157,14 @@ def test_every_series_carries_model_version_and_revision() -> None:
     metrics.answered("warm", "first", 200, 0.002)
     metrics.phase("load", 1.0)
     metrics.threads("numeric", 2)
+    metrics.limits = {"max_rows": 7.0}
     metrics.info(digest="d", space="", runtime="custom", backend="b", package="p")
     families = list(text_string_to_metric_families(metrics.exposition().decode()))
     assert {family.name for family in families} == {
         f"turnout_predictor_{name}"
         for name in (
             *("requests", "request_seconds", "queue_seconds", "forward_seconds", "batch_rows", "batch_padding_ratio"),
+            *("limit", "beyond_limit"),
             *("rows", "tokens", "dropped", "inflight", "queue_rows", "start_seconds", "threads", "info"),
         )
     }

@@ -30,6 +30,7 @@ from turnout_predictors.rpc.stubs import SERVICE, messages
 from turnout_predictors.rpc.translate import read, write
 from turnout_predictors.server.binary_data import encode_binary
 from turnout_predictors.server.inference import Limits
+from turnout_predictors.server.settings import DEFAULTS
 
 PB = messages()
 NUMERIC = sorted(name for name, datatype in DATATYPES.items() if datatype.kind != "bytes")
@@ -66,10 +67,10 @@ async def calling(in_process: Any) -> AsyncIterator[Any]:
     open_servers: list[Any] = []
     callers: list[Caller] = []
 
-    async def make(model: Any = None, tls: Any = None) -> Caller:
-        server = in_process(model)
+    async def make(model: Any = None, tls: Any = None, bounds: Any = DEFAULTS) -> Caller:
+        server = in_process(model, server=bounds)
         port = free_port()
-        limits = Limits(5.0)
+        limits = Limits(5.0, server=bounds)
         told = (server.lifecycle, server.metrics, limits, tls)
         open_servers.append(await open_port(f"127.0.0.1:{port}", "m", "7", *told))
         callers.append(Caller(port, server))

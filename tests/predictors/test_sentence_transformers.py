@@ -13,7 +13,7 @@ import pytest
 from turnout_predictors import publish
 from turnout_predictors.artifacts import open_artifact, write_artifact
 from turnout_predictors.batching import Work
-from turnout_predictors.errors import StartError
+from turnout_predictors.errors import RequestError, StartError
 from turnout_predictors.runtimes import Start
 from turnout_predictors.runtimes.sentence_transformers import EncoderSettings, import_libraries, load
 from turnout_predictors.settings import override
@@ -91,6 +91,15 @@ def test_max_length_cuts_and_the_next_request_is_whole_again(served: Any) -> Non
     np.testing.assert_array_equal(ask(served, long)["embedding"], whole["embedding"])
 
 
+def test_a_text_that_is_too_long_is_cut_or_refused_as_the_settings_say(served: Any) -> None:
+    settings = override(served.settings, {"max_length": 8, "too_long": "refuse"})
+    assert ask(served, ["word " * 6], settings)["tokens"].tolist() == [8]
+    with pytest.raises(RequestError, match="more than 8 tokens") as caught:
+        ask(served, ["short", "word " * 7], settings)
+    assert (caught.value.status, caught.value.field) == (413, "text")
+    assert ask(served, [], settings)["tokens"].shape == (0,)
+
+
 def test_only_wanted_outputs_are_computed(served: Any) -> None:
     assert list(ask(served, SENTENCES, outputs=("tokens",))) == ["tokens"]
 
@@ -166,4 +175,4 @@ def test_refuses(folder: Path, tmp_path: Path, files: dict[str, str], said: str)
 
 
 def test_defaults() -> None:
-    assert EncoderSettings().model_dump() == {"normalize": True, "max_length": 256}
+    assert EncoderSettings().model_dump() == {"normalize": True, "max_length": 256, "too_long": "cut"}

@@ -1,4 +1,5 @@
-"""What `spec.predictor.settings` may hold for the runtimes that come with Turnout: names, types, bounds, defaults.
+"""What `spec.predictor.settings` may hold for the runtimes that come with Turnout, and for their server: names, types,
+bounds, defaults.
 
 The predictor validates its settings too, but only once a pod runs. The table is generated from its own types
 (runtime_settings.py), so that a mistake is named before anything is deployed. Settings of `custom`, and of versions
@@ -8,15 +9,16 @@ with an image of their own, are known to their pods alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from turnout.api.predictor import Predictor
-from turnout.api.runtime_settings import SETTINGS, Setting
+from turnout.api.runtime_settings import SERVER, SETTINGS, Setting
 
 BOOLEANS = (0, 1)
+SECTION = "server"
 SPELT = frozenset({"0", "1", "on", "off", "t", "f", "true", "false", "y", "n", "yes", "no"})
 
 
@@ -32,23 +34,37 @@ class Missetting:
 
 
 def missettings(predictor: Predictor) -> tuple[Missetting, ...]:
-    """Every setting that the runtime does not have, or not with this value; empty if they are all right."""
-    known = SETTINGS.get(predictor.runtime.value)
-    if known is None or predictor.image:
+    """Every setting that the runtime or its server does not have, or not with this value; empty if all are right."""
+    if predictor.image:
         return ()
-    return tuple(
-        Missetting(f"spec.predictor.settings.{name}", sentence)
-        for name, value in predictor.settings.items()
-        for sentence in _faults(name, value, known)
-    )
+    return (*_of_model(predictor), *_of_server(predictor.settings.get(SECTION, {})))
 
 
-def _faults(name: str, value: JsonValue, known: dict[str, Setting]) -> Iterator[str]:
-    setting = known.get(name)
-    if setting is None:
-        yield f"is unknown; the runtime has {', '.join(sorted(known)) or 'none'}"
-    elif not _fits(value, setting):
-        yield f"{json.dumps(value)} is not {describe(setting)}"
+def _of_model(predictor: Predictor) -> Iterator[Missetting]:
+    known = SETTINGS.get(predictor.runtime.value)
+    if known is not None:
+        given = {name: value for name, value in predictor.settings.items() if name != SECTION}
+        yield from _faults("spec.predictor.settings", given, known, "runtime")
+
+
+def _of_server(given: JsonValue) -> Iterator[Missetting]:
+    where = f"spec.predictor.settings.{SECTION}"
+    if isinstance(given, dict):
+        yield from _faults(where, given, SERVER, "server")
+    else:
+        yield Missetting(where, f"{json.dumps(given)} is not an object")
+
+
+def _faults(
+    where: str, given: Mapping[str, JsonValue], known: Mapping[str, Setting], whose: str
+) -> Iterator[Missetting]:
+    for name, value in given.items():
+        setting = known.get(name)
+        if setting is None:
+            sentence = f"is unknown; the {whose} has {', '.join(sorted(known)) or 'none'}"
+            yield Missetting(f"{where}.{name}", sentence)
+        elif not _fits(value, setting):
+            yield Missetting(f"{where}.{name}", f"{json.dumps(value)} is not {describe(setting)}")
 
 
 def _fits(value: JsonValue, setting: Setting) -> bool:

@@ -29,11 +29,15 @@ async def open_port(
 ) -> Any:
     """A started grpc.aio server. OSError if the port is taken, StartError if the certificates cannot be used."""
     credentials = Certificates(tls).credentials() if tls is not None else None
-    # Some bytes more than a body of HTTP: the message has no way to say what is too large but a status of grpc's own.
-    largest = limits.body_bytes + (64 << 10)
+    bounds = limits.server
     server = grpc.aio.server(
         options=(
-            ("grpc.max_receive_message_length", largest),
+            # Room for our own sentence; what is larger still gets a status of grpc's own, and is not read.
+            ("grpc.max_receive_message_length", 2 * bounds.max_body_bytes),
+            ("grpc.max_metadata_size", bounds.max_head_bytes),
+            ("grpc.absolute_max_metadata_size", bounds.max_head_bytes),
+            ("grpc.max_connection_idle_ms", int(bounds.idle_seconds * 1000)),
+            ("grpc.server_handshake_timeout_ms", int(min(bounds.head_seconds, limits.timeout_seconds) * 1000)),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
         )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ import grpc
 import orjson
 
 from turnout_predictors.batching.engine import NOTHING, Work
-from turnout_predictors.errors import RequestError, Unavailable
+from turnout_predictors.errors import BeyondLimit, RequestError, Unavailable
 from turnout_predictors.server.app import EXTENSIONS, SERVER, own_version
 from turnout_predictors.server.inference import Limits, timeout_of
 from turnout_predictors.server.lifecycle import Lifecycle
@@ -74,7 +74,7 @@ class Service:
         methods = {
             name: grpc.unary_unary_rpc_method_handler(
                 call,
-                request_deserializer=getattr(self._pb, f"{name}Request").FromString,
+                request_deserializer=self._read_infer if name == "ModelInfer" else self._reader(name),
                 response_serializer=getattr(self._pb, f"{name}Response").SerializeToString,
             )
             for name, call in calls.items()
@@ -87,6 +87,14 @@ class Service:
             grpc.method_handlers_generic_handler(SERVICE, methods),
             grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),
         ]
+
+    def _reader(self, name: str) -> Callable[[bytes], Any]:
+        read_message: Callable[[bytes], Any] = getattr(self._pb, f"{name}Request").FromString
+        return read_message
+
+    def _read_infer(self, raw: bytes) -> Any:
+        """None for what is too large: who answers says so."""
+        return self._pb.ModelInferRequest.FromString(raw) if len(raw) <= self._limits.server.max_body_bytes else None
 
     # -- answers that need no model --------------------------------------------------------------------------
 
@@ -170,6 +178,8 @@ class Service:
             answer = await self._infer(message, context, given, is_repeat=is_repeat)
         except RequestError as refused:
             fault = refused
+            if isinstance(refused, BeyondLimit):
+                self._metrics.exceeded(refused.limit)
         except Exception as broken:  # a fault of ours: told as HTTP tells it
             log.exception("answering ModelInfer failed")
             fault = RequestError("model_error", f"the server failed with {type(broken).__name__}")
@@ -182,6 +192,9 @@ class Service:
         return answer
 
     async def _infer(self, message: Any, context: Context, given: dict[Any, Any], *, is_repeat: bool) -> Any:
+        if message is None:
+            most = self._limits.server.max_body_bytes
+            raise BeyondLimit("max_body_bytes", f"the message is larger than {most} bytes; send fewer rows")
         unknown = self._unknown(message.model_name, message.model_version)
         if unknown is not None:
             raise unknown

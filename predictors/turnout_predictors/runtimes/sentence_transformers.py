@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from turnout_predictors.batching.engine import Model, Outputs, Work
-from turnout_predictors.errors import ARTIFACT_INVALID, StartError
+from turnout_predictors.errors import ARTIFACT_INVALID, RequestError, StartError
 from turnout_predictors.settings import Settings, bind, compute
 from turnout_predictors.signature import Signature, TensorSpec
 
@@ -25,7 +25,8 @@ MODULES: Final = "modules.json"
 
 class EncoderSettings(Settings):
     normalize: bool = compute(True, description="scale every vector to length 1")
-    max_length: int = compute(256, ge=8, le=8192, description="tokens per row; what is longer is cut")
+    max_length: int = compute(256, ge=8, le=8192, description="tokens per row")
+    too_long: Literal["cut", "refuse"] = compute("cut", description="what becomes of a longer row")
 
 
 def import_libraries() -> None:
@@ -97,7 +98,10 @@ class EncoderModel:
         """`tokens` counts what the model saw, special tokens included."""
         texts = work.inputs["text"].tolist()
         settings = work.settings
-        self._encoder.max_seq_length = min(settings.max_length, self._longest)
+        longest = min(settings.max_length, self._longest)
+        if settings.too_long == "refuse":
+            self._refuse_longer(texts, longest)
+        self._encoder.max_seq_length = longest
         outputs: dict[str, Any] = {}
         if "embedding" in work.outputs:
             outputs["embedding"] = self._embed(texts, settings.normalize)
@@ -111,6 +115,12 @@ class EncoderModel:
         return self._encoder.encode(
             texts, normalize_embeddings=normalize, convert_to_numpy=True, show_progress_bar=False
         )
+
+    def _refuse_longer(self, texts: list[str], longest: int) -> None:
+        self._encoder.max_seq_length = longest + 1
+        if texts and self._count(texts).max() > longest:
+            message = f"a text has more than {longest} tokens (max_length); shorten it, or say too_long: cut"
+            raise RequestError("too_large", message, field="text")
 
     def _count(self, texts: list[str]) -> Any:
         if not texts:

@@ -15,7 +15,7 @@ from typing import Final
 
 import orjson
 
-from turnout_predictors.errors import RequestError, Unavailable
+from turnout_predictors.errors import BeyondLimit, RequestError, Unavailable
 from turnout_predictors.telemetry.metrics import CONTENT_TYPE, Metrics
 
 from . import aside
@@ -47,7 +47,10 @@ class App:
         self._routes = Routes.of(model, version)
         self._headers: tuple[Header, ...] = ((b"x-model-version", version.encode("latin-1", "replace")),)
         self._limits = limits or Limits()
-        self._inference = Inference(model, version, lifecycle, self._limits, self._headers, self._finish)
+        self._inference = Inference(
+            model, version, lifecycle, self._limits, self._headers, self._finish, metrics.exceeded
+        )
+        metrics.limits = self._limits.server.limits()
         self._answers: dict[str, Callable[[], Reply]] = {
             "server": self._server,
             "models": lambda: document({"models": [self._model]}),
@@ -85,10 +88,12 @@ class App:
             return
         try:
             if exchange.refusal is not None:
-                raise RequestError(*exchange.refusal)
+                raise exchange.refusal
             name = exchange.route or self._routes.resolve(exchange.method, exchange.target)
             reply = self._answers[name]()
         except RequestError as fault:
+            if isinstance(fault, BeyondLimit):
+                self._metrics.exceeded(fault.limit)
             reply = refusal(fault, exchange)
         self._finish(exchange, reply._replace(headers=(*self._headers, *reply.headers)))
 
@@ -161,7 +166,7 @@ class App:
         serving = self._lifecycle.serving
         contract = serving.contract if serving else None
         examples = orjson.loads(serving.examples)["examples"] if serving else []
-        return document(describe(self._model, self._version, contract, examples))
+        return document(describe(self._model, self._version, contract, examples, self._limits.server.max_dimensions))
 
     def _docs(self) -> Reply:
         from .docs_page import page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from turnout_predictors.errors import InvalidInput, RequestError
+from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
 
 WORTH_BYTES: Final = 1024
 _FIELD: Final = "headers.Content-Encoding"
@@ -29,7 +29,7 @@ def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
     except zlib.error as fault:
         raise InvalidInput(f"the body is no {encoding.decode()}: {fault}", _FIELD) from None
     if len(plain) > limit:
-        raise RequestError("too_large", f"the body unpacks to more than {limit} bytes; send fewer rows")
+        raise BeyondLimit("max_body_bytes", f"the body unpacks to more than {limit} bytes; send fewer rows")
     if not unpacker.eof or unpacker.unused_data:
         raise InvalidInput(f"the body is no whole {encoding.decode()}", _FIELD)
     return plain

@@ -16,9 +16,11 @@ from typing import Final
 
 import httptools
 
-from .exchange import Application, Exchange, Headers, Reply
+from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
 
-MAX_HEAD: Final = 64 << 10
+from .exchange import Application, Exchange, Headers, Reply
+from .settings import ServerSettings
+
 MAX_PIPELINED: Final = 16
 JOIN_BELOW: Final = 32 << 10  # copying this many bytes costs less than a second write
 SMALL: Final = 4 << 10  # bytes of a body's part
@@ -29,11 +31,14 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Connection(asyncio.Protocol):
     """`peers` holds every open connection; `left` is told when one is gone."""
 
-    def __init__(self, app: Application, peers: set[Connection], left: Callable[[], None], body_limit: int) -> None:
+    def __init__(
+        self, app: Application, peers: set[Connection], left: Callable[[], None], settings: ServerSettings
+    ) -> None:
         self._app = app
         self._peers = peers
         self._left = left
-        self._body_limit = body_limit
+        self._head_limit = settings.max_head_bytes
+        self._body_limit = settings.max_body_bytes
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._headers: Headers = {}
@@ -64,8 +69,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ended:
             return
-        if self._unread > MAX_HEAD:
-            return self._break(f"its head or trailers are larger than {MAX_HEAD} bytes")
+        if self._unread > self._head_limit:
+            return self._break(self._too_large("its head or trailers are"))
         self._unread += len(data)
         try:
             self._parser.feed_data(data)
@@ -73,9 +78,10 @@ class Connection(asyncio.Protocol):
             if b"upgrade" in self._headers:
                 self._decline(data[upgrade.args[0] :])
             else:
-                self._break("nothing is tunnelled here")
+                self._break(_unreadable("nothing is tunnelled here"))
         except httptools.HttpParserError as fault:
-            self._break(str(fault.__context__ or fault))
+            cause = fault.__context__
+            self._break(cause if isinstance(cause, RequestError) else _unreadable(str(cause or fault)))
 
     def _decline(self, rest: bytes) -> None:
         """An offer to speak something else (Java's client makes one for HTTP/2) is declined by reading the request
@@ -123,8 +129,12 @@ class Connection(asyncio.Protocol):
 
     def _grow(self, size: int) -> None:
         self._head_size += size
-        if self._head_size > MAX_HEAD:
-            raise ValueError(f"the head is larger than {MAX_HEAD} bytes")
+        if self._head_size > self._head_limit:
+            raise self._too_large("its head is")
+
+    def _too_large(self, what: str) -> BeyondLimit:
+        message = f"the request cannot be read: {what} larger than {self._head_limit} bytes"
+        return BeyondLimit("max_head_bytes", message, code="invalid_input")
 
     def on_headers_complete(self) -> None:
         self._unread = 0
@@ -149,9 +159,9 @@ class Connection(asyncio.Protocol):
         if self._size <= self._body_limit:
             self._keep(body)
             return
-        self._refuse_body(self._reading)
+        fault = self._refuse_body(self._reading)
         if self._size > 8 * self._body_limit:
-            raise ValueError(f"the body is larger than {self._body_limit} bytes")
+            raise fault
 
     def _keep(self, body: bytes) -> None:
         """Small parts grow together: an object for each would be many times what a dripping client sent."""
@@ -162,10 +172,12 @@ class Connection(asyncio.Protocol):
         else:
             self._parts.append(bytearray(body))
 
-    def _refuse_body(self, exchange: Exchange) -> None:
+    def _refuse_body(self, exchange: Exchange) -> BeyondLimit:
         """The rest is read and thrown away, so that the connection survives."""
-        exchange.refusal = ("too_large", f"the body is larger than {self._body_limit} bytes; send fewer rows")
+        message = f"the body is larger than {self._body_limit} bytes; send fewer rows"
+        exchange.refusal = fault = BeyondLimit("max_body_bytes", message)
         self._parts = []
+        return fault
 
     def on_message_complete(self) -> None:
         exchange, self._reading = self._reading, None
@@ -226,14 +238,14 @@ class Connection(asyncio.Protocol):
     def _stay(self, exchange: Exchange) -> bytes:
         return b"connection: keep-alive\r\n\r\n" if b"connection" in exchange.headers else b"\r\n"
 
-    def _break(self, why: str) -> None:
+    def _break(self, fault: RequestError) -> None:
         """The framing is lost: one last answer, after those that are under way, and the end."""
         if self._is_ended:
             return
         exchange = self._reading or Exchange("GET", b"", self._headers, time.perf_counter(), self._send)
         if self._reading is None:
             self._app.opened(exchange)
-        exchange.refusal = exchange.refusal or ("invalid_input", f"the request cannot be read: {why}")
+        exchange.refusal = exchange.refusal or fault
         self._end(exchange)
 
     def _end(self, exchange: Exchange) -> None:
@@ -266,8 +278,8 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def sweep(self, now: float, idle_seconds: float, read_seconds: float) -> None:
-        """Ends what has been idle for too long, and who does not finish sending a request."""
+    def sweep(self, now: float, idle_seconds: float, head_seconds: float, read_seconds: float) -> None:
+        """Ends what has been idle for too long, and who does not finish sending a head or a request."""
         if self._is_paused:
             self._abort_if_stuck(now, idle_seconds)
         if self._exchange is not None or self._waiting or self._is_ended:
@@ -275,8 +287,10 @@ class Connection(asyncio.Protocol):
         if not self._is_reading:
             if now - self.since > idle_seconds:
                 self.close()
+        elif self._reading is None and now - self.since > head_seconds:
+            self._break(_unreadable(f"its head did not arrive within {head_seconds:g} s"))
         elif now - self.since > read_seconds:
-            self._break(f"it did not arrive within {read_seconds:g} s")
+            self._break(_unreadable(f"it did not arrive within {read_seconds:g} s"))
 
     def _abort_if_stuck(self, now: float, idle_seconds: float) -> None:
         """A client that reads none of its answer would hold it for ever; one that reads slowly is let be."""
@@ -285,6 +299,10 @@ class Connection(asyncio.Protocol):
             self._unsent, self._stuck_since = unsent, now
         elif now - self._stuck_since > idle_seconds:
             self.abort()
+
+
+def _unreadable(why: str) -> InvalidInput:
+    return InvalidInput(f"the request cannot be read: {why}")
 
 
 def _size(part: bytes | memoryview) -> int:

@@ -11,6 +11,7 @@ from turnout_predictors.datatypes import DATATYPES, Datatype
 from turnout_predictors.signature import Signature, TensorSpec
 
 from .effective import Effective, of_version
+from .settings import DEFAULTS, ServerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,10 @@ class Contract:
     output_types: Mapping[str, str]
     settings: Any = None
     base: Effective = field(default_factory=lambda: Effective(None))
+    limits: ServerSettings = DEFAULTS
 
     @classmethod
-    def of(cls, signature: Signature | None, settings: Any = None) -> Contract:
+    def of(cls, signature: Signature | None, settings: Any = None, limits: ServerSettings = DEFAULTS) -> Contract:
         inputs = signature.inputs if signature else ()
         outputs = signature.outputs if signature else ()
         return cls(
@@ -37,6 +39,7 @@ class Contract:
             {spec.name: spec.datatype for spec in outputs},
             settings,
             of_version(settings),
+            limits,
         )
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from turnout_predictors.errors import RequestError
+
 JSON: Final = b"application/json"
 Header = tuple[bytes, bytes]
 Headers = dict[bytes, bytes]
@@ -24,7 +26,7 @@ class Exchange:
     """Made when the head is read; `body` comes later. Header names are in lower case.
 
     `send` is called once, now or later; once `is_lost` it does nothing. `pending` is what to cancel when the
-    client goes away. `refusal`: status and sentence for a body that breaks a limit of the connection. `is_repeat`: a
+    client goes away. `refusal`: what is wrong with its framing, or a limit that it breaks. `is_repeat`: a
     gateway that is trusted sent it before, to another version.
     """
 
@@ -52,7 +54,7 @@ class Exchange:
         self.begun = begun
         self.send = send
         self.body: bytes | bytearray = b""
-        self.refusal: tuple[str, str] | None = None
+        self.refusal: RequestError | None = None
         self.route = ""
         self.start = ""
         self.pending: asyncio.Future[Any] | None = None

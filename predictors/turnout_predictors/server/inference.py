@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from turnout_predictors.batching.engine import NOTHING, Outputs, Work
-from turnout_predictors.errors import InvalidInput, RequestError
+from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
 
 from . import aside, embeddings, rerank, v1
 from .compression import decompress
@@ -26,6 +26,7 @@ from .lifecycle import Lifecycle, Serving
 from .replies import refusal
 from .request import FRAME, InferRequest, parse
 from .response import told, write
+from .settings import DEFAULTS, ServerSettings
 from .views import with_view
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ class Limits:
     """
 
     timeout_seconds: float = 60.0
-    body_bytes: int = 8 << 20
     trust_tenant: bool = False
     trust_attempt: bool = False
+    server: ServerSettings = DEFAULTS
 
     @property
     def request_seconds(self) -> float:
@@ -51,7 +52,9 @@ class Limits:
 
 
 class Inference:
-    """`finish` gets every exchange with its reply, once, unless its client is lost."""
+    """`finish` gets every exchange with its reply, once, unless its client is lost; `exceeded` the name of each limit
+    that a request was beyond.
+    """
 
     def __init__(
         self,
@@ -61,12 +64,14 @@ class Inference:
         limits: Limits,
         headers: tuple[Header, ...],
         finish: Callable[[Exchange, Reply], None],
+        exceeded: Callable[[str], None],
     ) -> None:
         self._head = {"model_name": model, "model_version": version}
         self._headers = headers
         self._lifecycle = lifecycle
         self._limits = limits
         self._finish = finish
+        self._exceeded = exceeded
         self._loop = asyncio.get_running_loop()
 
     def begin(self, exchange: Exchange) -> None:
@@ -135,6 +140,8 @@ class Inference:
         if not isinstance(fault, RequestError):
             log.error("answering %s failed", exchange.target.decode("latin-1"), exc_info=fault)
             fault = RequestError("model_error", f"the server failed with {type(fault).__name__}")
+        elif isinstance(fault, BeyondLimit):
+            self._exceeded(fault.limit)
         reply = refusal(fault, exchange)
         self._finish(exchange, reply._replace(headers=(*self._headers, *reply.headers)))
 
@@ -143,7 +150,7 @@ class Inference:
     def _read(self, exchange: Exchange, contract: Contract) -> tuple[InferRequest, Write | None]:
         """The request, and how its outputs are written where that is another protocol's way."""
         if exchange.refusal is not None:
-            raise RequestError(*exchange.refusal)
+            raise exchange.refusal
         body = self._unpacked(exchange)
         if exchange.route == "v1_predict":
             return v1.read(body, contract), partial(v1.write, headers=self._headers)
@@ -160,7 +167,7 @@ class Inference:
         encoding = exchange.headers.get(b"content-encoding")
         if encoding is None or encoding.lower() == b"identity":
             return exchange.body
-        return decompress(bytes(exchange.body), encoding.lower(), self._limits.body_bytes)
+        return decompress(bytes(exchange.body), encoding.lower(), self._limits.server.max_body_bytes)
 
     def _deadline(self, exchange: Exchange) -> float:
         """On the loop's clock: the server's limit from the request's head on, or less if the caller says so."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from .connection import Connection
 from .exchange import Application
+from .settings import ServerSettings
 
-KEEP_ALIVE_SECONDS: Final = 65.0  # longer than the proxies' own, so that they close idle connections, not we
 SWEEP_SECONDS: Final = 2.0
 BACKLOG: Final = 2048
 
@@ -21,9 +21,9 @@ BACKLOG: Final = 2048
 class Listener:
     """One listening socket and its connections."""
 
-    def __init__(self, app: Application, body_limit: int, read_seconds: float) -> None:
+    def __init__(self, app: Application, settings: ServerSettings, read_seconds: float) -> None:
         self._app = app
-        self._body_limit = body_limit
+        self._settings = settings
         self._read_seconds = read_seconds
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -38,7 +38,7 @@ class Listener:
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     def _connection(self) -> Connection:
-        return Connection(self._app, self._connections, self._left, self._body_limit)
+        return Connection(self._app, self._connections, self._left, self._settings)
 
     def _left(self) -> None:
         if not self._connections:
@@ -46,8 +46,9 @@ class Listener:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
+        head_seconds = min(self._settings.head_seconds, self._read_seconds)
         for connection in tuple(self._connections):
-            connection.sweep(now, KEEP_ALIVE_SECONDS, self._read_seconds)
+            connection.sweep(now, self._settings.idle_seconds, head_seconds, self._read_seconds)
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     async def stop_listening(self) -> None:

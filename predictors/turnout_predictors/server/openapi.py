@@ -14,6 +14,7 @@ from turnout_predictors.signature import TensorSpec
 from .contract import Contract
 from .facade import has_embedding
 from .rerank import can_rerank
+from .settings import DEFAULTS
 
 Json = dict[str, Any]
 _ELEMENT: Final[Mapping[str, Json]] = {
@@ -27,8 +28,16 @@ _PARAMETER: Final[Json] = {"type": ["string", "number", "boolean"]}
 _PARAMETERS: Final[Json] = {"type": "object", "additionalProperties": _PARAMETER}
 
 
-def describe(model: str, version: str, contract: Contract | None, examples: Sequence[Json]) -> Json:
-    """`contract` None: the model is still loading, and its tensors are described as any tensors."""
+def describe(
+    model: str,
+    version: str,
+    contract: Contract | None,
+    examples: Sequence[Json],
+    dimensions: int = DEFAULTS.max_dimensions,
+) -> Json:
+    """`contract` None: the model is still loading, and its tensors are described as any tensors, of at most so many
+    `dimensions`.
+    """
     base = f"/v2/models/{model}"
     infer = _infer(examples)
     index = _get("the state of what is served", 200)
@@ -55,7 +64,7 @@ def describe(model: str, version: str, contract: Contract | None, examples: Sequ
             f"/v1/models/{model}:predict": {"post": _v1()},
             **_facades(contract),
         },
-        "components": {"schemas": _schemas(contract)},
+        "components": {"schemas": _schemas(contract, dimensions)},
     }
 
 
@@ -135,10 +144,10 @@ def _facade(summary: str, **properties: Json) -> Json:
     }
 
 
-def _schemas(contract: Contract | None) -> Json:
+def _schemas(contract: Contract | None, dimensions: int) -> Json:
     signature = contract.signature if contract else None
-    inputs = [_tensor(spec) for spec in signature.inputs] if signature else [_any_tensor()]
-    outputs = [_tensor(spec) for spec in signature.outputs] if signature else [_any_tensor()]
+    inputs = [_tensor(spec) for spec in signature.inputs] if signature else [_any_tensor(dimensions)]
+    outputs = [_tensor(spec) for spec in signature.outputs] if signature else [_any_tensor(dimensions)]
     names: Json = {"enum": [spec.name for spec in signature.outputs]} if signature else {"type": "string"}
     wanted = {"type": "object", "required": ["name"], "properties": {"name": names, "parameters": _PARAMETERS}}
     return {
@@ -184,7 +193,7 @@ def _tensor(spec: TensorSpec) -> Json:
     if spec.missing:
         element = {"anyOf": [element, {"type": "null"}]}
     shown = ", ".join(map(str, spec.shape))
-    schema = _any_tensor()
+    schema = _any_tensor(len(spec.shape) + 1)  # text may come as a column
     schema["properties"] |= {
         "name": {"const": spec.name},
         "datatype": {"const": spec.datatype},
@@ -198,13 +207,13 @@ def _tensor(spec: TensorSpec) -> Json:
 _NESTED: Final[Json] = {"type": "array"}
 
 
-def _any_tensor() -> Json:
+def _any_tensor(dimensions: int) -> Json:
     return {
         "type": "object",
         "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 12},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": dimensions},
             "datatype": {"enum": list(DATATYPES)},
             "parameters": _PARAMETERS,
             "data": {},

@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 
 from turnout_predictors.batching.engine import NOTHING
 from turnout_predictors.datatypes import BINARY_ONLY, DATATYPES, Datatype
-from turnout_predictors.errors import InvalidInput, RequestError
+from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
 from turnout_predictors.signature import TensorSpec
 
 from .binary_data import Bytes, Tail, decode_binary, decode_binary_strings
 from .contract import Contract
 from .json_data import decode, decode_strings
+from .settings import ServerSettings
 from .views import JSON, PANDAS, as_columns
 
 Array = NDArray[Any]
-MAX_TENSORS: Final = 256
-MAX_DEPTH: Final = 16
 MAX_DIMENSION: Final = 2**31 - 1
 FRAME: Final = "headers.Inference-Header-Content-Length"
 _KNOWN: Final = frozenset({"id", "parameters", "inputs", "outputs"})
@@ -119,7 +118,7 @@ def check(
 ) -> InferRequest:
     """As `parse`, for a document that is already read. `tail`: the bytes of its binary tensors."""
     if len(document) > 1:
-        _check_depth(document)
+        _check_depth(document, contract.limits.max_depth)
     identifier = document.get("id")
     if identifier is not None and type(identifier) is not str:
         raise InvalidInput("id must be a string", "id")
@@ -176,8 +175,8 @@ def _inputs(
 ) -> dict[str, Array]:
     if type(items) is not list or not items:
         raise InvalidInput("inputs must be an array of at least one tensor", "inputs")
-    if len(items) > MAX_TENSORS:
-        raise InvalidInput(f"{len(items)} tensors, at most {MAX_TENSORS} are taken", "inputs")
+    if len(items) > contract.limits.max_tensors:
+        raise _too_many("tensors", items, contract.limits, "inputs")
     arrays: dict[str, Array] = {}
     for index, item in enumerate(items):
         field = f"inputs[{index}]"
@@ -189,7 +188,7 @@ def _inputs(
         if name in arrays:
             raise InvalidInput(f"input {name!r} is given twice", f"{field}.name")
         spec, datatype = _declared(name, item.get("datatype"), contract, field)
-        arrays[name] = _tensor(item, spec, datatype, dims, field, booleans, tail)
+        arrays[name] = _tensor(item, spec, datatype, dims, field, booleans, tail, contract.limits)
     absent = contract.required - arrays.keys()
     if absent:
         raise InvalidInput(f"missing input {', '.join(sorted(absent))}", "inputs")
@@ -218,8 +217,12 @@ def _tensor(
     field: str,
     booleans: bool,
     tail: Bytes | None,
+    limits: ServerSettings,
 ) -> Array:
-    shape = _shape(item.get("shape"), field)
+    shape = _shape(item.get("shape"), field, limits)
+    if shape and shape[0] > limits.max_rows and spec is not None and type(spec.shape[0]) is str:
+        message = f"{shape[0]} rows, at most {limits.max_rows} are taken; send them in several requests"
+        raise BeyondLimit("max_rows", message, field=f"{field}.shape[0]")
     target = shape if spec is None else _bind(spec, shape, dims, field)
     parameters = NOTHING
     if "parameters" in item:
@@ -263,11 +266,12 @@ def _from_tail(
     return decode_binary(raw, datatype, shape, field, missing=missing, finite=spec is not None)
 
 
-def _shape(value: object, field: str) -> tuple[int, ...]:
+def _shape(value: object, field: str, limits: ServerSettings) -> tuple[int, ...]:
     if type(value) is not list:
         raise InvalidInput("shape must be an array of integers", f"{field}.shape")
-    if len(value) > MAX_DEPTH - 4:
-        raise InvalidInput(f"shape has {len(value)} dimensions, at most {MAX_DEPTH - 4} are taken", f"{field}.shape")
+    if len(value) > limits.max_dimensions:
+        message = f"shape has {len(value)} dimensions, at most {limits.max_dimensions} are taken"
+        raise BeyondLimit("max_depth", message, field=f"{field}.shape", code="invalid_input")
     for axis, size in enumerate(value):
         if type(size) is not int or not 0 <= size <= MAX_DIMENSION:
             raise InvalidInput("a dimension must be a non-negative integer", f"{field}.shape[{axis}]")
@@ -297,8 +301,8 @@ def _outputs(items: object, contract: Contract, view: str | None) -> tuple[tuple
     """The outputs wanted, and how each that says so is to travel. `view`: a name that stands for all of them by row."""
     if type(items) is not list:
         raise InvalidInput("outputs must be an array", "outputs")
-    if len(items) > MAX_TENSORS:
-        raise InvalidInput(f"{len(items)} outputs, at most {MAX_TENSORS} are taken", "outputs")
+    if len(items) > contract.limits.max_tensors:
+        raise _too_many("outputs", items, contract.limits, "outputs")
     wanted: list[str] = []
     binary: dict[str | None, bool] = {}
     for index, item in enumerate(items):
@@ -321,6 +325,11 @@ def _outputs(items: object, contract: Contract, view: str | None) -> tuple[tuple
     return tuple(name for name in (*contract.output_names, view) if name in wanted), binary
 
 
+def _too_many(what: str, items: list[Any], limits: ServerSettings, field: str) -> BeyondLimit:
+    message = f"{len(items)} {what}, at most {limits.max_tensors} are taken"
+    return BeyondLimit("max_tensors", message, field=field, code="invalid_input")
+
+
 def _parameters(value: object, field: str) -> Mapping[str, Any]:
     """String, number or bool each."""
     if type(value) is not dict:
@@ -331,14 +340,15 @@ def _parameters(value: object, field: str) -> Mapping[str, Any]:
     return value
 
 
-def _check_depth(document: dict[str, Any]) -> None:
+def _check_depth(document: dict[str, Any], most: int) -> None:
     """Only unknown keys can hide depth: the known ones are checked value by value."""
     for key in document.keys() - _KNOWN:
         level, depth = [document[key]], 1
         while level:
             depth += 1
-            if depth > MAX_DEPTH:
-                raise InvalidInput(f"the document is nested deeper than {MAX_DEPTH}", key)
+            if depth > most:
+                message = f"the document is nested deeper than {most}"
+                raise BeyondLimit("max_depth", message, field=key, code="invalid_input")
             level = [child for parent in level for child in _children(parent)]
 
 

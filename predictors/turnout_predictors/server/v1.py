@@ -16,7 +16,7 @@ from turnout_predictors.errors import InvalidInput, RequestError
 
 from .contract import Contract
 from .exchange import Header, Reply
-from .request import MAX_DEPTH, InferRequest, check
+from .request import InferRequest, check
 
 Array = NDArray[Any]
 
@@ -56,14 +56,19 @@ def _tensor(name: str, column: list[Any], contract: Contract) -> dict[str, Any]:
     declared = contract.inputs.get(name)
     if declared is None:
         raise InvalidInput(f"unknown input {name!r}; the model takes {', '.join(contract.inputs)}", "instances")
-    return {"name": name, "datatype": declared[1].name, "shape": _shape(column), "data": column}
+    return {
+        "name": name,
+        "datatype": declared[1].name,
+        "shape": _shape(column, contract.limits.max_depth),
+        "data": column,
+    }
 
 
-def _shape(column: list[Any]) -> list[int]:
+def _shape(column: list[Any], deepest: int) -> list[int]:
     """By the first element of each level; `check` finds out whether the others agree."""
     shape: list[int] = []
     level: Any = column
-    while type(level) is list and len(shape) < MAX_DEPTH:
+    while type(level) is list and len(shape) < deepest:
         shape.append(len(level))
         level = level[0] if level else None
     return shape

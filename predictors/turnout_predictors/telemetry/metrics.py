@@ -9,7 +9,7 @@ contract with the judge.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -78,6 +78,8 @@ class Metrics(Collector):
         self._rows, self._padding = Buckets(EDGES_ROWS), Buckets(EDGES_RATIO)
         self._tokens = 0.0
         self._dropped = dict.fromkeys(DROPPED, 0)
+        self.limits: Mapping[str, float] = {}
+        self._exceeded: dict[str, int] = {}
         self._phases: dict[str, float] = {}
         self._threads: dict[str, int] = {}
         self._info: _Labels | None = None
@@ -104,6 +106,10 @@ class Metrics(Collector):
 
     def dropped(self, reason: str) -> None:
         self._dropped[reason] += 1
+
+    def exceeded(self, limit: str) -> None:
+        """A request was refused for what is more than one of the limits takes."""
+        self._exceeded[limit] = self._exceeded.get(limit, 0) + 1
 
     def phase(self, phase: str, seconds: float) -> None:
         self._phases[phase] = seconds
@@ -141,6 +147,10 @@ class Metrics(Collector):
         yield self._counter("tokens", "What rows cost, by the model's own lengths.", (), [((), self._tokens)])
         dropped = [((reason,), float(count)) for reason, count in self._dropped.items()]
         yield self._counter("dropped", "Requests that got no forward.", ("reason",), dropped)
+        limits = [((limit,), value) for limit, value in self.limits.items()]
+        yield self._gauge("limit", "What the server's settings say, by name.", ("limit",), limits)
+        beyond = [((limit,), float(self._exceeded.get(limit, 0))) for limit in self.limits]
+        yield self._counter("beyond_limit", "Requests refused for being beyond a limit.", ("limit",), beyond)
         yield self._gauge("inflight", "Requests accepted and not yet answered.", (), [((), self.inflight)])
         yield self._gauge("queue_rows", "Rows that wait for a forward.", (), [((), self.queued())])
         phases = [((phase,), seconds) for phase, seconds in self._phases.items()]
