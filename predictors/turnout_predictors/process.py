@@ -195,6 +195,8 @@ class Process:
             timeout_seconds=arguments.timeout_seconds,
             queue_limit=arguments.server.queue_requests,
             queue_rows=arguments.server.queue_rows,
+            cache_bytes=arguments.server.cache_bytes,
+            cache_seconds=arguments.server.cache_seconds,
             observer=self._metrics,
         )
         examples = artifact.examples if artifact else ()

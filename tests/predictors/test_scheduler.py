@@ -298,6 +298,9 @@ class Sayings:
     def forwarded(self, **facts: Any) -> None:
         self.forwards.append(facts)
 
+    def recalled(self, **rows: int) -> None:
+        """Told of texts alone; see test_known."""
+
     def dropped(self, reason: str) -> None:
         self.drops.append(reason)
 
@@ -390,15 +393,17 @@ ERRORS = {InvalidInput, ModelError}
     kind=st.sampled_from([Model, Finishing, Lengthy]),
     rows=st.sampled_from([1, 3, 64]),
     at_once=st.booleans(),
+    kept=st.sampled_from([0, 1 << 20]),
 )
-def test_batching_is_invisible(asked: list[Any], kind: type[Model], rows: int, at_once: bool) -> None:
+def test_batching_is_invisible(asked: list[Any], kind: type[Model], rows: int, at_once: bool, kept: int) -> None:
     """Whoever else asks, with whatever settings, faults and changes of mind: each gets what it would get alone."""
 
     async def together() -> list[Any]:
         model = kind()
         thread = ModelThread(asyncio.get_running_loop())
         thread.start()
-        engine = Scheduler(model, thread, timeout_seconds=20, budget=Budget(rows=rows, padded=50.0))
+        budget = Budget(rows=rows, padded=50.0)
+        engine = Scheduler(model, thread, timeout_seconds=20, budget=budget, cache_bytes=kept, cache_seconds=60)
         first = await held(model, engine) if at_once else None
         futures = [engine.submit(asking(each)) for each in asked]
         for each, future in zip(asked, futures, strict=True):

@@ -54,6 +54,20 @@ SETTINGS: dict[str, dict[str, Setting]] = {
 }
 
 SERVER: dict[str, Setting] = {
+    "cache_bytes": Setting(
+        type="whole number",
+        default=0,
+        description="bytes of computed rows that are kept for equal ones; 0 keeps none",
+        least=0,
+        most=68719476736,
+    ),
+    "cache_seconds": Setting(
+        type="number",
+        default=300.0,
+        description="seconds for which a computed row is kept",
+        least=1,
+        most=86400,
+    ),
     "head_seconds": Setting(
         type="number",
         default=60.0,

@@ -118,20 +118,3 @@ def rejoin(parts: Sequence[Outputs], order: Array | None) -> Outputs:
         return whole
     back = np.argsort(order)
     return {name: array[back] for name, array in whole.items()}
-
-
-def unique(work: Work, layout: Layout) -> tuple[Work, Array] | None:
-    """The work with each row once, and where each row went; None if no row is there twice.
-
-    For texts only: numbers cost more to compare than they save.
-    """
-    if any(array.ndim != 1 or array.dtype.kind != "O" for array in work.inputs.values()):
-        return None
-    places: dict[tuple[Any, ...], int] = {}
-    columns = [array.tolist() for array in work.inputs.values()]
-    index = [places.setdefault(row, len(places)) for row in zip(*columns, strict=True)]
-    if len(places) == len(index):
-        return None
-    first = np.full(len(places), -1)
-    np.maximum.at(first, index, np.arange(len(index)))
-    return taken(work, layout, first), np.asarray(index)

@@ -15,16 +15,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-
 from turnout_predictors.errors import DeadlineExceeded, ModelError, Overloaded, RequestError
 from turnout_predictors.signature import Signature
 
 from .budget import Budget, Fit, choose
 from .door import Door, has_room
 from .engine import Array, Model, Outputs, Work, as_array
+from .known import Known, Told
 from .measuring import Unmeasured
-from .merging import Layout, join, layout_of, part, rejoin, rows_of, unique
+from .merging import Layout, join, layout_of, part, rejoin, rows_of
 from .outputs import checked
 from .splitting import Job, split
 from .thread import ModelThread
@@ -39,6 +38,9 @@ class Observer(Protocol):
     def forwarded(self, *, rows: int, tokens: float, padding: float, seconds: float, waited: Sequence[float]) -> None:
         """`tokens`: what the rows cost by the model's own lengths; 0 where it says none."""
 
+    def recalled(self, *, miss: int, shared: int, hit: int) -> None:
+        """Rows of a forward that were compared with others: computed, of a forward in flight, of what is kept."""
+
     def dropped(self, reason: str) -> None:
         """A request got no forward: full, deadline or cancelled."""
 
@@ -47,7 +49,7 @@ class Scheduler:
     """See `Engine`. `timeout_seconds` bounds a forward: beyond it the model counts as hung.
 
     `queue_limit` requests may be unanswered, `queue_rows` rows may wait; more is refused at once, and so is what
-    cannot be answered by its deadline as forwards have been going.
+    cannot be answered by its deadline as forwards have been going. `cache_bytes` of rows are kept for `cache_seconds`.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Scheduler:
         queue_limit: int = 1024,
         queue_rows: int = 1 << 17,
         budget: Budget | None = None,
+        cache_bytes: int = 0,
+        cache_seconds: float = 0.0,
         observer: Observer | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -67,7 +71,7 @@ class Scheduler:
         self._door = Door(queue_limit)
         self._queue_rows = queue_rows
         self._observer = observer
-        self._forward = _Forward(model)
+        self._forward = _Forward(model, cache_bytes, cache_seconds)
         self._layout = self._forward.layout
         lengths = getattr(model, "lengths", None) if self._layout else None
         self._unmeasured = Unmeasured(lengths) if lengths is not None else None
@@ -164,7 +168,7 @@ class Scheduler:
         pieces = choose(self._turns, self._budget, by_length=unmeasured is not None)
         if pieces:
             self._is_running = True
-            forward = partial(self._forward, [piece.work for piece in pieces], unmeasured)
+            forward = partial(self._forward, pieces, unmeasured)
             self._thread.run(forward, partial(self._ended, pieces))
         elif unmeasured is not None and len(unmeasured):
             self._is_running = True
@@ -187,8 +191,8 @@ class Scheduler:
             if len(pieces) == 1:
                 self._fail(pieces[0].job, fault)
         elif pieces:
-            outputs, began, seconds = result
-            self._report(pieces, began, seconds)
+            outputs, began, seconds, told = result
+            self._report(pieces, began, seconds, told)
             for piece, answer in zip(pieces, outputs, strict=True):
                 self._answer(piece, answer)
 
@@ -227,12 +231,20 @@ class Scheduler:
         if not job.future.done():
             job.future.set_exception(fault)
 
-    def _report(self, pieces: list[Piece], began: float, seconds: float) -> None:
+    def _report(self, pieces: list[Piece], began: float, seconds: float, told: Told | None) -> None:
         rows = sum(piece.rows for piece in pieces)
         longest = max(piece.length for piece in pieces)
+        share = 1.0
+        if told is not None:
+            if self._observer is not None:
+                self._observer.recalled(miss=told.miss, shared=told.shared, hit=told.hit)
+            if not told.miss and rows:
+                return  # no forward
+            share = told.miss / rows if rows else 1.0
+            rows = told.miss
         self._fit.observe(rows * longest, seconds)
         if self._observer is not None:
-            cost = sum(piece.cost for piece in pieces)
+            cost = sum(piece.cost for piece in pieces) * share
             padding = 1.0 - cost / (rows * longest) if rows else 0.0
             tokens = cost if self._unmeasured is not None else 0.0
             waited = [began - piece.since for piece in pieces]
@@ -289,24 +301,37 @@ class Scheduler:
 class _Forward:
     """Runs on the model thread: requests of one key in, the outputs of each out."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, cache_bytes: int, cache_seconds: float) -> None:
         self._model = model
         self._signature: Signature | None = model.signature
         self._finish = getattr(model, "finish", None)
-        self._is_repeatable = not getattr(model, "nondeterministic", False) and hasattr(model, "lengths")
         whole = bool(getattr(model, "whole", False))
         self.layout: Layout | None = layout_of(
             model.signature, model.settings, whole=whole, keeps_post=self._finish is None
         )
+        is_repeatable = self.layout is not None and not getattr(model, "nondeterministic", False)
+        if is_repeatable and (cache_bytes or hasattr(model, "lengths")):
+            self._known: Known | None = Known(cache_bytes, cache_seconds)
+        else:
+            self._known = None
 
-    def __call__(self, works: list[Work], unmeasured: Unmeasured | None) -> tuple[list[Outputs], float, float]:
-        """Outputs, when the forward began, and the seconds it took. Then what has come meanwhile is measured."""
+    def __call__(
+        self, pieces: list[Piece], unmeasured: Unmeasured | None
+    ) -> tuple[list[Outputs], float, float, Told | None]:
+        """Outputs, when the forward began, the seconds it took, and where rows were compared what came of it.
+
+        Then what has come meanwhile is measured.
+        """
         began = time.perf_counter()
+        works, told = [piece.work for piece in pieces], None
         try:
-            parts = self._merged(works, self.layout) if self.layout is not None else [self._one(works[0])]
+            if self.layout is not None:
+                parts, told = self._merged(pieces, works, self.layout)
+            else:
+                parts = [self._one(works[0])]
             if self._finish is not None and self.layout is not None:
                 parts = [self._finished(work, outputs) for work, outputs in zip(works, parts, strict=True)]
-            return parts, began, time.perf_counter() - began
+            return parts, began, time.perf_counter() - began, told
         finally:
             if unmeasured is not None:
                 unmeasured.measure()
@@ -323,14 +348,13 @@ class _Forward:
                 raise ModelError(f"{name!r} has shape {list(array.shape)} before finish(), for {rows} rows")
         return arrays
 
-    def _merged(self, works: list[Work], layout: Layout) -> list[Outputs]:
-        joined = join(works, layout)
-        once = unique(joined, layout) if self._is_repeatable else None
-        if once is None:
-            outputs = self._one(joined)
-        else:
-            outputs = {name: np.asarray(array)[once[1]] for name, array in self._one(once[0]).items()}
-        return part(outputs, [rows_of(work) for work in works])
+    def _merged(self, pieces: list[Piece], works: list[Work], layout: Layout) -> tuple[list[Outputs], Told | None]:
+        joined, sizes = join(works, layout), [rows_of(work) for work in works]
+        if self._known is None or not self._known.compares(joined):
+            return part(self._one(joined), sizes), None
+        since = [piece.since for piece, size in zip(pieces, sizes, strict=True) for _ in range(size)]
+        outputs, told = self._known.compute(joined, layout, since, self._one)
+        return part(outputs, sizes), told
 
     def _finished(self, work: Work, outputs: Outputs) -> Outputs:
         """Post settings are each request's own."""

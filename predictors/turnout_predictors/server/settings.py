@@ -1,4 +1,4 @@
-"""What a version may set of the server itself: bounds of requests and of connections.
+"""What a version may set of the server itself: bounds of requests and of connections, and what is kept.
 
     spec:
       predictor:
@@ -72,6 +72,9 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class ServerSettings(Limits):
     """All that stands in `server`."""
+
+    cache_bytes: int = setting(0, "bytes of computed rows that are kept for equal ones; 0 keeps none", ge=0, le=1 << 36)
+    cache_seconds: float = setting(300.0, "seconds for which a computed row is kept", ge=1, le=86400)
 
 
 DEFAULTS: Final = ServerSettings()

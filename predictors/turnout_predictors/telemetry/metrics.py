@@ -34,6 +34,7 @@ EDGES_ROWS: Final = tuple(float(2**power) for power in range(13))
 EDGES_RATIO: Final = tuple(step / 10 for step in range(11))
 PHASES: Final = ("pull", "import", "load", "warmup")
 DROPPED: Final = ("full", "deadline", "cancelled")
+RECALLED: Final = ("miss", "shared", "hit")
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 _IDENTITY: Final = ("model", "version", "revision")
@@ -78,6 +79,7 @@ class Metrics(Collector):
         self._rows, self._padding = Buckets(EDGES_ROWS), Buckets(EDGES_RATIO)
         self._tokens = 0.0
         self._dropped = dict.fromkeys(DROPPED, 0)
+        self._recalled = dict.fromkeys(RECALLED, 0)
         self.limits: Mapping[str, float] = {}
         self._exceeded: dict[str, int] = {}
         self._phases: dict[str, float] = {}
@@ -106,6 +108,10 @@ class Metrics(Collector):
 
     def dropped(self, reason: str) -> None:
         self._dropped[reason] += 1
+
+    def recalled(self, *, miss: int, shared: int, hit: int) -> None:
+        for result, rows in zip(RECALLED, (miss, shared, hit), strict=True):
+            self._recalled[result] += rows
 
     def exceeded(self, limit: str) -> None:
         """A request was refused for what is more than one of the limits takes."""
@@ -147,6 +153,8 @@ class Metrics(Collector):
         yield self._counter("tokens", "What rows cost, by the model's own lengths.", (), [((), self._tokens)])
         dropped = [((reason,), float(count)) for reason, count in self._dropped.items()]
         yield self._counter("dropped", "Requests that got no forward.", ("reason",), dropped)
+        recalled = [((result,), float(rows)) for result, rows in self._recalled.items()]
+        yield self._counter("cache", "Rows that were compared with others, by what came of it.", ("result",), recalled)
         limits = [((limit,), value) for limit, value in self.limits.items()]
         yield self._gauge("limit", "What the server's settings say, by name.", ("limit",), limits)
         beyond = [((limit,), float(self._exceeded.get(limit, 0))) for limit in self.limits]
