@@ -65,6 +65,7 @@ async def _operate(settings: Settings, calls: Calls, election: Election) -> bool
     platform = KubernetesPlatform(
         calls,
         queue.add,
+        answered=partial(queue.schedule, delay=0.0),
         images=settings.images,
         namespaces=settings.namespaces,
         gateway=settings.version_gateway,

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from turnout.controller.queue import Queue
+from turnout.controller.queue import HEAD_START, Queue
 from turnout.rollout.snapshot import ModelKey
 
 SIGNALS, TONE = ModelKey("support", "signals"), ModelKey("support", "tone")
@@ -60,6 +60,7 @@ async def test_the_earliest_wish_counts_and_a_waiting_worker_hears_of_it() -> No
     queue.schedule(SIGNALS, 100)
     assert await worker == SIGNALS
     assert now() == 15
+    queue.done(SIGNALS)
     assert await queue.take() == TONE
     assert now() == 310
 
@@ -124,12 +125,57 @@ async def test_news_goes_before_what_was_only_scheduled_but_not_for_ever() -> No
         queue.schedule(key, 10)
     await asyncio.sleep(13)
     queue.add(SIGNALS)
-    assert [await queue.take(), await queue.take()] == [SIGNALS, waiting[0]]
+    assert await queue.take() == SIGNALS
+    queue.done(SIGNALS, again=600)
+    assert await queue.take() == waiting[0]
     queue.done(waiting[0], again=0)  # it has recorded something and goes on: it is not put behind the others
     assert await queue.take() == waiting[0]
-    await asyncio.sleep(3)
+    await asyncio.sleep(8)
     queue.add(TONE)
     assert [await queue.take() for _ in range(3)] == [waiting[1], waiting[2], TONE]
+
+
+async def test_what_was_scheduled_is_begun_while_nothing_is_worked_on_or_when_it_is_late() -> None:
+    queue = a_queue()
+    queue.schedule(SIGNALS, 1)
+    queue.schedule(TONE, 2)
+    assert await queue.take() == SIGNALS
+    late = asyncio.create_task(queue.take())
+    await asyncio.sleep(5.5)
+    assert not late.done()
+    await late
+    assert now() == 2 + HEAD_START
+    queue.done(SIGNALS)
+    queue.done(TONE, again=1)
+    assert await queue.take() == TONE
+    assert now() == 2 + HEAD_START + 1
+
+
+async def test_the_end_of_work_lets_what_was_scheduled_begin_at_once() -> None:
+    queue = a_queue()
+    queue.schedule(SIGNALS, 1)
+    queue.schedule(TONE, 2)
+    await queue.take()
+    after = asyncio.create_task(queue.take())
+    await asyncio.sleep(2)
+    queue.done(SIGNALS, again=600)
+    assert await after == TONE
+    assert now() == 3
+
+
+async def test_of_news_what_has_rested_goes_before_what_was_just_worked_on() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    queue.done(await queue.take(), again=600)
+    await asyncio.sleep(1)
+    queue.add(SIGNALS)  # its own step's effect
+    queue.add(TONE)  # a person's edit
+    assert [await queue.take(), await queue.take()] == [TONE, SIGNALS]
+    queue.add(SIGNALS)  # told while it is worked on
+    queue.done(TONE)
+    queue.add(TONE)  # and of this one nothing is left: it is like a new one
+    queue.done(SIGNALS)
+    assert [await queue.take(), await queue.take()] == [TONE, SIGNALS]
 
 
 async def test_news_of_a_key_that_is_overdue_brings_it_forward() -> None:

@@ -274,8 +274,8 @@ async def test_every_known_model_is_looked_at_when_the_workers_start_and_they_st
     engine = Engine(models=others, meanwhile=lambda: asyncio.sleep(1))
     world = a_world(lambda _: Plan(), engine)
     running = asyncio.create_task(world.controller.run())
-    await asyncio.sleep(2.5)
-    assert sorted(engine.times) == [0] * 4 + [1] * 4 + [2] * 3  # four workers, eleven keys
+    await asyncio.sleep(7.5)
+    assert sorted(engine.times) == [0, 1, 2, 3, 4, *[5] * 4, 6, 6]  # one by one, and by all four workers what is late
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -18,6 +18,7 @@ def line(verb: str, resource: str, user: str = OPERATOR, name: str = "x", **more
         "objectRef": {"resource": resource, "apiGroup": "turnout.dev", "namespace": "n", "name": name},
         "responseStatus": {"code": 200},
         "requestReceivedTimestamp": "2030-01-01T00:00:00.000001Z",
+        "stageTimestamp": "2030-01-01T00:00:00.250000Z",
         **more,
     }
     return json.dumps(event) + "\n"
@@ -56,3 +57,4 @@ def test_an_event_is_one_line_for_a_person(tmp_path: Path) -> None:
     (tmp_path / "audit.log").write_text(line("patch", "modelversions"))
     (event,) = AuditLog(tmp_path / "audit.log").since()
     assert str(event) == f"00:00:00.000001 {OPERATOR} patch turnout.dev/modelversions n/x → 200"
+    assert (event.answered - event.at).total_seconds() == 0.249999

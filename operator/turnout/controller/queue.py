@@ -1,9 +1,11 @@
 """Which model to look at next. A key waits once, and is never worked on twice at once.
 
 News goes before what was merely scheduled: a pod that has died, or a person's edit, must not wait until a hundred
-rollouts that began together have each made their next step. The queue knows keys and due times, nothing of what is
-done with them. All of it runs on one event loop, so that no method but `take` ever waits; the clock must be the one
-that the loop's timers follow.
+rollouts that began together have each made their next step. Nor must it wait for what these steps bring about, which
+is news as well: of news, the key that has rested longest goes first, and what was scheduled is begun only while nothing
+is worked on, so that it is not the API server that is busy with a hundred steps at once. None of this lasts for more
+than seconds. The queue knows keys and due times, nothing of what is done with them. All of it runs on one event loop,
+so that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import heapq
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import NamedTuple
 
@@ -19,6 +22,7 @@ from turnout.rollout.snapshot import ModelKey
 FIRST_BACK_OFF = 0.5  # seconds; doubled by each failure in a row
 LONGEST_BACK_OFF = 300.0
 HEAD_START = 5.0  # seconds that news is ahead of what was scheduled, which therefore waits, but not for ever
+RESTED = 5.0  # seconds without work after which a key has rested as long as any other
 
 
 class Turn(NamedTuple):
@@ -29,7 +33,7 @@ class Turn(NamedTuple):
 
 
 class Queue:
-    """Keys with due times: news first, then in the order in which they are due."""
+    """Keys with due times: news first, of those who have rested; then in the order in which they are due."""
 
     def __init__(
         self,
@@ -42,12 +46,13 @@ class Queue:
         self._heap: list[tuple[Turn, ModelKey]] = []  # may hold outdated entries; `_turns` is the truth
         self._working: set[ModelKey] = set()
         self._failures: dict[ModelKey, int] = {}
+        self._worked: dict[ModelKey, float] = {}  # when the work on it ended last
         self._news = asyncio.Event()
 
     def add(self, key: ModelKey) -> None:
         """Something has happened to `key`: have it looked at next."""
         now = self._clock()
-        self._wish(key, Turn(now - HEAD_START, now))
+        self._wish(key, Turn(now - HEAD_START - min(RESTED, self._rested(key)), now))
 
     def schedule(self, key: ModelKey, delay: float) -> None:
         """Have `key` looked at in `delay` seconds, or sooner if it is due sooner already."""
@@ -67,6 +72,8 @@ class Queue:
     def done(self, key: ModelKey, again: float | None = None) -> None:
         """`key` is worked on no more; look again in `again` seconds (0: next), or only when something happens."""
         self._failures.pop(key, None)
+        if again is None:
+            self._worked.pop(key, None)
         self._release(key, again)
 
     def failed(self, key: ModelKey, first: float = FIRST_BACK_OFF, most: float = LONGEST_BACK_OFF) -> float:
@@ -92,6 +99,10 @@ class Queue:
         idle = (turn.due for key, turn in self._turns.items() if key not in self._working)
         return max(0.0, self._clock() - min(idle, default=float("inf")))
 
+    def _rested(self, key: ModelKey) -> float:
+        """Seconds since the work on it ended."""
+        return 0.0 if key in self._working else self._clock() - self._worked.get(key, -inf)
+
     def _wish(self, key: ModelKey, turn: Turn) -> None:
         before = self._turns.get(key, turn)
         best = Turn(min(before.place, turn.place), min(before.due, turn.due))
@@ -101,12 +112,15 @@ class Queue:
 
     def _release(self, key: ModelKey, again: float | None) -> None:
         self._working.discard(key)
+        if again is not None:
+            self._worked[key] = self._clock()
         if again == 0:
             self.add(key)
         elif again is not None:
             self.schedule(key, again)
         if key in self._turns:  # it was added while it was worked on
             self._offer(key)
+        self._news.set()  # what was scheduled may be begun now
 
     def _offer(self, key: ModelKey) -> None:
         if key not in self._working:
@@ -115,12 +129,16 @@ class Queue:
 
     def _pop(self) -> ModelKey | None:
         """The next key if it is due. No await in here: that is what keeps two workers off one key."""
-        while self._heap and self._heap[0][0].place <= self._clock():
+        while self._heap and self._begins() <= self._clock():
             turn, key = heapq.heappop(self._heap)
             if self._turns.get(key) == turn and key not in self._working:
                 del self._turns[key]
                 return key
         return None
 
+    def _begins(self) -> float:
+        """When the first of all may be taken: news at once, for its place lies so far in the past."""
+        return self._heap[0][0].place + (HEAD_START if self._working else 0.0)
+
     def _seconds_to_next(self) -> float | None:
-        return max(0.0, self._heap[0][0].place - self._clock()) if self._heap else None
+        return max(0.0, self._begins() - self._clock()) if self._heap else None

@@ -14,9 +14,10 @@ WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection"))
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One request that the API server answered."""
+    """One request: it came `at` a moment and had been answered at another."""
 
     at: datetime
+    answered: datetime
     user: str
     agent: str
     verb: str
@@ -44,6 +45,7 @@ def parse(line: str) -> AuditEvent:
     target = event.get("objectRef", {})
     return AuditEvent(
         at=datetime.fromisoformat(event["requestReceivedTimestamp"]),
+        answered=datetime.fromisoformat(event["stageTimestamp"]),
         user=event.get("user", {}).get("username", ""),
         agent=event.get("userAgent", ""),
         verb=event["verb"],

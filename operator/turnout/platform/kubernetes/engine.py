@@ -24,13 +24,18 @@ def utc_now() -> datetime:
 
 
 class KubernetesPlatform:
-    """Implements `Platform`. Observation costs no request; `feed` must be kept fed by watches and lists."""
+    """Implements `Platform`. Observation costs no request; `feed` must be kept fed by watches and lists.
+
+    `dirty` hears of a model to which something has happened, `answered` of one that waits for what it asked for itself
+    (a poll, a warm-up): a hundred models may have asked at once.
+    """
 
     def __init__(
         self,
         calls: Calls,
         dirty: Callable[[ModelKey], None],
         *,
+        answered: Callable[[ModelKey], None] | None = None,
         images: Mapping[str, str],
         namespaces: tuple[str, ...] = (),
         gateway: str = "",
@@ -40,11 +45,14 @@ class KubernetesPlatform:
     ) -> None:
         self.feed = Feed(calls, dirty, now, namespaces)
         self._writer = Writer(calls, self.feed)
-        self._warmups = Warmups(dirty, gateway)
+        answered = answered or dirty
+        self._warmups = Warmups(answered, gateway)
         self._teller = Teller(calls)
         self._images = images
         self._dirty = dirty
-        self._polls = Polls(dirty, lambda key, revision: observation.targets(self.feed.cache, key, revision), sources)
+        self._polls = Polls(
+            answered, lambda key, revision: observation.targets(self.feed.cache, key, revision), sources
+        )
         self._domain = domain
         self._now = now
 
