@@ -36,15 +36,18 @@ from .server.app import App, Limits
 from .server.contract import Contract, metadata
 from .server.lifecycle import Lifecycle, Serving
 from .server.listener import Listener
+from .server.logged import open_log
 from .server.tenants import LOOK_SECONDS, TenantSettings
 from .server.warmup import replay
 from .telemetry import termination
 from .telemetry.drift import Drift
 from .telemetry.metrics import Metrics
+from .telemetry.payloads import PayloadLog
 
 log = logging.getLogger(__name__)
 
 MOST_DESCRIPTORS = 1 << 20
+LINGER_TELEMETRY_SECONDS = 5.0  # what was taken in for others to read is sent in that time, or lost
 LINGER_SECONDS = 0.2  # kept connections get one last answer that tells them to close
 
 
@@ -107,6 +110,7 @@ class Process:
         self._threads = threads
         self._exit_code = 0
         self._thread: ModelThread | None = None
+        self._payloads: PayloadLog | None = None
         self._metrics = Metrics(arguments.model_name, arguments.model_version, arguments.revision)
         self._metrics.threads("numeric", threads)
 
@@ -149,6 +153,8 @@ class Process:
         # Every accepted request is answered by then; what is left are clients that never sent the rest of theirs.
         seconds = math.ceil(limits.timeout_seconds)
         await asyncio.gather(listener.close(seconds), *([rpc.stop(seconds)] if rpc is not None else []))
+        if self._payloads is not None:
+            await asyncio.to_thread(self._payloads.close, LINGER_TELEMETRY_SECONDS)
         return self._exit_code
 
     async def _open_rpc(self, lifecycle: Lifecycle, limits: Limits) -> Any:
@@ -199,6 +205,9 @@ class Process:
             cache_seconds=arguments.server.cache_seconds,
             observer=self._metrics,
         )
+        self._payloads = await thread.submit(partial(open_log, arguments.server, self._metrics.identity))
+        if self._payloads is not None:
+            self._metrics.payloads = self._payloads.results
         examples = artifact.examples if artifact else ()
         begun = time.perf_counter()
         await replay(examples, contract, engine, arguments.timeout_seconds)
@@ -219,6 +228,7 @@ class Process:
             orjson.dumps({"examples": [example.to_json() for example in examples]}),
             self._drift(artifact.references if artifact else ()),
             self._tenants(contract),
+            self._payloads,
         )
 
     def _tenants(self, contract: Contract) -> TenantSettings | None:

@@ -164,7 +164,7 @@ def test_every_series_carries_model_version_and_revision() -> None:
         f"turnout_predictor_{name}"
         for name in (
             *("requests", "request_seconds", "queue_seconds", "forward_seconds", "batch_rows", "batch_padding_ratio"),
-            *("cache", "limit", "beyond_limit"),
+            *("cache", "payload_log", "limit", "beyond_limit"),
             *("rows", "tokens", "dropped", "inflight", "queue_rows", "start_seconds", "threads", "info"),
         )
     }

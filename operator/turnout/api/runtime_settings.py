@@ -117,6 +117,30 @@ SERVER: dict[str, Setting] = {
         least=1,
         most=4096,
     ),
+    "payload_log": Setting(
+        type="text",
+        default="",
+        description="where a sample of requests and answers goes: file:///path, or http and https",
+    ),
+    "payload_queue_bytes": Setting(
+        type="whole number",
+        default=16777216,
+        description="bytes of it that may wait; more is dropped",
+        least=1024,
+        most=1073741824,
+    ),
+    "payload_redact": Setting(
+        type="text",
+        default="",
+        description="package.module:function that each is given to before it is written",
+    ),
+    "payload_share": Setting(
+        type="number",
+        default=1.0,
+        description="share of the requests that is in that sample",
+        least=0,
+        most=1,
+    ),
     "queue_requests": Setting(
         type="whole number",
         default=1024,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ from turnout_predictors.server.response import told
 from turnout_predictors.server.views import with_view
 from turnout_predictors.telemetry.metrics import Metrics
 
+from . import logged
 from .stubs import SERVICE, messages
 from .translate import read, write
 
@@ -174,6 +175,7 @@ class Service:
         is_repeat = self._limits.trust_attempt and given.get("x-turnout-attempt") == "repeat"
         self._metrics.inflight += 1
         fault: RequestError | None = None
+        answer: Any = None
         try:
             answer = await self._infer(message, context, given, is_repeat=is_repeat)
         except RequestError as refused:
@@ -185,6 +187,9 @@ class Service:
             fault = RequestError("model_error", f"the server failed with {type(broken).__name__}")
         finally:
             self._metrics.inflight -= 1
+        serving = self._lifecycle.serving
+        if serving is not None and serving.payloads is not None:
+            logged.offer(serving.payloads, message, fault or answer, given, self._tenant(given))
         attempt, code = "repeat" if is_repeat else "first", fault.status if fault else 200
         self._metrics.answered(start, attempt, code, time.perf_counter() - begun, "grpc")
         if fault is not None:
@@ -201,7 +206,7 @@ class Service:
         left = context.time_remaining()
         seconds = self._limits.request_seconds if left is None else min(left, self._limits.request_seconds)
         deadline = self._loop.time() + seconds
-        tenant = str(given.get("x-tenant", "")) if self._limits.trust_tenant else ""
+        tenant = self._tenant(given)
         serving = self._lifecycle.serving or await self._lifecycle.await_serving(seconds, tenant)
         contract = serving.contract
         request, raw = read(message, contract)
@@ -230,6 +235,9 @@ class Service:
         if serving.count is not None and not is_repeat:
             serving.count(outputs)
         return answer
+
+    def _tenant(self, given: Mapping[Any, Any]) -> str:
+        return str(given.get("x-tenant", "")) if self._limits.trust_tenant else ""
 
 
 async def _abort(context: Context, fault: RequestError, request_id: str = "") -> NoReturn:

@@ -15,8 +15,9 @@ from typing import Final
 
 from turnout_predictors.batching.engine import NOTHING, Outputs, Work
 from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
+from turnout_predictors.telemetry.payloads import PayloadLog
 
-from . import aside, embeddings, rerank, v1
+from . import aside, embeddings, logged, rerank, v1
 from .compression import decompress
 from .contract import Contract
 from .effective import Effective
@@ -103,7 +104,7 @@ class Inference:
 
     def _submit(self, exchange: Exchange, serving: Serving, deadline: float) -> None:
         contract = serving.contract
-        request, write = self._read(exchange, contract)
+        request, write = self._read(exchange, contract, keeps_body=serving.payloads is not None)
         tenant = self._tenant(exchange)
         effective = serving.settings_for(request.parameters, tenant)
         if request.parameters:
@@ -135,6 +136,8 @@ class Inference:
             self._finish(exchange, reply)
             if serving.count is not None and not exchange.is_repeat:
                 serving.count(outputs)
+            if serving.payloads is not None:
+                self._log(exchange, reply, serving.payloads)
 
     def _fail(self, exchange: Exchange, fault: Exception) -> None:
         if not isinstance(fault, RequestError):
@@ -144,11 +147,22 @@ class Inference:
             self._exceeded(fault.limit)
         reply = refusal(fault, exchange)
         self._finish(exchange, reply._replace(headers=(*self._headers, *reply.headers)))
+        serving = self._lifecycle.serving
+        if serving is not None and serving.payloads is not None:
+            self._log(exchange, reply, serving.payloads)
+
+    def _log(self, exchange: Exchange, reply: Reply, payloads: PayloadLog) -> None:
+        if not exchange.is_lost:
+            limit = self._limits.server.max_body_bytes
+            logged.offer(payloads, exchange, reply, self._tenant(exchange), limit)
 
     # -- in --------------------------------------------------------------------------------------------------
 
-    def _read(self, exchange: Exchange, contract: Contract) -> tuple[InferRequest, Write | None]:
-        """The request, and how its outputs are written where that is another protocol's way."""
+    def _read(self, exchange: Exchange, contract: Contract, *, keeps_body: bool) -> tuple[InferRequest, Write | None]:
+        """The request, and how its outputs are written where that is another protocol's way.
+
+        `keeps_body`: binary tensors are no views of it, which a model may write to.
+        """
         if exchange.refusal is not None:
             raise exchange.refusal
         body = self._unpacked(exchange)
@@ -161,7 +175,7 @@ class Inference:
             return parse(body, contract), None
         if not framed.isdigit() or len(framed) > 12:
             raise InvalidInput("must be the number of bytes of JSON before the tensors", FRAME)
-        return parse(body, contract, int(framed)), None
+        return parse(bytes(body) if keeps_body else body, contract, int(framed)), None
 
     def _unpacked(self, exchange: Exchange) -> bytes | bytearray:
         encoding = exchange.headers.get(b"content-encoding")

@@ -1,4 +1,4 @@
-"""What a version may set of the server itself: bounds of requests and of connections, and what is kept.
+"""What a version may set of the server itself: bounds of requests and of connections, what is kept, and who is told.
 
     spec:
       predictor:
@@ -75,6 +75,10 @@ class ServerSettings(Limits):
 
     cache_bytes: int = setting(0, "bytes of computed rows that are kept for equal ones; 0 keeps none", ge=0, le=1 << 36)
     cache_seconds: float = setting(300.0, "seconds for which a computed row is kept", ge=1, le=86400)
+    payload_log: str = setting("", "where a sample of requests and answers goes: file:///path, or http and https")
+    payload_share: float = setting(1.0, "share of the requests that is in that sample", ge=0, le=1)
+    payload_queue_bytes: int = setting(16 << 20, "bytes of it that may wait; more is dropped", ge=1 << 10, le=1 << 30)
+    payload_redact: str = setting("", "package.module:function that each is given to before it is written")
 
 
 DEFAULTS: Final = ServerSettings()

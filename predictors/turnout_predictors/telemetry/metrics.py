@@ -17,6 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from .payloads import RESULTS
+
 # The E12 series: twelve edges per decade, none more than 1.25 times the one before, so that what is slower by half lies
 # beyond the next edge wherever between two of them stable lies, with room for its spread. Every second one is of E6,
 # which earlier builds had: histograms of two versions are compared along the edges that both have.
@@ -80,6 +82,7 @@ class Metrics(Collector):
         self._tokens = 0.0
         self._dropped = dict.fromkeys(DROPPED, 0)
         self._recalled = dict.fromkeys(RECALLED, 0)
+        self.payloads: Mapping[str, int] = dict.fromkeys(RESULTS, 0)
         self.limits: Mapping[str, float] = {}
         self._exceeded: dict[str, int] = {}
         self._phases: dict[str, float] = {}
@@ -155,6 +158,9 @@ class Metrics(Collector):
         yield self._counter("dropped", "Requests that got no forward.", ("reason",), dropped)
         recalled = [((result,), float(rows)) for result, rows in self._recalled.items()]
         yield self._counter("cache", "Rows that were compared with others, by what came of it.", ("result",), recalled)
+        payloads = [((result,), float(events)) for result, events in self.payloads.items()]
+        text = "Requests and answers of the payload log, by what became of them."
+        yield self._counter("payload_log", text, ("result",), payloads)
         limits = [((limit,), value) for limit, value in self.limits.items()]
         yield self._gauge("limit", "What the server's settings say, by name.", ("limit",), limits)
         beyond = [((limit,), float(self._exceeded.get(limit, 0))) for limit in self.limits]
