@@ -70,7 +70,10 @@ class Pod:
 
 @dataclass
 class Attempt:
-    """A rollout of one step at 10 %. `ask` is one look of the engine; the memory goes round."""
+    """A rollout of one step at 10 %. `ask` is one look of the engine; the memory goes round.
+
+    `judge`: one process', which lives as long as the attempt does; another one is a restart of the operator.
+    """
 
     analysis: Analysis = field(default_factory=only_errors)
     canary: list[Pod] = field(default_factory=lambda: [Pod("c-0")])
@@ -83,6 +86,7 @@ class Attempt:
     finding: Finding | None = None
     stable_unhealthy: bool = False
     lifted: dict[tuple[Reason, str], Lifted] = field(default_factory=dict)
+    judge: SequentialJudge = field(default_factory=SequentialJudge)
 
     def poll(self) -> Poll:
         return Poll(
@@ -103,7 +107,7 @@ class Attempt:
 
     def ask(self, **changes: object) -> Finding:
         """Reads both sides now, with some fields of the poll otherwise, and lets 15 s pass."""
-        finding = SequentialJudge().look(self.question(replace(self.poll(), **changes)))  # type: ignore[arg-type]
+        finding = self.judge.look(self.question(replace(self.poll(), **changes)))  # type: ignore[arg-type]
         if finding.outcome not in {Outcome.NO_DATA, Outcome.SOURCE_ERROR}:
             self.memory = finding.status.memory
         self.at += timedelta(seconds=15)

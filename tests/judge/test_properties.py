@@ -42,7 +42,10 @@ def play(attempt: Attempt, tallies: Tallies) -> list[Finding]:
 def test_a_kill_after_any_poll_changes_no_verdict_at_any_later_poll(
     tallies: Tallies, assume: Assumption, killed: int
 ) -> None:
-    """All that survives a kill is the text in the status, read back by a process that knows nothing else."""
+    """All that survives a kill is the text in the status, read back by a process that knows nothing else.
+
+    Who is not killed never reads what it wrote: it goes on with what it had in mind when it wrote it.
+    """
     whole = play(Attempt(analysis(assume=assume)), tallies)
     attempt = Attempt(analysis(assume=assume))
     found = play(attempt, tallies[:killed])
@@ -50,7 +53,7 @@ def test_a_kill_after_any_poll_changes_no_verdict_at_any_later_poll(
     assert read_back is not None
     assert write(read_back) == attempt.memory
     terms_of.cache_clear()
-    attempt.memory = write(read_back)
+    attempt.judge, attempt.memory = SequentialJudge(), write(read_back)
     for canary, stable in tallies[killed:]:
         attempt.serve(canary, stable)
         found.append(attempt.ask())
