@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.judge.traffic import BEYOND, Cell, Side, Traffic
 from turnout.api.analysis import Assumption
-from turnout.judge.dispersion import LEAST_EVENTS, PRIOR_EVENTS
+from turnout.judge.dispersion import CAUTION, LEAST_EVENTS, PRIOR_EVENTS
 from turnout.judge.harm import BETTING_RATIOS, LIKELY_RATIOS, MOST_STAKED, bettors, log_factors
 from turnout.judge.passing import BETTER_PARTS, RATIO_PARTS
 from turnout.judge.terms import PASS_QUANTILE
@@ -95,8 +95,7 @@ def passing(traffic: Traffic, limit: float, robust: bool) -> Floats:
     evidence = log_mean(np.stack([remembered(each) for each in logs]))
     if not robust:
         return evidence
-    spreads = [_spread(side.total()) for side in (traffic.canary, traffic.stable)]
-    return evidence / np.maximum(*spreads)
+    return evidence / np.maximum(_spread_at(limit, n, x), _spread(traffic.stable.total()))
 
 
 def passing_latency(traffic: Traffic, cell: Cell, ratio: float, robust: bool) -> Floats:
@@ -136,6 +135,12 @@ def _split(n_c: Counts, x_c: Counts, n_s: Counts, x_s: Counts) -> Floats:
         enough = intervals >= LEAST_EVENTS
         found[:, poll] = np.where(enough, np.maximum(1.0, surprise / np.maximum(intervals, 1)), 1.0)
     return found
+
+
+def _spread_at(limit: float, n: Counts, x: Counts) -> Floats:
+    """The same of a canary at `limit`, as `dispersion.Spread.factor_at` has it."""
+    squares, intervals = np.cumsum(x * x / np.maximum(n, 1), -1), np.cumsum(n > 0, -1)
+    return np.maximum(1.0, CAUTION * squares / np.maximum(intervals, 1) / limit)
 
 
 def _spread(side: Side) -> Floats:

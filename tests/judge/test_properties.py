@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 from math import log
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.judge.counting import START, Attempt, Pod, analysis, only_errors
@@ -14,7 +14,8 @@ from turnout.judge.harm import bettors, log_factors, log_mean
 from turnout.judge.memory import LONGEST, parse, write
 from turnout.judge.protocol import End, Finding, Outcome, PodCounters, Poll
 from turnout.judge.sequential import SequentialJudge, recalled
-from turnout.judge.terms import terms_of
+from turnout.judge.terms import ERRORS, terms_of
+from turnout.judge.verdict import Case
 
 ATTEMPTS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -71,6 +72,37 @@ def test_more_bad_events_on_the_candidate_never_help_it(
     worse[index] = ((requests, min(requests, bad + more)), stable)
     wealth = [harm_after(each, assume) for each in (tallies, worse)]
     assert wealth[1] >= wealth[0] - 0.01
+
+
+rare = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 4, 10])
+spared = st.lists(st.tuples(st.integers(30, 300), rare, rare), min_size=2, max_size=8)
+
+
+@ATTEMPTS
+@given(
+    polls=spared,
+    assume=assumptions,
+    limit=st.sampled_from(["0.01", "0.05"]),
+    more=st.lists(st.integers(0, 2), min_size=8, max_size=8),
+)
+@example([(300, 4, 0)] + 7 * [(300, 0, 0)], Assumption.CLUSTERED_ERRORS, "0.01", [0, 1, 0, 0, 0, 0, 0, 0])
+@example([(100, 10, 0)] + 20 * [(100, 0, 0)], Assumption.CLUSTERED_ERRORS, "0.05", [0, 1, 1, 1, 1, 1, 1, 1])
+def test_more_errors_never_complete_a_proof(
+    polls: list[tuple[int, int, int]], assume: Assumption, limit: str, more: list[int]
+) -> None:
+    """Also not by making a burst look less like one."""
+    tallies = [((requests, bad), (requests, other)) for requests, bad, other in polls]
+    added = [*more, *(0 for _ in polls)]
+    worse = [((n, bad + extra), stable) for ((n, bad), stable), extra in zip(tallies, added, strict=False)]
+    proofs = [proof_after(each, assume, limit) for each in (tallies, worse)]
+    assert max(0.0, proofs[1]) <= max(0.0, proofs[0]) + 0.001
+
+
+def proof_after(tallies: Tallies, assume: Assumption, limit: str) -> float:
+    attempt = Attempt(only_errors(assume=assume, errors={"passBelow": limit}), step=None)
+    play(attempt, tallies)
+    terms = terms_of(attempt.analysis)
+    return Case(terms, recalled(attempt.memory, terms), attempt.question(None), None).proofs[ERRORS]
 
 
 def harm_after(tallies: Tallies, assume: Assumption) -> float:

@@ -48,7 +48,8 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
             real = real_combined(terms, [log_mean(natural(logs)) for logs in memory.wealths], None)
             assert real == pytest.approx(evidence_of_twin[run, poll], abs=0.05)
             if not traffic.discarded.any():
-                spread = max(side.factor for side in memory.spreads) if terms.robust else 1.0
+                canary, stable = memory.spreads
+                spread = max(canary.factor_at(0.01), stable.factor) if terms.robust else 1.0
                 real_pass = evidence(natural(memory.passes[ERROR_PASS]), spread)
                 assert real_pass == pytest.approx(passes[run, poll], abs=0.05)
                 if cell.rps < 200:

@@ -9,6 +9,9 @@ LEAST_EVENTS = 4
 """Fewer say nothing about how they come."""
 
 
+CAUTION = 2
+"""What passes below a limit by chance alone has had fewer events than the limit says, often half of them."""
+
 PRIOR_EVENTS = 5
 """So many events of an equal candidate are assumed to have been seen before the first."""
 
@@ -39,6 +42,14 @@ class Spread(NamedTuple):
         rate = self.bad / self.requests
         chi_square = self.squares / SCALE / rate - self.bad
         return max(1.0, chi_square / (self.intervals - 1) / max(0.05, 1 - rate))
+
+    def factor_at(self, limit: float) -> float:
+        """The same of a side that is at `limit`, at least 1; more bad events never lower it.
+
+        Beside the rate that was seen, as in `factor`, single events make a burst look less like one: one more of them
+        could complete a proof.
+        """
+        return max(1.0, CAUTION * self.squares / SCALE / self.intervals / limit) if self.intervals else 1.0
 
 
 class Split(NamedTuple):

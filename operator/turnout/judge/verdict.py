@@ -104,15 +104,20 @@ class Case:
         needed, found = log(1 / terms.beta), dict[str, float]()
         errors, latency, limit = memory.passes
         if terms.error_limit is not None:
-            sides = memory.spreads[:1] if self.stable_fails else memory.spreads
-            spread = max([side.factor for side in sides]) if terms.robust else 1.0
-            found[ERRORS] = passing.evidence(natural(errors), spread) / needed
+            found[ERRORS] = passing.evidence(natural(errors), self._clustering(terms.error_limit)) / needed
         absolute_only = self.question.stable_unhealthy or (self.stable_fails and terms.latency_limit is not None)
         if terms.latency_ratio is not None:
             spread = memory.split.factor if terms.robust and not absolute_only else 1.0
             found[LATENCY] = passing.evidence(natural(limit if absolute_only else latency), spread) / needed
         is_alone = absolute_only or not terms.streams or terms.drift_output is None
         return found if is_alone else {**found, **self._nearness}
+
+    def _clustering(self, limit: float) -> float:
+        """How much more errors vary than single ones would, on the side where they do more."""
+        canary, stable = self.memory.spreads
+        if not self.terms.robust:
+            return 1.0
+        return max(canary.factor_at(limit), 1.0 if self.stable_fails else stable.factor)
 
     @property
     def _nearness(self) -> dict[str, float]:
