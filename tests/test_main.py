@@ -20,6 +20,7 @@ from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, Resource
 from turnout.platform.kubernetes.watching import Watches
 from turnout.platform.protocol import Refused, Unavailable
 from turnout.rollout.snapshot import ModelKey, Problem
+from turnout.settings import parse
 
 
 class Lists:
@@ -230,7 +231,7 @@ def test_it_starts_over_until_it_is_told_to_end(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(main, "operate", operate)
     monkeypatch.setattr(main, "sleep", lambda _: None)
-    assert main.main(["--verbose"]) == 0
+    assert main.main(parse(["--verbose"])) == 0
     assert not turns
     assert len(names) == 1, "it is the same candidate, whose former term is over"
 

@@ -5,7 +5,6 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from time import sleep
@@ -34,13 +33,12 @@ LAST_WRITES = 3.0  # seconds that a leader who is told to end waits for its pass
 log = logging.getLogger("turnout")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(settings: Settings) -> int:
     """Run the operator until SIGTERM or SIGINT; returns the exit code.
 
     Where it leads no longer, or the cluster serves other kinds than before, it starts over with a new event loop and
     an empty cache: of a term as leader nothing must be left.
     """
-    settings = parse(arguments)
     _configure_logging(settings.verbose)
     who = identity()
     with suppress(KeyboardInterrupt):
@@ -214,4 +212,4 @@ def _configure_logging(verbose: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(parse()))

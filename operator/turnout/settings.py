@@ -1,12 +1,14 @@
 """What the operator can be told at its start: one flag each, no file, no environment."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from turnout.evidence.prometheus import Entry
+if TYPE_CHECKING:  # `turnout --help` has these flags too, and answers at once
+    from turnout.evidence.prometheus import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +23,24 @@ class Settings:
     cluster_domain: str
     lease: str
     lease_namespace: str
-    sources: Mapping[str, Entry]
+    sources: "Mapping[str, Entry]"
     verbose: bool
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Read flags; ends the process with a sentence where one is wrong."""
-    parser = _parser()
-    flags = parser.parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="turnout operator", description=__doc__)
+    add_flags(parser)
+    return resolve(parser.parse_args(arguments), parser.error)
+
+
+def resolve(flags: argparse.Namespace, wrong: Callable[[str], NoReturn]) -> Settings:
+    """What flags mean together; `wrong` is told where they contradict each other."""
+    from turnout.evidence.prometheus import Entry
+
     tokens = dict(flags.prometheus_token)
     for name in tokens.keys() - dict(flags.prometheus).keys():
-        parser.error(f"--prometheus-token {name}: there is no --prometheus {name}=URL")
+        wrong(f"--prometheus-token {name}: there is no --prometheus {name}=URL")
     namespaces = {name.strip() for listed in flags.namespaces for name in listed.split(",")}
     return Settings(
         namespaces=tuple(sorted(name for name in namespaces if name)),
@@ -47,13 +56,22 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="turnout operator", description=__doc__)
+WORKERS = "models that are worked on at once (default: 4)"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Every flag; nothing heavy is imported for it."""
     add = parser.add_argument
     add("--namespaces", action="append", default=[], metavar="A,B", help="namespaces to serve; all if not given")
     add("--image", action="append", default=[], type=_image, metavar="RUNTIME=IMAGE", help="default image of a runtime")
-    add("--health-port", type=int, default=8081, help="port of /livez, /readyz and /metrics (default: 8081)")
-    add("--workers", type=_positive, default=4, help="models that are worked on at once (default: 4)")
+    add(
+        "--health-port",
+        type=int,
+        default=8081,
+        metavar="PORT",
+        help="port of /livez, /readyz and /metrics (default: 8081)",
+    )
+    add("--workers", type=_positive, default=4, metavar="NUMBER", help=WORKERS)
     add(
         "--version-gateway",
         default="",
@@ -90,7 +108,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the file with the bearer token for it, read anew for each query",
     )
     add("--verbose", action="store_true", help="log each pass")
-    return parser
 
 
 def _image(text: str) -> tuple[str, str]:

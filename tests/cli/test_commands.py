@@ -1,5 +1,6 @@
 """Every command: help with examples, exit codes, one sentence on stderr for what the user must put right."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from turnout import __version__
 from turnout.api.crd import render
 from turnout.cli import COMMANDS, main, parser
 from turnout.cli.command import UserError
+from turnout.settings import add_flags
 
 Turnout = Callable[..., tuple[int, str, str]]
 CONTROLS = ("promote", "abort", "retry", "pause", "resume", "rollback")
@@ -33,7 +35,7 @@ NAMES = (
     "operator",
     "version",
 )
-WITHOUT_EXAMPLES = {"operator", "version"}
+WITHOUT_EXAMPLES = {"version"}
 
 
 def test_help_names_every_command(turnout: Turnout) -> None:
@@ -68,6 +70,23 @@ def test_the_examples_in_help_can_be_parsed() -> None:
 def _parsers() -> list[object]:
     (commands,) = (action for action in parser()._actions if action.dest == "==SUPPRESS==" or action.choices)
     return list(commands.choices.values())  # type: ignore[union-attr]
+
+
+def test_the_help_of_the_operator_has_every_flag_that_it_takes(turnout: Turnout) -> None:
+    """They stand in turnout.settings, for the process of the chart, and here for whoever starts it by hand."""
+    flags = argparse.ArgumentParser()
+    add_flags(flags)
+    _, out, _ = turnout("operator", "--help")
+    assert [each for each in flags._option_string_actions if each not in out] == []
+    assert "--version-gateway" in out
+
+
+def test_what_the_operator_is_told_wrongly_is_2(turnout: Turnout) -> None:
+    code, out, err = turnout("operator", "--prometheus-token", "cluster=/run/token")
+    assert (code, out) == (2, "")
+    assert "usage: turnout operator" in err
+    assert "there is no --prometheus cluster=URL" in err
+    assert turnout("operator", "--frobnicate")[0] == 2
 
 
 @pytest.mark.parametrize("wrong", [(), ("fly",), ("lint",), ("status", "--frobnicate"), ("status", "-o", "xml")])

@@ -1,5 +1,6 @@
 """Words that can follow: from the parser, with the models as they are, and never a complaint in somebody's prompt."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cli.data import version
-from turnout.cli.completion import SCRIPTS, SHELLS, kubectl_complete
+from turnout.cli import parser
+from turnout.cli.completion import SCRIPTS, SHELLS, _is_file, kubectl_complete, wants_file
 
 Turnout = Callable[..., tuple[int, str, str]]
 TWO = (version(1, "Live"), version(1, "Live", model="tone"))
@@ -38,6 +40,8 @@ TWO = (version(1, "Live"), version(1, "Live", model="tone"))
         (("promote", "--namespace", "x"), []),
         (("rollback", "moon", ""), []),
         (("status", "-n", "moon", ""), []),
+        (("predict", "digits", ""), []),
+        (("publish", ""), []),
         (("fly", ""), ["up"]),
         ((), ["up"]),
     ],
@@ -89,6 +93,41 @@ def test_kubectl_is_answered_as_cobra_would(
     monkeypatch.setattr(sys, "argv", ["kubectl_complete-turnout", "lint", ""])
     kubectl_complete()
     assert capsys.readouterr().out.splitlines()[-1] == ":0"
+
+
+@pytest.mark.parametrize(
+    ("words", "is_file"),
+    [
+        ("lint ", True),
+        ("lint one.yaml ", True),
+        ("lint --", False),
+        ("plan one.yaml --after ", True),
+        ("plan one.yaml --rps ", False),
+        ("up ", True),
+        ("publish ", True),
+        ("publish saved --example ", True),
+        ("predict ", False),
+        ("predict digits ", True),
+        ("predict digits rows.csv ", False),
+        ("analyze digits --html ", True),
+        ("status --kubeconfig ", True),
+        ("version ", False),
+        ("pre", False),
+        ("", False),
+    ],
+)
+def test_files_are_offered_where_a_file_is_meant(words: str, is_file: bool) -> None:
+    assert wants_file(parser(), words.split(" ")) == is_file
+
+
+def test_fish_is_told_each_command_that_is_given_files() -> None:
+    (action,) = (each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    taking = [
+        name
+        for name, command in action.choices.items()
+        if any(_is_file(each) for each in command._actions if not each.option_strings)
+    ]
+    assert f"'__fish_seen_subcommand_from {' '.join(taking)}' -F" in SCRIPTS["fish"]
 
 
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])

@@ -56,6 +56,13 @@ def test_a_version_to_come_after_can_be_named_by_its_file(turnout: Turnout, tmp_
     first = file(tmp_path, 1, scaling={"minReplicas": 3})
     out = turnout("plan", file(tmp_path, 2), "--after", first)[1]
     assert "takes over from digits-1 (3 pods ready)" in out
+    assert "compared with digits-1 of --after alone: nobody to ask" in out
+    assert "first of its model" not in out
+
+
+def test_a_stable_version_with_one_pod_has_one_pod(turnout: Turnout, tmp_path: Path) -> None:
+    out = turnout("plan", file(tmp_path, 2), "--after", file(tmp_path, 1))[1]
+    assert "takes over from digits-1 (1 pod ready)" in out
 
 
 def test_of_two_versions_in_the_files_the_greater_is_the_target(turnout: Turnout, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from turnout.cli.command import Commands, add_command
@@ -38,12 +39,12 @@ compdef _turnout turnout
 """,
     "fish": """\
 complete -c turnout -f -a '(turnout __complete (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
-complete -c turnout -n '__fish_seen_subcommand_from up lint plan predict' -F
+complete -c turnout -n '__fish_seen_subcommand_from up predict publish plan lint' -F
 """,
 }
 
 TEXT = """Prints what makes your shell complete commands, options, models, versions and namespaces, which it asks
-of the local engine or the cluster as you type.
+of the local engine or the cluster as you type, and files where a file is meant.
 
 kubectl completes `kubectl turnout` by itself, from 1.26 on: it finds kubectl_complete-turnout, which is
 installed with turnout."""
@@ -132,15 +133,10 @@ def _values(command: argparse.ArgumentParser, option: argparse.Action, words: Se
 
 def _positional(command: argparse.ArgumentParser, words: Sequence[str], live: Live) -> Choices:
     """What the next argument may be: a MODEL, a VERSION of the model that is named, else the choices of the parser."""
-    values = [action for action in command._actions if not action.option_strings]
-    given = [
-        word
-        for index, word in enumerate(words)
-        if not word.startswith("-") and _wants_value(command, words[:index]) is None
-    ]
-    if len(given) >= len(values):
+    given = _given(command, words)
+    action = _next(command, given)
+    if action is None or _is_file(action):
         return []
-    action = values[len(given)]
     if action.metavar == "MODEL":
         return [(name, "") for name in sorted({version.model for version in live(_as_far_as_written(command, words))})]
     if action.metavar == "VERSION" and given:
@@ -148,6 +144,36 @@ def _positional(command: argparse.ArgumentParser, words: Sequence[str], live: Li
         newest_first = sorted(mine, key=lambda version: -version.version)
         return [(str(each.version), str(each.status.state or "not looked at yet")) for each in newest_first]
     return [(str(choice), "") for choice in action.choices or ()]
+
+
+def _given(command: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
+    """Those of the words that are neither options nor their values."""
+    indexed = enumerate(words)
+    return [word for i, word in indexed if not word.startswith("-") and _wants_value(command, words[:i]) is None]
+
+
+def _next(command: argparse.ArgumentParser, given: Sequence[str]) -> argparse.Action | None:
+    """The argument that comes after these; the last of a command may take many."""
+    values = [action for action in command._actions if not action.option_strings]
+    if len(given) < len(values):
+        return values[len(given)]
+    return values[-1] if values and values[-1].nargs == "+" else None
+
+
+def wants_file(parser: argparse.ArgumentParser, words: Sequence[str]) -> bool:
+    """Whether the name of a file may stand in place of the last of `words`."""
+    *before, last = words or [""]
+    whole = _command_of(parser, before)
+    if whole is None:
+        return False
+    command, rest = whole
+    option = _wants_value(command, rest)
+    action = option if option or last.startswith("-") else _next(command, _given(command, rest))
+    return action is not None and _is_file(action)
+
+
+def _is_file(action: argparse.Action) -> bool:
+    return action.type is Path or action.metavar == "FILE"
 
 
 def _as_far_as_written(command: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -186,6 +212,7 @@ def kubectl_complete() -> int:
     """`kubectl_complete-turnout`, which kubectl calls to complete `kubectl turnout …`."""
     from turnout.cli import parser
 
-    complete(parser("kubectl turnout"), sys.argv[1:], plugin=True)
-    print(FILES if sys.argv[1:2] and sys.argv[1] in ("lint", "plan") else NO_FILES)
+    whole, words = parser("kubectl turnout"), sys.argv[1:]
+    complete(whole, words, plugin=True)
+    print(FILES if wants_file(whole, words) else NO_FILES)
     return 0

@@ -63,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     loaded = load(args.paths)
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
-    glyphs, present, now = ASCII if args.ascii else glyphs_for(sys.stdout), _Present(args), datetime.now(UTC)
-    given = (*_serving(args.after, now), *loaded.versions)
+    glyphs, now = ASCII if args.ascii else glyphs_for(sys.stdout), datetime.now(UTC)
+    after = tuple(_serving(args.after, now))
+    present, given = _Present(args, after), (*after, *loaded.versions)
     found = [forecast(version, present.beside(version, given), now, args.rps) for version in loaded.versions]
     if found:
         print("\n\n".join(render_forecast(each, glyphs) for each in found))
@@ -89,10 +90,14 @@ def _serving(paths: "Sequence[Path]", now: "datetime") -> "Iterator[ModelVersion
 
 
 class _Present:
-    """What is there now, read once for each namespace; nothing where no world can be reached. `words`: which world."""
+    """What is there now, read once for each namespace; nothing where no world can be reached. `words`: which world.
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    `after`: what the caller says is Live.
+    """
+
+    def __init__(self, args: argparse.Namespace, after: "Sequence[ModelVersion]") -> None:
         self._args = args
+        self._after = ", ".join(version.name for version in after)
         self._read: dict[str | None, tuple[ModelVersion, ...]] = {}
         self.words = ""
 
@@ -118,7 +123,8 @@ class _Present:
             world = world_of(argparse.Namespace(**{**vars(self._args), "namespace": space, "all_namespaces": False}))
             found = world.versions()
         except UserError as fault:
-            self.words = f"compared with nothing, as if each were the first of its model: {fault}"
+            nothing = "nothing, as if each were the first of its model"
+            self.words = f"compared with {f'{self._after} of --after alone' if self._after else nothing}: {fault}"
             return ()
         self.words = f"compared with {world.place}"
         return found

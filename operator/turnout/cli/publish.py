@@ -31,7 +31,7 @@ ROWS = "of FILE: .json, .npy or .txt"
 def add_parser(commands: Commands) -> None:
     summary = "publish a model, and print the ModelVersion that serves it"
     parser = add_command(commands, "publish", summary=summary, text=TEXT, examples=EXAMPLES)
-    parser.add_argument("source", metavar="MODEL", help="the folder, or .skops file, that holds the model")
+    parser.add_argument("source", type=Path, metavar="MODEL", help="the folder, or .skops file, that holds the model")
     parser.add_argument("--to", required=True, metavar="URI", help="a folder, or file://, s3://, gs:// or oci://")
     parser.add_argument("--example", default="", metavar="FILE", help=f"it is asked these rows, {ROWS}")
     parser.add_argument("--reference", default="", metavar="FILE", help=f"at least 50 usual rows, for drift, {ROWS}")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _published(args: argparse.Namespace) -> dict[str, Any]:
     asked = {
-        "model": args.source,
+        "model": str(args.source),
         "to": args.to,
         "example": args.example,
         "reference": args.reference,
@@ -76,7 +76,7 @@ def _manifest(args: argparse.Namespace, published: dict[str, Any]) -> str:
 
     from turnout.api.version import API_VERSION, KIND, ModelVersion
 
-    model = args.model or Path(args.source).resolve().stem
+    model = args.model or args.source.resolve().stem
     predictor: dict[str, Any] = {"runtime": published["runtime"]}
     if args.entrypoint:
         predictor["entrypoint"] = args.entrypoint

@@ -68,8 +68,9 @@ it takes effect with the next `turnout up`.
 source <(turnout completion bash)     # in ~/.bashrc; zsh and fish: turnout completion --help
 ```
 
-completes commands, options and the names of models as they are now. kubectl from 1.26 on completes `kubectl turnout`
-by itself: it calls `kubectl_complete-turnout`, which is installed beside `turnout`.
+completes commands, options, models, versions and namespaces as they are now, and files where a file is meant.
+kubectl from 1.26 on completes `kubectl turnout` by itself: it calls `kubectl_complete-turnout`, which is installed
+beside `turnout`.
 """
 
 WORLD = "where"

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from turnout.cli.command import Commands, UserError, add_command, seconds
+from turnout.settings import prometheus, token_file
 
 TEXT = """Runs the ModelVersions of the files as processes behind one address, without a cluster: rolls out what
 is new, takes back what fails, puts idle models to sleep. Edit or add a file, and it follows. Ctrl-C ends all of
@@ -24,8 +25,8 @@ def add_parser(commands: Commands) -> None:
     add("--state", type=Path, default=Path(".turnout"), metavar="DIR", help="what it remembers; default .turnout")
     add("--namespace", type=_namespace, default="default", help="of versions that name none; default: default")
     add("--idle", type=_duration, default="30s", metavar="TIME", help=IDLE)
-    add("--prometheus", action="append", default=[], type=_prometheus, metavar="NAME=URL", help=PROMETHEUS)
-    add("--prometheus-token", action="append", default=[], type=_token, metavar="NAME=FILE", help=TOKEN)
+    add("--prometheus", action="append", default=[], type=prometheus, metavar="NAME=URL", help=PROMETHEUS)
+    add("--prometheus-token", action="append", default=[], type=token_file, metavar="NAME=FILE", help=TOKEN)
     add("--quiet", action="store_true", help="print problems only")
     add("--plain", action="store_true", help="lines instead of the live tree")
     parser.set_defaults(run=run)
@@ -44,18 +45,6 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} must be a port, 1 to 65535")
     return int(text)
-
-
-def _prometheus(text: str) -> tuple[str, str]:
-    from turnout.settings import prometheus
-
-    return prometheus(text)
-
-
-def _token(text: str) -> tuple[str, Path]:
-    from turnout.settings import token_file
-
-    return token_file(text)
 
 
 def _namespace(text: str) -> str:

@@ -6,7 +6,8 @@ from turnout.cli.command import Commands, add_command
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "version", summary="print the versions of Turnout and of Python")
+    summary = "print the versions of Turnout and of Python"
+    parser = add_command(commands, "version", summary=summary, text="Prints the versions of Turnout and of Python.")
     parser.set_defaults(run=run)
 
 

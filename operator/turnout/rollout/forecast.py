@@ -138,8 +138,10 @@ def _way(
 ) -> str:
     if former is not None and _returns(former) and stable is not None:
         return f"comes back in place of {stable.name}, the fast way: it was promoted before"
-    way = f"takes over from {stable.name} ({stable.status.replicas.ready} pods ready)" if stable else ""
-    way = way or "is the first of its model: all traffic as soon as it is warm, whatever its steps say"
+    way = "is the first of its model: all traffic as soon as it is warm, whatever its steps say"
+    if stable is not None:
+        ready = stable.status.replicas.ready
+        way = f"takes over from {stable.name} ({ready} pod{'' if ready == 1 else 's'} ready)"
     if rival is None:
         return way
     if version.spec.rollout.on_supersede is OnSupersede.QUEUE:
