@@ -9,13 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.apiserver import ApiServer
 from turnout import __version__
 from turnout.api.crd import definition
+from turnout.cli import cluster_checks as checks
 from turnout.cli.cluster_checks import _image_version
 
 VERBS = ("list", "patch", "promote", "abort", "create")
+NEEDED = (checks.KUBERNETES, checks.KSERVE, checks.KNATIVE)
 Turnout = Callable[..., tuple[int, str, str]]
 Raw = dict[str, Any]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -147,7 +150,7 @@ NEWER: Raw = {
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (answer("/version", 200, {"gitVersion": "v1.28.9"}), 1, "✗ Kubernetes: v1.28.9, needs 1.29 or newer"),
+        (answer("/version", 200, {"gitVersion": "v1.29.9"}), 1, "✗ Kubernetes: v1.29.9, needs 1.30 or newer"),
         (
             answer(f"{CRDS}/modelversions.turnout.dev", 404),
             1,
@@ -236,6 +239,17 @@ def test_what_is_not_right_is_said_with_the_way_out(
     found, out = look(turnout, tmp_path)
     assert words in out
     assert found == code
+
+
+def test_it_demands_what_the_chart_and_the_install_page_demand() -> None:
+    """The chart has helm refuse an older Kubernetes; the page's first table is for whoever looks by hand."""
+    root = Path(__file__).parent.parent.parent
+    chart = yaml.safe_load((root / "charts" / "turnout" / "Chart.yaml").read_text())
+    kubernetes, kserve, knative = (".".join(map(str, least)) for least in NEEDED)
+    assert chart["kubeVersion"] == f">={kubernetes}.0-0"
+    page = (root / "docs" / "install.md").read_text()
+    for demand in (f"| Kubernetes ≥ {kubernetes} |", f"| KServe ≥ {kserve} |", f"| Knative Serving ≥ {knative} |"):
+        assert demand in page
 
 
 def test_it_changes_nothing_and_asks_for_reviews_only(turnout: Turnout, whole: Whole, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from turnout.api.reasons import Reason
+from turnout.api.served import LIMITS
 from turnout.api.version import ModelVersion
 
 ROOT = Path(__file__).parent.parent.parent
@@ -144,3 +145,20 @@ def test_every_reason_that_wants_something_done_is_in_troubleshooting() -> None:
     section = page.partition("## Troubleshooting by reason")[2]
     explained = {word for word in re.findall(r"`([A-Z][A-Za-z]+)`", section) if word in set(Reason)}
     assert explained == set(Reason) - WANT_NOTHING
+
+
+UNSERVED = {
+    "spec.rollout.strategy": "shadow traffic",
+    "spec.predictor.protocol": "gRPC on a cluster",
+    "spec.predictor.runtime": "runtimes other than `sklearn`, `sentence-transformers` and `custom`",
+}
+
+
+def test_the_readme_lists_what_is_refused_and_nothing_that_is_served() -> None:
+    assert {limit.field for limit in LIMITS} == set(UNSERVED)
+    runtimes = next(limit.served for limit in LIMITS if limit.field == "spec.predictor.runtime")
+    assert re.findall("`(.+?)`", UNSERVED["spec.predictor.runtime"]) == [*runtimes]
+    section = (ROOT / "README.md").read_text().partition("## What is not there yet\n\n")[2]
+    listed = " ".join(section.partition(" are designed")[0].split())
+    *first, last = UNSERVED.values()
+    assert listed.lower() == f"{', '.join(first)}, and {last}".lower()

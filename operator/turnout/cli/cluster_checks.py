@@ -13,7 +13,7 @@ from turnout.cli.findings import Finding, Level
 from turnout.platform.kubernetes.client import AbsentError, Cluster, ClusterError, ForbiddenError
 from turnout.platform.kubernetes.resources import INFERENCE_SERVICES, MODEL
 
-KUBERNETES, KSERVE, KNATIVE = (1, 29), (0, 20), (1, 21)
+KUBERNETES, KSERVE, KNATIVE = (1, 30), (0, 20), (1, 21)
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -49,7 +49,9 @@ def cluster_findings(cluster: Cluster, namespace: str) -> Iterator[Finding]:
     except ClusterError as fault:
         yield Finding(Level.WRONG, f"cluster {cluster.name}", str(fault), "see: kubectl cluster-info")
         return
-    yield _at_least("Kubernetes", version, KUBERNETES, "the CRD's rules need it: upgrade the cluster")
+    yield _at_least(
+        "Kubernetes", version, KUBERNETES, "its rules and its admission policy need it: upgrade the cluster"
+    )
     for what, check in CHECKS.items():
         try:
             yield from check(cluster, namespace)
