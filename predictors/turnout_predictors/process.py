@@ -43,6 +43,7 @@ from .telemetry import termination
 from .telemetry.drift import Drift
 from .telemetry.metrics import Metrics
 from .telemetry.payloads import PayloadLog
+from .telemetry.traces import Traces, open_traces
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Process:
         self._exit_code = 0
         self._thread: ModelThread | None = None
         self._payloads: PayloadLog | None = None
+        self._traces: Traces | None = None
         self._metrics = Metrics(arguments.model_name, arguments.model_version, arguments.revision)
         self._metrics.threads("numeric", threads)
 
@@ -155,6 +157,8 @@ class Process:
         await asyncio.gather(listener.close(seconds), *([rpc.stop(seconds)] if rpc is not None else []))
         if self._payloads is not None:
             await asyncio.to_thread(self._payloads.close, LINGER_TELEMETRY_SECONDS)
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
         return self._exit_code
 
     async def _open_rpc(self, lifecycle: Lifecycle, limits: Limits) -> Any:
@@ -208,6 +212,8 @@ class Process:
         self._payloads = await thread.submit(partial(open_log, arguments.server, self._metrics.identity))
         if self._payloads is not None:
             self._metrics.payloads = self._payloads.results
+        traced = (arguments.server.traces, arguments.server.traces_share, self._metrics.identity)
+        self._traces = await thread.submit(partial(open_traces, *traced))
         examples = artifact.examples if artifact else ()
         begun = time.perf_counter()
         await replay(examples, contract, engine, arguments.timeout_seconds)
@@ -229,6 +235,7 @@ class Process:
             self._drift(artifact.references if artifact else ()),
             self._tenants(contract),
             self._payloads,
+            self._traces,
         )
 
     def _tenants(self, contract: Contract) -> TenantSettings | None:

@@ -155,4 +155,16 @@ SERVER: dict[str, Setting] = {
         least=1,
         most=16777216,
     ),
+    "traces": Setting(
+        type="text",
+        default="",
+        description="where spans of predictions go: a collector's OTLP address for traces, by http or https",
+    ),
+    "traces_share": Setting(
+        type="number",
+        default=1.0,
+        description="share of the traces that begin here; callers decide on theirs",
+        least=0,
+        most=1,
+    ),
 }

@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -20,11 +21,12 @@ import orjson
 from turnout_predictors.batching.engine import NOTHING, Work
 from turnout_predictors.errors import BeyondLimit, RequestError, Unavailable
 from turnout_predictors.server.app import EXTENSIONS, SERVER, own_version
-from turnout_predictors.server.inference import Limits, timeout_of
+from turnout_predictors.server.inference import CARRIER, Limits, timeout_of
 from turnout_predictors.server.lifecycle import Lifecycle
 from turnout_predictors.server.response import told
 from turnout_predictors.server.views import with_view
 from turnout_predictors.telemetry.metrics import Metrics
+from turnout_predictors.telemetry.traces import CANCELLED, Trace
 
 from . import logged
 from .stubs import SERVICE, messages
@@ -176,8 +178,9 @@ class Service:
         self._metrics.inflight += 1
         fault: RequestError | None = None
         answer: Any = None
+        trace = self._trace(given, begun)
         try:
-            answer = await self._infer(message, context, given, is_repeat=is_repeat)
+            answer = await self._infer(message, context, given, trace, is_repeat=is_repeat)
         except RequestError as refused:
             fault = refused
             if isinstance(refused, BeyondLimit):
@@ -187,6 +190,10 @@ class Service:
             fault = RequestError("model_error", f"the server failed with {type(broken).__name__}")
         finally:
             self._metrics.inflight -= 1
+            if trace is not None:
+                trace.end(
+                    fault.status if fault else 200 if answer is not None else CANCELLED, fault.code if fault else ""
+                )
         serving = self._lifecycle.serving
         if serving is not None and serving.payloads is not None:
             logged.offer(serving.payloads, message, fault or answer, given, self._tenant(given))
@@ -196,7 +203,17 @@ class Service:
             await _abort(context, fault, str(given.get("x-request-id", "")))
         return answer
 
-    async def _infer(self, message: Any, context: Context, given: dict[Any, Any], *, is_repeat: bool) -> Any:
+    def _trace(self, given: Mapping[Any, Any], begun: float) -> Trace | None:
+        serving = self._lifecycle.serving
+        if serving is None or serving.traces is None:
+            return None
+        carrier = {name: str(given.get(name, "")) for name in CARRIER}
+        called = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "ModelInfer"}
+        return serving.traces.begin(f"infer {self._model}", carrier, begun, **called)
+
+    async def _infer(
+        self, message: Any, context: Context, given: dict[Any, Any], trace: Trace | None, *, is_repeat: bool
+    ) -> Any:
         if message is None:
             most = self._limits.server.max_body_bytes
             raise BeyondLimit("max_body_bytes", f"the message is larger than {most} bytes; send fewer rows")
@@ -214,19 +231,20 @@ class Service:
         if request.parameters:
             deadline = min(deadline, self._loop.time() + timeout_of(request))
         headers = NOTHING if contract.signature else {str(name): str(value) for name, value in given.items()}
-        outputs = await serving.engine.submit(
-            Work(
-                request.inputs,
-                request.outputs,
-                deadline,
-                effective.values,
-                request.dims,
-                request.id,
-                request.parameters,
-                headers,
-                tenant,
-            )
+        work = Work(
+            request.inputs,
+            request.outputs,
+            deadline,
+            effective.values,
+            request.dims,
+            request.id,
+            request.parameters,
+            headers,
+            tenant,
         )
+        with trace.within() if trace is not None else nullcontext():
+            pending = serving.engine.submit(work)
+        outputs = await pending
         answer = self._pb.ModelInferResponse(model_name=self._model, model_version=self._version, id=request.id or "")
         shown = outputs if request.shown is None else with_view(outputs, request.shown)
         write(self._pb, answer, shown, contract.output_types, raw=raw)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from turnout_predictors.errors import RequestError
+from turnout_predictors.telemetry.traces import Trace
 
 JSON: Final = b"application/json"
 Header = tuple[bytes, bytes]
@@ -43,6 +44,7 @@ class Exchange:
         "send",
         "start",
         "target",
+        "trace",
     )
 
     def __init__(
@@ -58,6 +60,7 @@ class Exchange:
         self.route = ""
         self.start = ""
         self.pending: asyncio.Future[Any] | None = None
+        self.trace: Trace | None = None
         self.is_lost = False
         self.is_repeat = False
 

@@ -16,6 +16,7 @@ from typing import Final
 from turnout_predictors.batching.engine import NOTHING, Outputs, Work
 from turnout_predictors.errors import BeyondLimit, InvalidInput, RequestError
 from turnout_predictors.telemetry.payloads import PayloadLog
+from turnout_predictors.telemetry.traces import CANCELLED, Trace, Traces
 
 from . import aside, embeddings, logged, rerank, v1
 from .compression import decompress
@@ -32,6 +33,7 @@ from .views import with_view
 
 log = logging.getLogger(__name__)
 Write = Callable[[Outputs], Reply]
+CARRIER: Final = ("traceparent", "tracestate")
 FACADES: Final[Mapping[str, Callable[..., Translated]]] = {"embeddings": embeddings.read, "rerank": rerank.read}
 
 
@@ -104,6 +106,8 @@ class Inference:
 
     def _submit(self, exchange: Exchange, serving: Serving, deadline: float) -> None:
         contract = serving.contract
+        if serving.traces is not None:
+            exchange.trace = self._traced(exchange, serving.traces)
         request, write = self._read(exchange, contract, keeps_body=serving.payloads is not None)
         tenant = self._tenant(exchange)
         effective = serving.settings_for(request.parameters, tenant)
@@ -120,12 +124,19 @@ class Inference:
             NOTHING if contract.signature else _all_headers(exchange),
             tenant,
         )
-        exchange.pending = pending = serving.engine.submit(work)
+        if exchange.trace is None:
+            pending = serving.engine.submit(work)
+        else:
+            with exchange.trace.within():
+                pending = serving.engine.submit(work)
+        exchange.pending = pending
         write = write or partial(self._write, request, contract, effective)
         pending.add_done_callback(partial(self._answered, exchange, write, serving))
 
     def _answered(self, exchange: Exchange, write: Write, serving: Serving, done: asyncio.Future[Outputs]) -> None:
         if exchange.is_lost or done.cancelled():
+            if exchange.trace is not None:
+                exchange.trace.end(CANCELLED)
             return
         try:
             outputs = done.result()
@@ -138,6 +149,8 @@ class Inference:
                 serving.count(outputs)
             if serving.payloads is not None:
                 self._log(exchange, reply, serving.payloads)
+            if exchange.trace is not None:
+                exchange.trace.end(200)
 
     def _fail(self, exchange: Exchange, fault: Exception) -> None:
         if not isinstance(fault, RequestError):
@@ -147,9 +160,17 @@ class Inference:
             self._exceeded(fault.limit)
         reply = refusal(fault, exchange)
         self._finish(exchange, reply._replace(headers=(*self._headers, *reply.headers)))
+        if exchange.trace is not None:
+            exchange.trace.end(fault.status, fault.code)
         serving = self._lifecycle.serving
         if serving is not None and serving.payloads is not None:
             self._log(exchange, reply, serving.payloads)
+
+    def _traced(self, exchange: Exchange, traces: Traces) -> Trace:
+        given = {name: exchange.headers.get(name.encode(), b"").decode("latin-1") for name in CARRIER}
+        path = exchange.target.partition(b"?")[0].decode("latin-1")
+        name = f"{exchange.route} {self._head['model_name']}"
+        return traces.begin(name, given, exchange.begun, **{"http.request.method": "POST", "url.path": path})
 
     def _log(self, exchange: Exchange, reply: Reply, payloads: PayloadLog) -> None:
         if not exchange.is_lost:

@@ -14,6 +14,7 @@ from turnout_predictors.batching.door import Door
 from turnout_predictors.batching.engine import Engine, Outputs
 from turnout_predictors.errors import Unavailable
 from turnout_predictors.telemetry.payloads import PayloadLog
+from turnout_predictors.telemetry.traces import Traces
 
 from .contract import Contract
 from .effective import Effective, of_request
@@ -31,6 +32,7 @@ class Serving:
     count: Callable[[Outputs], None] | None = None  # takes in what was answered, for drift; raises nothing
     tenants: TenantSettings | None = None
     payloads: PayloadLog | None = None
+    traces: Traces | None = None
 
     def settings_for(self, parameters: Mapping[str, Any], tenant: str) -> Effective:
         """What a request is answered under."""

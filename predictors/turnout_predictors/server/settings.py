@@ -79,6 +79,8 @@ class ServerSettings(Limits):
     payload_share: float = setting(1.0, "share of the requests that is in that sample", ge=0, le=1)
     payload_queue_bytes: int = setting(16 << 20, "bytes of it that may wait; more is dropped", ge=1 << 10, le=1 << 30)
     payload_redact: str = setting("", "package.module:function that each is given to before it is written")
+    traces: str = setting("", "where spans of predictions go: a collector's OTLP address for traces, by http or https")
+    traces_share: float = setting(1.0, "share of the traces that begin here; callers decide on theirs", ge=0, le=1)
 
 
 DEFAULTS: Final = ServerSettings()
