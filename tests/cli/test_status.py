@@ -53,7 +53,12 @@ def test_another_folder_can_be_named(turnout: Turnout, engine: Path, tmp_path: P
 
 def test_json_is_for_programs(turnout: Turnout, engine: Path) -> None:
     answer = json.loads(turnout("status", "-o", "json")[1])
-    assert answer["models"][0]["versions"][0]["traffic"] == {"requests": 12, "repeated": 2, "errors": 3}
+    assert answer["models"][0]["versions"][0]["traffic"] == {
+        "requests": 12,
+        "repeated": 2,
+        "errors": 3,
+        "unrepeated": 0,
+    }
 
 
 def test_ascii_on_request(turnout: Turnout, engine: Path) -> None:

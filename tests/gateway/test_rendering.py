@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.gateway.bootstrap import render_bootstrap, render_discovery
-from turnout.gateway.clusters import endpoint_file, relays, render_clusters, render_endpoints
+from turnout.gateway.clusters import SPARED, UNBOUNDED, endpoint_file, relays, render_clusters, render_endpoints
 from turnout.gateway.reading import ShareCount, read_splits, read_stats
 from turnout.gateway.routes import render_routes
 from turnout.gateway.topology import Backend, Endpoint, Fork, Topology
@@ -66,13 +66,50 @@ def test_each_share_is_a_rung_with_a_cumulative_threshold_and_the_last_takes_the
 def test_a_candidate_relays_to_stable_and_stable_to_nobody() -> None:
     candidate, stable = rendered(CANARY)["default/digits"]["routes"]
     assert candidate["route"]["cluster"] == "default/digits-2-00001/then/digits-1-00001"
-    assert candidate["route"]["retry_policy"]["retry_on"] == "5xx"
+    assert "retriable-status-codes" in candidate["route"]["retry_policy"]["retry_on"]
+    assert candidate["route"]["retry_policy"]["retriable_status_codes"] == [500, 501, 502, 503]
     assert candidate["route"]["retry_policy"]["num_retries"] == 1
     assert candidate["route"]["retry_policy"]["per_try_timeout"] == "20s"
     assert candidate["route"]["timeout"] == "90s"
     assert stable["route"]["cluster"] == "default/digits-1-00001"
     assert stable["route"]["timeout"] == "70s"
-    assert "5xx" not in stable["route"]["retry_policy"]["retry_on"]
+    assert "retriable" not in stable["route"]["retry_policy"]["retry_on"]
+
+
+def priorities(split: Split) -> list[tuple[str, int | None, str]]:
+    """(revision, threshold, priority) of each rung, with everything repeated on the last of the split."""
+    topology = Topology(tuple(backend(share.revision) for share in split), (Fork(KEY, split, split[-1].revision),))
+    host = rendered(topology)["default/digits"]
+    chosen = [route["route"].get("priority", "own") for route in host["routes"]]
+    return [(name, threshold, priority) for (name, threshold, _), priority in zip(rungs(host), chosen, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("percent", "within"), [(1, 1), (20, 20), (21, 19), (25, 18), (50, 12), (90, 2), (97, 0), (99, 0)]
+)
+def test_a_share_beyond_the_budget_of_repeats_has_a_rung_of_its_own(percent: int, within: int) -> None:
+    found = priorities((Share("digits-2-00001", percent), Share("digits-1-00001", 100 - percent)))
+    wanted = [("digits-2-00001", within, "DEFAULT")] * bool(within)
+    wanted += [("digits-2-00001", percent, "HIGH")] * (percent > within)
+    assert found == [*wanted, ("digits-1-00001", None, "own")]
+
+
+def test_who_share_a_fallback_share_its_budget() -> None:
+    split = Share("digits-3-00001", 10), Share("digits-2-00001", 30), Share("digits-1-00001", 60)
+    assert priorities(split) == [
+        ("digits-3-00001", 10, "DEFAULT"),
+        ("digits-2-00001", 15, "DEFAULT"),
+        ("digits-2-00001", 40, "HIGH"),
+        ("digits-1-00001", None, "own"),
+    ]
+
+
+def test_only_repeats_beyond_the_budget_are_limited_at_a_time() -> None:
+    for cluster in cast("list[dict[str, Any]]", render_clusters(CANARY, "/run")):
+        usual, beyond = cluster["circuit_breakers"]["thresholds"]
+        assert (usual.get("priority"), beyond["priority"]) == (None, "HIGH")
+        limits = {value for name, value in {**usual, **beyond}.items() if name.startswith("max_")}
+        assert limits == ({UNBOUNDED, SPARED} if "/then/" in cluster["name"] else {UNBOUNDED})
 
 
 def test_a_fallback_that_does_not_run_is_no_fallback() -> None:
@@ -168,8 +205,8 @@ def test_counters_are_added_over_addresses_and_the_version_s_own_is_left_out() -
     values = {
         "vhost.default/digits.route.default/digits-2-00001.upstream_rq_completed": 7,
         "vhost.bare.route.default/digits-2-00001.upstream_rq_completed": 3,
-        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_retry": 2,
-        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_5xx": 1,
+        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_retry_success": 2,
+        "cluster.default/digits-2-00001/then/digits-1-00001.upstream_rq_retry_overflow": 4,
         "vhost.bare.route.default/digits-2-00001.upstream_rq_5xx": 1,
         "vhost.default/digits-2-00001/own.route.own.upstream_rq_completed": 50,
         "cluster.default/digits-2-00001.upstream_rq_total": 10,
@@ -181,7 +218,7 @@ def test_counters_are_added_over_addresses_and_the_version_s_own_is_left_out() -
     stats = read_stats(
         {"stats": [{"name": name, "value": value} for name, value in values.items()] + [{"histograms": {}}]}
     )
-    assert stats.shares == {"default/digits-2-00001": ShareCount(10, 2, 1, 1)}
+    assert stats.shares == {"default/digits-2-00001": ShareCount(completed=10, failed=1, rescued=2, unrepeated=4)}
     assert (stats.tries, stats.active) == ({"default/digits-2-00001": 10}, {"default/digits-2-00001": 4})
     assert stats.versions == {"clusters": "c1", "routes": "r1"}
     assert stats.rejected == 1

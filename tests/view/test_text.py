@@ -302,6 +302,12 @@ def test_newest_versions_come_first_and_models_in_order() -> None:
     assert [version.version for version in tree.models[0].versions] == [10, 9]
 
 
+def test_errors_that_no_other_version_took_over_are_explained() -> None:
+    tree = tree_of([model_version(1, STABLE)], traffic={("default", "digits-1"): Traffic(5000, 0, 2400, 1200)})
+    (note,) = tree.models[0].versions[0].notes
+    assert note == "1,200 of its errors were not repeated: at most a fifth of what stable is asked may be"
+
+
 def test_json_speaks_the_words_of_the_status() -> None:
     answer = tree_json(SCENES["a rollout with counts, callers and a bad file"])
     assert answer["clients"] == {"requests": 123_868, "failed": 0}
@@ -316,7 +322,7 @@ def test_json_speaks_the_words_of_the_status() -> None:
         "weight": {"desired": 10, "observed": 10},
         "step": "3/5",
         "replicas": {"ready": 1, "floor": 1, "asleep": False},
-        "traffic": {"requests": 412, "repeated": 0, "errors": 3},
+        "traffic": {"requests": 412, "repeated": 0, "errors": 3, "unrepeated": 0},
         "analysis": None,
         "notes": (),
     }

@@ -328,7 +328,8 @@ class Rollout(Authored):
     repeat_on_stable: Boolean = Field(
         default=True,
         description="repeatOnStable repeats a request once on stable if it failed on the candidate before "
-        "its response began. The local engine does, a cluster does once it has Turnout's gateway.",
+        "its response began; of what stable is asked at most a fifth may be repeats. The local engine does, a cluster "
+        "does once it has Turnout's gateway.",
         examples=[False],
     )
     allow_contract_change: Boolean = Field(

@@ -26,6 +26,7 @@ class _Counts(BaseModel):
     requests: int = 0
     failed: int = 0
     repeated: int = 0
+    unrepeated: int = 0
 
 
 class _Model(BaseModel):
@@ -147,7 +148,7 @@ def _counts(traffic: Mapping[str, _Model]) -> Iterator[tuple[tuple[str, str], Tr
         namespace = key.partition("/")[0]
         for name, counts in model.versions.items():
             requests = counts.requests + counts.repeated
-            yield (namespace, name), Traffic(requests, counts.repeated, counts.failed)
+            yield (namespace, name), Traffic(requests, counts.repeated, counts.failed, counts.unrepeated)
 
 
 def _clients(traffic: Mapping[str, _Model]) -> Clients | None:

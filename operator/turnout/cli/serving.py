@@ -103,7 +103,7 @@ def tree(engine: LocalEngine) -> Tree:
     """The engine's versions with what Envoy has counted."""
     models = engine.machine.traffic.items()
     counts = {
-        (key.namespace, name): Traffic(each.requests + each.repeated, each.failed)
+        (key.namespace, name): Traffic(each.requests + each.repeated, each.repeated, each.failed, each.unrepeated)
         for key, model in models
         for name, each in model.versions.items()
     }

@@ -5,6 +5,8 @@ from turnout.gateway.topology import Resource
 
 LISTENER = "turnout"
 STREAM_IDLE_SECONDS = 1200  # above every timeout that a ModelVersion may ask for, twice
+DEADLINE = "x-request-deadline-ms"  # as a caller says it; whose time is over, nothing is repeated for
+DEADLINE_GRACE_MS = 250  # the predictor says first that the time is over: in its own words, and counted
 
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
@@ -48,10 +50,28 @@ def _http_manager(routes_file: str) -> Resource:
             "stream_idle_timeout": f"{STREAM_IDLE_SECONDS}s",
             "rds": {"route_config_name": ROUTES, "config_source": _file(routes_file)},
             "http_filters": [
+                _deadline(),
                 {
                     "name": "envoy.filters.http.router",
                     "typed_config": {"@type": f"{_HTTP}.http.router.v3.Router"},
-                }
+                },
             ],
+        },
+    }
+
+
+def _deadline() -> Resource:
+    """A caller's own deadline ends all tries together; what is no number leaves the route's.
+
+    One beyond `timeoutSeconds` changes nothing for the caller: there a predictor answers by itself.
+    """
+    asked = f"request.headers['{DEADLINE}']"
+    header = {"key": "x-envoy-upstream-rq-timeout-ms", "value": f"%CEL(int({asked}) + {DEADLINE_GRACE_MS})%"}
+    mutation = {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    return {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": f"{_HTTP}.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": [mutation]},
         },
     }

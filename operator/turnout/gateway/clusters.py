@@ -7,6 +7,10 @@ order Envoy hears of new endpoints and new routes in, an old route still leads t
 A relay is Envoy's composite cluster: its nth try goes to its nth member. It marks the second one
 (`x-turnout-attempt: repeat`), so that predictors count repeats apart; a mark from outside is stripped by the
 routes.
+
+Envoy's own retry budget is of no use here. It compares the retries of a cluster with that cluster's active requests:
+a relay has the retries, and its members have the requests, so that any percentage would be one of nothing. What is
+left of it is its least, a number of repeats at a time; the rest is a matter of routes.
 """
 
 from collections.abc import Iterable
@@ -23,6 +27,7 @@ from turnout.gateway.topology import (
 
 ATTEMPT_HEADER = "x-turnout-attempt"
 UNBOUNDED = 1_000_000  # the predictor's own queue is the limit, not a circuit breaker in front of it
+SPARED = 20  # repeats at a time of a relay, for a route that is beyond the budget (its priority is HIGH)
 IDLE_SECONDS = 30  # less than the predictors keep a connection, so that Envoy never writes into a closing one
 
 _CONFIG = "type.googleapis.com/envoy.config"
@@ -87,7 +92,7 @@ def _plain(name: str, endpoint_dir: str) -> Resource:
         },
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "circuit_breakers": _breakers(),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
@@ -96,6 +101,11 @@ def _plain(name: str, endpoint_dir: str) -> Resource:
             }
         },
     }
+
+
+def _breakers(repeats: int = UNBOUNDED) -> Resource:
+    """By the priority of the route that a request took; `repeats`: at a time, of those beyond the budget."""
+    return {"thresholds": [_LIMITS, {**_LIMITS, "priority": "HIGH", "max_retries": repeats}]}
 
 
 def _relay(namespace: str, revision: str, fallback: str) -> Resource:
@@ -112,7 +122,7 @@ def _relay(namespace: str, revision: str, fallback: str) -> Resource:
                 "clusters": [{"name": member} for member in members],
             },
         },
-        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "circuit_breakers": _breakers(repeats=SPARED),
         "typed_extension_protocol_options": {_HTTP_OPTIONS: _marking_repeats()},
     }
 

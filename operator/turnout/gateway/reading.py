@@ -15,34 +15,35 @@ from turnout.rollout.snapshot import ModelKey, Share, Split
 STATS_FILTER = (
     r"^(vhost\..*\.route\..*\.upstream_rq_(completed|5xx)"
     r"|cluster\..*\.upstream_rq_(total|active)"
-    r"|cluster\..*/then/[^.]*\.upstream_rq_(retry|5xx)"
+    r"|cluster\..*/then/[^.]*\.upstream_rq_retry_(success|overflow)"
     r"|.*\.(cds|rds\.[^.]*)\.(version_text|update_rejected))$"
 )
 """What to ask `/stats?format=json&filter=` for, so that the answer stays small."""
 
 _ROUTE = re.compile(r"vhost\.[^.]*\.route\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>completed|5xx)")
-_RELAY = re.compile(r"cluster\.(?P<cluster>[^.]+)/then/[^.]+\.upstream_rq_(?P<what>retry|5xx)")
+_RELAY = re.compile(r"cluster\.(?P<cluster>[^.]+)/then/[^.]+\.upstream_rq_retry_(?P<what>success|overflow)")
 _CLUSTER = re.compile(r"cluster\.(?P<cluster>[^.]+)\.upstream_rq_(?P<what>total|active)")
-_FIELDS = {"completed": "completed", "5xx": "failed", "relay retry": "repeated", "relay 5xx": "failed_twice"}
+_FIELDS = {"completed": "completed", "5xx": "failed", "relay success": "rescued", "relay overflow": "unrepeated"}
 
 
 @dataclass(frozen=True, slots=True)
 class ShareCount:
     """Of one revision's share, in requests.
 
-    `completed`: answered, by whomever; `failed`: with a 5xx; `repeated`: failed here and were tried elsewhere;
-    `failed_twice`: there in vain. The last two come from the relays: a route's own counter of them goes with it.
+    `completed`: answered, by whomever; `failed`: with a 5xx; `rescued`: failed here and were answered elsewhere;
+    `unrepeated`: failed here beyond the budget of repeats. The last two come from the relays: a route's own counter of
+    them goes with it.
     """
 
     completed: int = 0
-    repeated: int = 0
     failed: int = 0
-    failed_twice: int = 0
+    rescued: int = 0
+    unrepeated: int = 0
 
     @property
     def failed_here(self) -> int:
         """First tries that brought no good answer."""
-        return self.repeated + max(0, self.failed - self.failed_twice)
+        return self.failed + self.rescued
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +105,16 @@ def read_splits(answer: object) -> dict[ModelKey, Split]:
 
 
 def _split(routes: Iterable[Resource]) -> Split:
-    """Cumulative thresholds back to shares; the last rung has none and takes the rest."""
-    shares = []
+    """Cumulative thresholds back to shares, of one or two rungs each; the last rung has none and takes the rest."""
+    shares: dict[str, int] = {}
     below = 0
     for route in routes:
         fraction = _get(_get(route.get("match"), "runtime_fraction"), "default_value")
         threshold = int(cast("int", _get(fraction, "numerator"))) if fraction is not None else 100
-        shares.append(Share(str(route.get("name")), threshold - below))
+        name = str(route.get("name"))
+        shares[name] = shares.get(name, 0) + threshold - below
         below = threshold
-    return tuple(shares)
+    return tuple(Share(*share) for share in shares.items())
 
 
 def _get(value: object, name: str) -> object:

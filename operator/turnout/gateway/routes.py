@@ -3,9 +3,15 @@
 The split is a ladder of fractions, not Envoy's weighted clusters: each rung is a route, so that each share
 has its own retry policy and its own counters. All rungs of one request see the same random number; the
 thresholds are therefore cumulative, and the percents exact.
+
+Repeats must not bring stable down: of what it is asked at most a fifth may be repeats of what a candidate failed. That
+is by lot, too, since the split is: of as many requests as make that fifth with stable's own each one is repeated, and
+a share that is greater has a second rung, whose requests are repeated a few at a time. So a candidate with up to 20 %
+costs no caller anything, however it fails.
 """
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
@@ -20,10 +26,14 @@ from turnout.gateway.topology import (
     relay_name,
     version_host,
 )
+from turnout.rollout.snapshot import Share
 
 ROUTES = "turnout"  # the one RouteConfiguration
 OWN = "own"  # counters of version addresses: not a model's traffic
 BUFFER_BYTES = 16 << 20  # a body that is to be repeated must fit; predictors take 8 MiB
+REPEATS_PERCENT = 20  # of what stable is asked
+FAILURES = [500, 501, 502, 503]
+"""What is repeated, besides what has no answer at all. Never 429 and 4xx, nor 504: the request's time is over."""
 
 
 def render_routes(topology: Topology) -> Resource:
@@ -101,22 +111,42 @@ def _host(name: str, domains: list[str], routes: list[Resource]) -> Resource:
 
 
 def _ladder(topology: Topology, fork: Fork, known: Known, match: Resource) -> list[Resource]:
-    thresholds = list(accumulate(share.percent for share in fork.split))
+    ladder = list(_rungs(fork))
+    thresholds = list(accumulate(share.percent for share, _ in ladder))
     rungs: list[Resource] = []
-    for share, threshold in zip(fork.split, thresholds, strict=True):
+    for (share, in_budget), threshold in zip(ladder, thresholds, strict=True):
         fraction = {"default_value": {"numerator": threshold, "denominator": "HUNDRED"}}
         rungs.append(
             {
                 "name": share.revision,
                 "stat_prefix": cluster_name(fork.key.namespace, share.revision),
                 "match": match if threshold == thresholds[-1] else {**match, "runtime_fraction": fraction},
-                "route": _action(topology, fork, share.revision, known),
+                "route": _action(topology, fork, share.revision, known, in_budget=in_budget),
             }
         )
     return rungs
 
 
-def _action(topology: Topology, fork: Fork, revision: str, known: Known) -> Resource:
+def _rungs(fork: Fork) -> Iterator[tuple[Share, bool]]:
+    """Each share and whether its repeats are within the budget; in two where that has no room for all of it."""
+    left = _budget(fork)
+    for share in fork.split:
+        is_repeated = bool(fork.fallback) and share.revision != fork.fallback
+        within = min(share.percent, left) if is_repeated else share.percent
+        if within:
+            yield Share(share.revision, within), True
+        if share.percent > within:
+            yield Share(share.revision, share.percent - within), False
+        left -= within if is_repeated else 0
+
+
+def _budget(fork: Fork) -> int:
+    """In percent of all requests: as many as are a fifth of what stable is asked if each of them is repeated."""
+    own = sum(share.percent for share in fork.split if share.revision == fork.fallback)
+    return own * REPEATS_PERCENT // (100 - REPEATS_PERCENT)
+
+
+def _action(topology: Topology, fork: Fork, revision: str, known: Known, *, in_budget: bool) -> Resource:
     namespace = fork.key.namespace
     first, second = known.get((namespace, revision)), known.get((namespace, fork.fallback))
     if first is None or second is None or first is second:
@@ -124,8 +154,10 @@ def _action(topology: Topology, fork: Fork, revision: str, known: Known) -> Reso
     return {
         "cluster": relay_name(namespace, revision, fork.fallback),
         "timeout": _seconds(first.timeout + second.timeout + topology.wake_patience),
+        "priority": "DEFAULT" if in_budget else "HIGH",  # by which Envoy counts the repeats at a time
         "retry_policy": {
-            "retry_on": "5xx",  # and resets, refused connections and timed-out tries, which count as such
+            "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",  # reset: timed-out tries, too
+            "retriable_status_codes": FAILURES,
             "num_retries": 1,
             "per_try_timeout": _seconds(first.timeout),
             "retry_back_off": {"base_interval": "0.001s"},

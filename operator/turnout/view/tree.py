@@ -5,7 +5,7 @@ engine nor clock, and decides nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from turnout.api.judgement import AnalysisStatus
 from turnout.api.reasons import ROLLOUT_STATES, ConditionType, Reason, Role, State
@@ -18,11 +18,15 @@ UNSEEN = "nobody has looked at this version yet: is an operator, or `turnout up`
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What a version was asked since counting began: all requests, those among them that it took over from a
-    version that had failed them, and those it failed itself, whether or not another one took them over."""
+    version that had failed them, and those it failed itself, whether or not another one took them over.
+
+    `unrepeated`: errors that no other one took over because stable had its share of repeats.
+    """
 
     requests: int = 0
     repeated: int = 0
     errors: int = 0
+    unrepeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def _version_view(version: ModelVersion, traffic: Traffic | None, notes: tuple[s
         asleep=status.state is State.Live and _is_idle(version),
         traffic=traffic,
         analysis=status.analysis if status.state in ROLLOUT_STATES | {State.Frozen} else None,
-        notes=(*notes, *_cautions(version)),
+        notes=(*notes, *_cautions(version), *_unrepeated(traffic)),
     )
 
 
@@ -148,6 +152,13 @@ def _cautions(version: ModelVersion) -> tuple[str, ...]:
     """What of its spec does not do what it seems to."""
     accepted = version.status.condition(ConditionType.Accepted)
     return tuple(noted(accepted.message).values()) if accepted else ()
+
+
+def _unrepeated(traffic: Traffic | None) -> tuple[str, ...]:
+    """Why callers have seen errors of a version that another one should have answered for."""
+    if traffic is None or not traffic.unrepeated:
+        return ()
+    return (f"{traffic.unrepeated:,} of its errors were not repeated: at most a fifth of what stable is asked may be",)
 
 
 def _is_idle(version: ModelVersion) -> bool:
@@ -182,7 +193,7 @@ def _version_json(version: VersionView) -> Mapping[str, object]:
         "weight": {"desired": version.desired_weight, "observed": version.weight},
         "step": version.step,
         "replicas": {"ready": version.ready, "floor": version.floor, "asleep": version.asleep},
-        "traffic": traffic and {"requests": traffic.requests, "repeated": traffic.repeated, "errors": traffic.errors},
+        "traffic": traffic and asdict(traffic),
         "analysis": version.analysis and _analysis_json(version.analysis),
         "notes": version.notes,
     }

@@ -1,4 +1,7 @@
-"""A candidate dies or hangs at any moment of heavy traffic: no caller fails, and none waits longer than he must."""
+"""A candidate dies or hangs at any moment of heavy traffic: no caller fails, and none waits longer than he must.
+
+Of as great a share as the budget of repeats has room for; what holds beyond that is in test_repeats.py.
+"""
 
 import asyncio
 import os
@@ -55,7 +58,7 @@ async def test_whenever_a_candidate_is_killed_nobody_fails_and_nobody_waits(
         for number in range(2, 2 + ROUNDS):
             grave = controlled.folder / f"grave-{number}"
             settings = {"seconds": 0.01, "grave": str(grave)}
-            await paused(controlled, number, chance.choice((30, 40, 50)), settings=settings)
+            await paused(controlled, number, chance.choice((5, 10, 20)), settings=settings)
             await asyncio.sleep(chance.uniform(0.1, 0.4))
             grave.touch()
             controlled.revision(number).replicas[0].signal(signal.SIGKILL)
@@ -78,7 +81,7 @@ async def test_who_waits_in_a_candidate_that_hangs_is_answered_soon_after_it_is_
     await controlled.until(lambda: controlled.status(1).state is State.Live)
     patient = predictor(timeoutSeconds=60, settings=settings)
     async with callers(controlled) as tally:
-        await paused(controlled, 2, 30, predictor=patient)
+        await paused(controlled, 2, 20, predictor=patient)
         candidate = controlled.revision(2)
         if not settings:
             candidate.replicas[0].signal(signal.SIGSTOP)

@@ -265,12 +265,12 @@ def take(counting: Counting, *looks: Stats) -> frozenset[str]:
 def test_a_repeat_is_a_failure_of_the_candidate_and_none_of_the_caller_s() -> None:
     counting = Counting({})
     repeats = {"default/digits-1-00001/repeats": 4}
-    take(counting, stats(repeats, v1=ShareCount(90, failed=1), v2=ShareCount(10, 4, failed=2, failed_twice=2)))
+    take(counting, stats(repeats, v1=ShareCount(90, failed=1), v2=ShareCount(10, failed=2, rescued=2, unrepeated=1)))
     assert counting.models["default/digits"] == LocalTraffic(
         requests=100,
         errors=3,
         rate=200.0,
-        versions={"digits-1": VersionTraffic(90, 1, 4), "digits-2": VersionTraffic(10, 4, 0)},
+        versions={"digits-1": VersionTraffic(90, 1, 4), "digits-2": VersionTraffic(10, 4, 0, 1)},
     )
 
 

@@ -114,7 +114,7 @@ async def test_a_caller_cannot_pass_its_request_off_as_a_repeat(world: World) ->
 async def test_a_candidate_that_crashes_under_load_fails_no_caller(world: World) -> None:
     await world.deploy(1)
     candidate = await world.deploy(2)
-    await world.split((2, 50), (1, 50), fallback=1)
+    await world.split((2, 20), (1, 80), fallback=1)
     tally = Tally()
     load = asyncio.create_task(stream(world, tally, per_second=200, seconds=4))
     for _ in range(3):
@@ -131,7 +131,7 @@ async def test_a_candidate_that_is_stopped_fails_no_caller_and_those_it_holds_wa
 ) -> None:
     await world.deploy(1)
     candidate = await world.deploy(2, predictor=predictor(timeoutSeconds=4))
-    await world.split((2, 50), (1, 50), fallback=1)
+    await world.split((2, 20), (1, 80), fallback=1)
     tally = Tally()
     load = asyncio.create_task(stream(world, tally, per_second=100, seconds=5))
     await asyncio.sleep(1)

@@ -21,6 +21,8 @@ SETTINGS = (
     "crash_after",  # this many inferences
     "hang_after",  # this many inferences one never ends, and readiness is lost
     "status",  # of every inference
+    "obeys",  # answers with the status that the header X-Status asks for
+    "gate",  # no inference ends before this file exists
     "seconds",  # per inference
     "wrong",  # answers its example otherwise than published
 )
@@ -89,8 +91,12 @@ class Tiny:
         if self.hangs:
             await asyncio.Event().wait()
         await asyncio.sleep(float(str(self.settings.get("seconds", 0))))
+        gate = Path(str(self.settings.get("gate", os.devnull)))
+        while not gate.exists():  # noqa: ASYNC110 -- a stand-in may poll
+            await asyncio.sleep(0.02)
         answer = 2 if self.settings.get("wrong") else 1
-        return int(str(self.settings.get("status", 200))), {
+        asked = headers.get("x-status") if self.settings.get("obeys") else None
+        return int(asked or str(self.settings.get("status", 200))), {
             "outputs": [{"name": "x", "data": [answer]}],
             "version": self.version,
             "pid": os.getpid(),

@@ -3,12 +3,14 @@
 `.turnout/state/traffic.json`, written each second while something is asked:
 
     {"<namespace>/<model>": {"requests": 120, "errors": 0, "rate": 24.0,
-                             "versions": {"<version>": {"requests": 12, "failed": 12, "repeated": 3}}}}
+                             "versions": {"<version>": {"requests": 12, "failed": 12, "repeated": 3,
+                                                          "unrepeated": 0}}}}
 
 requests  of a model: answers given to callers; of a version: requests that were first tried on it
 errors    5xx answers that a caller got; a request that failed and was repeated well is none
 failed    first tries on this version that brought no good answer (repeated elsewhere, or told the caller)
 repeated  requests that failed elsewhere and were repeated on this version
+unrepeated  first tries that failed on this version and were not repeated: stable had its share of repeats
 rate      answers per second over the last second or so
 """
 
@@ -27,6 +29,7 @@ class VersionTraffic:
     requests: int = 0
     failed: int = 0
     repeated: int = 0
+    unrepeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Counting:
             repeated = _grown(stats.tries.get(repeats, 0), tries.get(repeats, 0))
             key = str(ModelKey(backend.namespace, backend.model))
             fresh[key] = fresh.get(key, 0) + share.completed
-            if share.completed or share.repeated or repeated:
+            if share.completed or share.rescued or repeated:
                 self._add(key, backend.version, share, repeated)
         for key, count in fresh.items():
             if count or key in self.models:
@@ -71,7 +74,12 @@ class Counting:
     def _add(self, key: str, version: str, share: ShareCount, repeated: int) -> None:
         model = self.models.get(key, LocalTraffic())
         old = model.versions.get(version, VersionTraffic())
-        new = VersionTraffic(old.requests + share.completed, old.failed + share.failed_here, old.repeated + repeated)
+        new = VersionTraffic(
+            requests=old.requests + share.completed,
+            failed=old.failed + share.failed_here,
+            repeated=old.repeated + repeated,
+            unrepeated=old.unrepeated + share.unrepeated,
+        )
         self.models[key] = LocalTraffic(
             model.requests + share.completed, model.errors + share.failed, model.rate, {**model.versions, version: new}
         )
@@ -93,8 +101,8 @@ def _grown(now: int, before: int) -> int:
 def _since(now: ShareCount | None, before: ShareCount | None) -> ShareCount:
     now, before = now or ShareCount(), before or ShareCount()
     return ShareCount(
-        _grown(now.completed, before.completed),
-        _grown(now.repeated, before.repeated),
-        _grown(now.failed, before.failed),
-        _grown(now.failed_twice, before.failed_twice),
+        completed=_grown(now.completed, before.completed),
+        failed=_grown(now.failed, before.failed),
+        rescued=_grown(now.rescued, before.rescued),
+        unrepeated=_grown(now.unrepeated, before.unrepeated),
     )
