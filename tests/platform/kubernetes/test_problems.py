@@ -27,11 +27,22 @@ def waits(reason: str, message: str = "", **more: object) -> dict[str, object]:
 PODS_TELL = {
     "an image that cannot be pulled": (
         a_pod(ready=False, container=waits("ErrImagePull", "not found")),
-        ("ImagePullFailed", "pod p1: ErrImagePull: not found", False),
+        ("ImagePullFailed", "pod p1: its image cannot be pulled: not found", False),
     ),
     "an image that is waited for": (
         a_pod(ready=False, container=waits("ImagePullBackOff")),
-        ("ImagePullFailed", "pod p1: ImagePullBackOff: ", False),
+        ("ImagePullFailed", "pod p1: its image cannot be pulled: ImagePullBackOff", False),
+    ),
+    "an image that is waited for, by a kubelet that says why": (
+        a_pod(
+            ready=False,
+            container=waits("ImagePullBackOff", 'Back-off pulling image "example.com/a:1": ErrImagePull: not found'),
+        ),
+        ("ImagePullFailed", "pod p1: its image cannot be pulled: not found", False),
+    ),
+    "an image that is waited for, with the cause alone": (
+        a_pod(ready=False, container=waits("ImagePullBackOff", 'Back-off pulling image "a": it is not found: a')),
+        ("ImagePullFailed", "pod p1: its image cannot be pulled: it is not found: a", False),
     ),
     "a Secret that is missing": (
         a_pod(ready=False, container=waits("CreateContainerConfigError", 'secret "nope" not found')),

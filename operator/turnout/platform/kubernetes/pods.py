@@ -24,6 +24,8 @@ GIVEN_UP_AFTER = 3  # restarts without ever having been ready
 IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
+TRIED_AGAIN = re.compile(r'^Back-off pulling image "[^"]*"(?:: (?:\w+: )?)?')
+"""The kubelet takes turns: it pulls (ErrImagePull), waits (ImagePullBackOff), pulls again. The cause is the same."""
 HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
 SAID_BY_PREDICTOR = frozenset(
     {
@@ -140,7 +142,8 @@ def _findings(pod: Pod, serving: bool) -> Iterator[Problem]:
 def _of_container(pod: Pod, container: Container, has_served: bool) -> Iterator[Problem]:
     waiting = container.state.waiting
     if waiting and waiting.reason in IMAGE_REASONS:
-        yield Problem(Reason.ImagePullFailed, f"pod {pod.name}: {waiting.reason}: {waiting.message[:SPOKEN]}")
+        cause = TRIED_AGAIN.sub("", waiting.message)[:SPOKEN] or waiting.reason
+        yield Problem(Reason.ImagePullFailed, f"pod {pod.name}: its image cannot be pulled: {cause}")
     elif waiting and waiting.reason not in HARMLESS_WAITS:  # a missing Secret, a refused security context
         yield Problem(Reason.AwaitingPods, f"pod {pod.name}: {waiting.reason}: {waiting.message[:SPOKEN]}")
     ended = container.state.terminated or container.last_state.terminated
