@@ -244,6 +244,33 @@ def test_an_abort_that_was_refused_does_not_act_when_the_version_returns(served:
     assert served.states() == {"signals-1": State.Live, NAME: State.Retired}
 
 
+def test_an_abort_that_is_left_true_begins_no_attempt_of_who_was_superseded(served: World) -> None:
+    canary(served, 2, 10, pause="60s")
+    canary(served, 3, 20, pause="60s")
+    say(served, abort=True)
+    served.run(3)
+    served.edit("signals-3", desired="Retired")
+    served.run(200)
+    assert served.states() == {"signals-1": State.Live, NAME: State.Superseded, "signals-3": State.Retired}
+    (answer,) = answers(served)
+    assert answer.endswith("it is Superseded, in no rollout that could stop; none begins while it is true")
+    say(served)
+    served.run(30)
+    assert (served.versions[NAME].status.attempt, served.percent(NAME)) == (2, 10)
+
+
+@pytest.mark.parametrize(("was", "ends"), [("Standby", State.Standby), ("Retired", State.Aborted)])
+def test_an_abort_that_is_left_true_ends_no_rollout_of_another(served: World, was: str, ends: State) -> None:
+    canary(served, 2, 10, pause="20s")
+    served.apply(version(3, rollout=steps(20), desired=was, control={"abort": True}))
+    served.run(3)
+    served.edit("signals-3", desired="Live")
+    served.run(60, until=lambda: served.state(NAME) is State.Live)
+    served.run(30)
+    assert served.states() == {"signals-1": State.Standby, NAME: State.Live, "signals-3": ends}
+    assert served.versions["signals-3"].status.attempt == 0
+
+
 def test_a_token_of_the_manifest_that_creates_a_version_does_nothing_to_it(served: World) -> None:
     served.apply(version(2, rollout=PERSON, control={"promote": {"mode": "Full", "token": "old"}, "retryToken": "old"}))
     served.run(10)

@@ -346,6 +346,19 @@ def aborted_while_they_wait(cluster: Cluster) -> None:
     cluster.run(40)
 
 
+def aborted_after_it_was_superseded(cluster: Cluster) -> None:
+    """Left true, it lets no attempt begin, whoever else ends; taken back, it does."""
+    second(cluster, 10)
+    cluster.apply(version(3, rollout=steps(20, pause="60s")))
+    cluster.run(8)
+    cluster.edit("signals-2", control=Control(abort=True))
+    cluster.run(3)
+    cluster.edit("signals-3", desired="Retired")
+    cluster.run(50)
+    cluster.edit("signals-2", control=Control())
+    cluster.run(15)
+
+
 def frozen_and_withdrawn(cluster: Cluster) -> None:
     _frozen(cluster)
     cluster.edit("signals-2", desired="Standby")
@@ -369,6 +382,7 @@ MORE = (
     frozen_and_retried,
     frozen_and_withdrawn,
     aborted_while_they_wait,
+    aborted_after_it_was_superseded,
     frozen_and_promoted,
     fast_way_back,
     never_ready,

@@ -141,7 +141,8 @@ def _standing(member: Member) -> str:
 def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status:
     """Note every wish that can have no effect, so that it is told once and never acts later.
 
-    One that only had to give way in this pass, to a death or to the end of a pause, is looked at again in the next.
+    One that only had to give way in this pass, to a death or to the end of a pause, is looked at again in the next. An
+    abort that is left standing is a wish about what is to come, too: a version that no caller has met begins nothing.
     """
     wish, control = version.spec.control, after.control
     refused = set(control.refused) & {PROMOTE, RETRY}
@@ -150,7 +151,7 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
         refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
     if _is_new_retry(version, after) and why_not_retried(member, version):
         refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
-    is_to_act = after.state in WAITING and ABORT not in control.refused
+    is_to_act = after.state in WAITING and (ABORT not in control.refused or after.promoted_at is None)
     if wish.abort and not is_to_act and (control.aborted_at is None or ABORT in control.refused):
         refused.add(ABORT)
     if wish.paused and _has_nothing_to_pause(after):
@@ -193,7 +194,12 @@ def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event
         had_none = member.state in WAITING
         yield _answer(version, "control.abort", "", "it waits no more" if had_none else "its share is taken away")
     for asked in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
-        yield _answer(version, f"control.{asked}", f"it is {after.state}, in no rollout that could stop", "")
+        yield _answer(version, f"control.{asked}", _nothing_to_stop(asked, after), "")
+
+
+def _nothing_to_stop(asked: str, status: Status) -> str:
+    why = f"it is {status.state}, in no rollout that could stop"
+    return f"{why}; none begins while it is true" if asked == ABORT and status.promoted_at is None else why
 
 
 def _answer(version: ModelVersion, wish: str, why_not: str, outcome: str) -> Event:

@@ -269,9 +269,17 @@ def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], abo
         and member.version.metadata.deletion_timestamp is None
         and (member.name not in refused or member.state in SETTLED_IN)
         and member.status.failed is None
-        and not (member.is_aborted and member.state in WAITING)
+        and not _is_kept_from_beginning(member)
     ]
     return sorted(eligible, key=lambda m: m.number)
+
+
+def _is_kept_from_beginning(member: Member) -> bool:
+    """Its abort is left true: no attempt begins, and none of another ends for it. Who was promoted returns."""
+    if member.state in WAITING:
+        return member.is_aborted
+    is_left = member.version is not None and member.version.spec.control.abort
+    return is_left and member.status.promoted_at is None and member.state not in SETTLED_IN
 
 
 def _running(members: Mapping[str, Member], stable: Member | None) -> Member | None:
