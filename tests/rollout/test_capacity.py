@@ -115,6 +115,32 @@ def test_a_step_without_its_pods_waits_and_is_held_after_half_a_minute() -> None
     world.run(30, until=lambda: world.percent("signals-2") == 75)
 
 
+@pytest.mark.parametrize(
+    ("weights", "waiting"),
+    [
+        pytest.param((10, 90), State.Progressing, id="in a step"),
+        pytest.param((10,), State.Promoting, id="on its way to everything"),
+    ],
+)
+def test_a_pause_gives_the_pods_of_what_goes_on_their_usual_start_anew(
+    weights: tuple[int, ...], waiting: State
+) -> None:
+    """A minute of a person's pause is no minute in which pods were late."""
+    world = serving(1, scaling={"minReplicas": 2})
+    canary(world, 2, *weights, pause="3s")
+    world.never_ready.add("signals-2")
+    world.run(20, until=lambda: world.versions["signals-2"].status.reason is Reason.AwaitingCapacity)
+    assert world.state("signals-2") is waiting
+    world.edit("signals-2", control=Control(paused=True))
+    world.run(60)
+    world.edit("signals-2", control=Control())
+    world.run(25)
+    assert world.versions["signals-2"].status.reason is Reason.AwaitingCapacity
+    world.run(10)
+    assert world.versions["signals-2"].status.reason is Reason.TooLittleCapacity
+    assert len([event for event in world.events if event.message.startswith("TooLittleCapacity")]) == 1
+
+
 def test_a_stable_that_loses_pods_stops_the_next_step_and_lowers_nothing() -> None:
     world = with_stable_at(3)
     canary(world, 2, 10, 50, pause="5s")

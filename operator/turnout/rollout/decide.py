@@ -28,7 +28,7 @@ from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection, is_stable_state, select
 from turnout.rollout.snapshot import Route, Snapshot, Split
 from turnout.rollout.split import Weights, desired_split, desired_weights
-from turnout.rollout.traffic import PATIENCE, stable_is_awaited_until
+from turnout.rollout.traffic import PATIENCE, pods_are_awaited_until, stable_is_awaited_until
 from turnout.rollout.transitions import advance
 from turnout.rollout.unread import complaints
 from turnout.rollout.window import window_of
@@ -259,8 +259,8 @@ def _moments_of(member: Member, status: Status, selection: Selection) -> Iterato
         yield status.state_since + request(member, version.model).timeout
     if status.step and status.state is State.Paused:
         yield status.step.deadline
-    if status.step and status.state in {State.Progressing, State.Promoting} and status.step.started_at:
-        yield status.step.started_at + PATIENCE
+    if status.step and status.state in {State.Progressing, State.Promoting}:
+        yield pods_are_awaited_until(status, selection.snapshot.now)
     if status.rollout_started_at and status.state in NEEDS_DEPLOYMENT and not is_stable_state(status):
         yield status.rollout_started_at + rollout.deadline.delta
     yield tries_again_at(version, status)

@@ -72,7 +72,7 @@ def progressing(member: Member, version: ModelVersion, selection: Selection) -> 
     if _is_alone(member, selection):
         return promote(status, Reason.StableGone, capacity(selection, version), now)
     if not may_have(selection, member, percent):
-        if now - (status.step.started_at or now) >= PATIENCE:
+        if now >= pods_are_awaited_until(status, now):
             return hold(status, Reason.TooLittleCapacity, now)
         return enter(status, State.Progressing, Reason.AwaitingCapacity, now)
     if not _holds(member, selection, percent):
@@ -80,6 +80,12 @@ def progressing(member: Member, version: ModelVersion, selection: Selection) -> 
     if step.analysis is not None:
         return proving.analysing(member, version, selection)
     return proving.next_step(status, version, selection)
+
+
+def pods_are_awaited_until(status: Status, now: datetime) -> datetime:
+    """Counted anew where the step goes on after a pause or a hold: its pods may have been sent away meanwhile."""
+    moments = (status.step.started_at if status.step else None, status.state_since)
+    return max((moment for moment in moments if moment), default=now) + PATIENCE
 
 
 def paused(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -123,7 +129,7 @@ def promoting(member: Member, version: ModelVersion, selection: Selection) -> St
             promoted_at=now, replaced_at=None, scale_down_at=None, verdict=None,
         )  # fmt: skip
     if member.ready_pods < needed(member, 100):
-        is_late = status.step is not None and now - (status.step.started_at or now) >= PATIENCE
+        is_late = status.step is not None and now >= pods_are_awaited_until(status, now)
         reason = Reason.TooLittleCapacity if is_late else Reason.AwaitingCapacity
         return enter(status, State.Promoting, reason, now)
     return enter(status, State.Promoting, Reason.AwaitingTraffic, now)
