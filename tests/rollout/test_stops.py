@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -190,6 +191,22 @@ def test_a_weight_that_it_had_not_got_is_not_given_while_it_is_stopped(served: W
     served.edit(NAME, control=SEEN)
     served.run(5)
     assert served.percent(NAME) == 90
+
+
+def test_what_is_found_while_its_pods_are_away_gives_it_back_the_share_that_it_left(served: World) -> None:
+    """It is out of the split, and callers are still seen to meet it."""
+    begin(served, always(Outcome.HOLD), 10, 50)
+    served.frozen_until = served.now + timedelta(seconds=12)
+    served.running[NAME].start_seconds = 30
+    served.evict(NAME)
+    served.run(4)
+    assert stands(served) == (State.Held, Reason.Evicted)
+    served.judge = always(Outcome.PAUSE)
+    served.run(6)
+    (stop,) = served.versions[NAME].status.stops
+    assert stop.weight == 10
+    served.run(40)
+    assert (stands(served), served.percent(NAME)) == (STOPPED, 10)
 
 
 def test_what_a_person_has_let_pass_stops_nothing_again(stopped: World) -> None:

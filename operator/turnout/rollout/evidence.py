@@ -17,7 +17,7 @@ from turnout.judge.protocol import Finding, Judge, Outcome, Poll, Question
 from turnout.rollout.look import Look
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
-from turnout.rollout.steps import current_step, elapsed
+from turnout.rollout.steps import current_step, elapsed, reached
 from turnout.rollout.stops import added, is_told, let_pass, standing
 from turnout.rollout.trail import extended
 
@@ -97,7 +97,8 @@ def taken_in(member: Member, status: Status, selection: Selection) -> Status:
     noted = status.model_copy(update={"analysis": found.model_copy(update=said)})
     if look.outcome is not Outcome.PAUSE or status.state not in TRAFFIC_STATES:
         return noted
-    return added(noted, look.finding, max(member.written_percent, member.status.weight.desired), selection.snapshot.now)
+    has = max(member.written_percent, member.status.weight.desired, reached(member.status))  # also where its pods went
+    return added(noted, look.finding, has, selection.snapshot.now)
 
 
 def forgotten(now: datetime) -> AnalysisStatus:

@@ -12,7 +12,7 @@ from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.controls import given
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection, is_stable_state
-from turnout.rollout.steps import steps_of, weight_of
+from turnout.rollout.steps import reached, weight_of
 
 METRIC = "deadline"
 RUNNING = ROLLOUT_STATES - {State.RollingBack}
@@ -89,7 +89,5 @@ def _only_carries_on(status: Status) -> bool:
 
 def _kept(member: Member, selection: Selection) -> int:
     """What it has of its plan in percent: no more than what is written, unless that is away with its pods."""
-    passed = steps_of(member.status)[: member.status.step.index] if member.status.step else ()
-    reached = next((step.set_weight for step in reversed(passed) if step.set_weight is not None), 0)
     has = 0 if selection.stable_is_down else given(member)  # all of it, while it carries stable's
-    return min(max(has, reached), weight_of(member.status))
+    return min(max(has, reached(member.status)), weight_of(member.status))

@@ -55,6 +55,12 @@ def weight_of(status: Status) -> int:
     return next((s.set_weight for s in reversed(steps[: status.step.index + 1]) if s.set_weight is not None), 0)
 
 
+def reached(status: Status) -> int:
+    """The percent of the last setWeight that is over: what it has had, whoever has taken that away meanwhile."""
+    passed = steps_of(status)[: status.step.index] if status.step else ()
+    return next((step.set_weight for step in reversed(passed) if step.set_weight is not None), 0)
+
+
 def first_weight(status: Status) -> int:
     """The first share that it is to have: all where the plan or a person asks for none, and on the way back."""
     if status.promoted_at or status.control.full_at:
