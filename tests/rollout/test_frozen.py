@@ -15,7 +15,7 @@ from tests.rollout.judges import always, analysed, then
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, serving
 from turnout.api.control import Control, Promote, PromoteMode
-from turnout.api.reasons import ConditionType, Reason, State
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.judge.protocol import Outcome
 
@@ -194,6 +194,21 @@ def test_a_token_that_comes_with_the_wish_to_live_acts_at_once(checked: World) -
     assert checked.versions[NAME].status.message.endswith("; waits for desired: Live and a new control.retryToken")
     checked.edit(NAME, desired="Live", control=Control(retry_token="again"))
     checked.run(60, until=lambda: checked.state(NAME) is State.Live)
+
+
+def test_what_failed_and_is_wanted_again_is_told_as_that_and_not_as_another_rollback(checked: World) -> None:
+    canary(checked, 2, 10, pause="60s")
+    checked.crash(NAME)
+    checked.run(60, until=lambda: checked.state(NAME) is State.RolledBack)
+    checked.edit(NAME, desired="Retired")
+    checked.run(5)
+    before = len(checked.events)
+    checked.edit(NAME, desired="Live")
+    checked.run(30)
+    (event,) = checked.events[before:]
+    assert (event.reason, event.warning) == (EventReason.Caution, True)
+    assert event.message.startswith("it is RolledBack as before: exit code 1: boom (found at ")
+    assert event.message.endswith("waits for a new control.retryToken: turnout retry signals 2")
 
 
 def test_what_failed_and_was_retired_is_nobodys_target_when_it_is_wanted_again(checked: World) -> None:

@@ -134,6 +134,9 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if after.state is State.Held:
         yield _held(version, after)
         return
+    if before.state is State.Retired and after.failed:  # nothing happens now: it has failed before
+        yield _event(version, EventReason.Caution, f"it is {after.state} as before: {after.message}", warning=True)
+        return
     told = ENTERED.get(after.state) if after.state and not first else None
     blocked = before.hold is not None and before.hold.reason is Reason.RollbackBlocked  # its start has been told
     if told and not blocked:
