@@ -99,6 +99,20 @@ async def test_exit_75_is_a_problem_in_the_process_own_words_and_it_is_started_a
     await world.until(lambda: revision.replicas[0].starts >= 2)
 
 
+async def test_why_a_further_pod_is_missing_is_told_beside_one_that_serves(world: World, tmp_path: Path) -> None:
+    words, gone = {"reason": "ArtifactNotFound", "message": "models/1 is not there"}, tmp_path / "gone"
+    revision = await world.deploy(1, settings={"refuse": words, "refuse_once": str(gone)})
+    gone.touch()
+    knobs = revision.record.autoscaling
+    revision.scale(type(knobs)(2, 3, knobs.retention))
+    seen = await world.until_seen(lambda seen: seen.deployments[0].problem)
+    problem = seen.deployments[0].problem
+    assert problem is not None
+    assert (problem.reason, problem.message) == (Reason.ArtifactNotFound, "models/1 is not there")
+    assert not problem.permanent, "there is no attempt that should fail for it"
+    assert len(revision.ready) == 1
+
+
 @pytest.mark.parametrize("words", [{"reason": "NoSuchReason", "message": "x"}, "no object"])
 async def test_exit_78_without_usable_words_is_a_failed_load(world: World, words: object) -> None:
     await world.deploy_soon(1, settings={"refuse": words})

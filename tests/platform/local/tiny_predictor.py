@@ -18,6 +18,7 @@ SETTINGS = (
     "grave",  # exits at its start if this file exists
     "refuse",  # {"reason", "message"}: exit with these last words
     "refuse_with",  # and this code; 78
+    "refuse_once",  # only if this file exists
     "crash_after",  # this many inferences
     "hang_after",  # this many inferences one never ends, and readiness is lost
     "status",  # of every inference
@@ -118,7 +119,7 @@ async def main() -> None:
     parser.add_argument("--http_port", type=int)
     args, _ = parser.parse_known_args()
     settings = json.loads(args.settings)
-    if "refuse" in settings:
+    if "refuse" in settings and Path(settings.get("refuse_once", os.devnull)).exists():
         Path(os.environ["TURNOUT_TERMINATION_LOG"]).write_text(json.dumps(settings["refuse"]), "utf-8")
         sys.exit(settings.get("refuse_with", 78))
     if "exit_at_start" in settings:

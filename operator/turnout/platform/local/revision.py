@@ -7,6 +7,7 @@ refuses at once where its requests are repeated elsewhere, and lets them wait wh
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -156,7 +157,9 @@ class LocalRevision:
 
     @property
     def problem(self) -> Problem | None:
-        return next((replica.problem for replica in self.staying if replica.problem and not self.ready), None)
+        """Why a pod is missing; as long as another one is ready that is worth waiting for."""
+        found = next((replica.problem for replica in self.staying if replica.problem and not replica.ready), None)
+        return replace(found, permanent=found.permanent and not self.ready) if found else None
 
     def readiness(self) -> Readiness:
         """Look once more; the memory must see every change and every half second."""
