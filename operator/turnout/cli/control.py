@@ -98,8 +98,9 @@ CONTROLS = (
     ControlCommand(
         "promote",
         "end the step that runs, or with --full the whole plan",
-        "Ends the running step of the model's rollout: a pause, an approval or an analysis. With --full all\n"
-        "traffic goes to the version as soon as its pods are ready. It acts once: each call writes a new token.",
+        "Ends the running step of the model's rollout: a pause, an approval or an analysis. Where the rollout's\n"
+        "deadline has stopped it, it ends no step, but lets the one that runs go on. With --full all traffic goes\n"
+        "to the version as soon as its pods are ready. It acts once: each call writes a new token.",
         "  turnout promote signals\n  turnout promote signals --full --wait\n",
         _promote,
         _full,
