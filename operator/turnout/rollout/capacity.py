@@ -27,7 +27,11 @@ def capacity(selection: Selection, candidate: ModelVersion) -> int:
 
 
 def own_floor(member: Member, now: datetime) -> int:
-    """The pods its owner wants now; of a ghost, those that its owner wanted last."""
+    """The pods its owner wants now; of a ghost, those that its owner wanted last.
+
+    That may be the floor of certain hours, which then stays for as long as the ghost does: the hours went with its
+    ModelVersion, and who serves alone may have a pod too many, never one too few. Whoever minds deploys its successor.
+    """
     if member.version:
         return wanted_pods(member.version.spec.scaling, now)
     return member.revision.autoscaling.own_pods if member.revision else 0

@@ -35,7 +35,15 @@ class _Place:
 
 
 class Writer:
-    """Writes InferenceServices, Routes, floors and statuses, and nothing else in the serving path."""
+    """Writes InferenceServices, Routes, floors and statuses, and nothing else in the serving path.
+
+    Routes, references and statuses are bound to the resourceVersion that was decided upon, so that a write of a leader
+    that hangs meets a conflict. Deletions and floors are bound to a uid alone, for others write those objects all the
+    time, and need no more. Each write is fenced in `connection`: none begins, and none is sent, when the lease could be
+    another's. What passes that and is slow on its way does what is undone or would be done: a floor is set anew in the
+    next pass of whoever leads, and what is deleted was recorded before as gone, bound to that record, so the next
+    leader deletes it as well.
+    """
 
     def __init__(self, calls: Calls, feed: Feed) -> None:
         self._calls = calls
