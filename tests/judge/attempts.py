@@ -10,8 +10,8 @@ from typing import Any
 from tests.judge.counting import START, Attempt, analysis
 from turnout.api.judgement import Stop, Trail
 from turnout.api.plan import default_steps
-from turnout.api.reasons import State
-from turnout.api.status import PlanSource, PlanStatus, Status, StepStatus, Verdict
+from turnout.api.reasons import Reason, State
+from turnout.api.status import Hold, PlanSource, PlanStatus, Status, StepStatus, Verdict
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Finding, Outcome
 from turnout.rollout.trail import extended
@@ -22,7 +22,9 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Plot:
-    """What happens: rates of errors, how much slower the candidate is, how far its scores have moved."""
+    """What happens: rates of errors, how much slower the candidate is, how far its scores have moved; `alone`: stable
+    is dead.
+    """
 
     canary: float = 0.005
     stable: float = 0.005
@@ -31,6 +33,7 @@ class Plot:
     per_second: float = 20.0
     polls: int = 40
     weights: tuple[tuple[int, int], ...] = ()
+    alone: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -38,13 +41,14 @@ class Plot:
 def played(plot: Plot, state: State) -> ModelVersion:
     """Version 7 of `signals`, as it stands at the end."""
     drift: dict[str, Any] = {} if plot.moved is None else {"drift": {"enabled": True}}
-    attempt = Attempt(analysis(**drift, **plot.fields))
+    attempt = Attempt(analysis(**drift, **plot.fields), stable_unhealthy=plot.alone)
     found, trail = _run(attempt, plot)
     said = {"trail": trail, "polled_at": attempt.at - EVERY, "verdict": found.outcome.value}
     is_harm = found.outcome is Outcome.HARM
     status = Status(
         state=state,
         attempt=1,
+        hold=Hold(reason=Reason.StableUnhealthy, since=START) if plot.alone else None,
         analysis=found.status.model_copy(update=said),
         plan=PlanStatus(hash="9c1d44e0", steps=default_steps(), source=PlanSource.DEFAULT),
         step=StepStatus(

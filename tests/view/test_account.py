@@ -22,6 +22,7 @@ from turnout.view.ink import ASCII, UNICODE, Glyphs
 
 GOLDEN = Path(__file__).parent / "golden"
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+LENIENT = {"errors": {"passBelow": "0.05"}, "latency": {"enabled": False}}
 PLOTS = {
     "a version that fails six times as often": (Plot(canary=0.03), State.RolledBack),
     "a version half as slow again": (Plot(slower=1.5), State.RolledBack),
@@ -30,6 +31,14 @@ PLOTS = {
     "a good version, promoted": (
         Plot(canary=0.003, per_second=60, polls=34, weights=((12, 25), (22, 50))),
         State.Live,
+    ),
+    "a good version whose answers are not proven near": (
+        Plot(canary=0, stable=0, moved=0.0, polls=20, per_second=8, fields=LENIENT),
+        State.Progressing,
+    ),
+    "a version beside a stable that is dead": (
+        Plot(alone=True, polls=12, fields={"errors": {"passBelow": "0.05"}, "latency": {"passBelow": "0.33"}}),
+        State.Held,
     ),
     "nothing counted yet": (Plot(polls=0, moved=0.0), State.Progressing),
     "only errors, and only shown": (
@@ -79,6 +88,40 @@ def test_the_sentence_is_the_verdict_as_it_was_recorded() -> None:
     assert worse.finds == "", "nothing is looked for any more"
     assert told("an equal version, whose rollout runs").sentence.endswith("neither is proven yet")
     assert told("a good version, promoted").sentence.endswith("good enough to be promoted")
+
+
+def test_what_answers_have_to_prove_counts_as_well() -> None:
+    waiting = told("a good version whose answers are not proven near")
+    assert [bet.proof >= 1 for bet in waiting.bets if bet.proof is not None] == [True]
+    assert [(each.name, each.wanted) for each in waiting.near] == [("drift", "answers within 0.2 of stable's")]
+    assert 0 < waiting.near[0].proof < 1
+    assert waiting.verdict == "Hold"
+    assert waiting.sentence.endswith("neither is proven yet")
+    story, _ = PLOTS["a good version whose answers are not proven near"]
+    proven = account_of(played(replace(story, polls=40), State.Progressing))
+    assert proven is not None
+    assert (proven.near[0].proof, proven.verdict) == (1.0, "Pass")
+    assert proven.sentence.endswith("proven good enough in this step")
+    assert account_json(waiting)["near"] == [
+        {"name": "drift", "proof": round(waiting.near[0].proof, 4), "wanted": "answers within 0.2 of stable's"}
+    ]
+    assert "answers within 0.2 of stable&#x27;s" in render_account_page(waiting)
+
+
+def test_beside_a_dead_stable_it_is_the_absolute_proofs_that_are_told() -> None:
+    alone = told("a version beside a stable that is dead")
+    ways = {bet.wanted: bet.proof for bet in alone.bets if bet.proof is not None}
+    assert [*ways] == ["errors below 5 %", "90 % of answers within 0.33 s"]
+    assert min(ways.values()) >= 1
+    assert re.fullmatch(
+        r"stable is dead: only what this version proves itself counts: 0\.\d+ % errors of 3\d\d in this step, "
+        r"proven good enough",
+        alone.sentence,
+    )
+    unbounded = account_of(played(Plot(alone=True, polls=12), State.Held))
+    assert unbounded is not None
+    assert unbounded.sentence.endswith("not proven good enough yet")
+    assert "latency (latency.passBelow is empty)" in render_account(unbounded, width=64)
 
 
 def test_it_says_what_it_would_find_and_how_soon() -> None:

@@ -39,17 +39,15 @@ Shown = dict[str, str]
 
 
 def _streams(case: Case) -> list[Shown]:
-    terms, totals, proofs = case.terms, case.memory.totals, case.proofs
-    needed = log(1 / terms.beta)
+    terms, totals = case.terms, case.memory.totals
     shown = []
     for stream, evidence, (n_c, x_c, n_s, x_s) in zip(terms.streams, case.evidence, totals, strict=True):
-        proof = proofs.get(stream.metric) if terms.gates(stream) else None
         edge = case.edge_of(stream) if stream.metric == LATENCY else None
         shown.append(
             _shown(
                 stream.name,
                 words.evidence(evidence),
-                words.evidence(proof * needed) if proof is not None else "",
+                _proof(case, stream.metric) if terms.gates(stream) else "",
                 words.decimal(words.rate(n_c, x_c)),
                 words.decimal(words.rate(n_s, x_s)),
                 words.decimal(edge) if edge else "",
@@ -61,12 +59,19 @@ def _streams(case: Case) -> list[Shown]:
 def _drift(case: Case) -> list[Shown]:
     shown = []
     if case.drift is not None:
-        shown.append(_shown(DRIFT, words.evidence(case.drift), "", words.decimal(distance(*case.answers)), ""))
+        moved = words.decimal(distance(*case.answers))
+        shown.append(_shown(DRIFT, words.evidence(case.drift), _proof(case, DRIFT), moved, ""))
     both = comparisons(case.terms, case.memory, case.poll)
     if both is not None:
         distances = (words.decimal(each.distance) if each.is_possible else "" for each in both)
-        shown.append(_shown(REFERENCE, "", "", *distances))
+        shown.append(_shown(REFERENCE, "", _proof(case, REFERENCE), *distances))
     return shown
+
+
+def _proof(case: Case, metric: str) -> str:
+    """How much of the proof is there, as evidence: all of it is one over beta."""
+    proof = case.proofs.get(metric)
+    return words.evidence(proof * log(1 / case.terms.beta)) if proof is not None else ""
 
 
 def _custom(case: Case) -> list[Shown]:

@@ -105,12 +105,17 @@ class Case:
         errors, latency, limit = memory.passes
         if terms.error_limit is not None:
             found[ERRORS] = passing.evidence(natural(errors), self._clustering(terms.error_limit)) / needed
-        absolute_only = self.question.stable_unhealthy or (self.stable_fails and terms.latency_limit is not None)
         if terms.latency_ratio is not None:
-            spread = memory.split.factor if terms.robust and not absolute_only else 1.0
-            found[LATENCY] = passing.evidence(natural(limit if absolute_only else latency), spread) / needed
-        is_alone = absolute_only or not terms.streams or terms.drift_output is None
+            spread = memory.split.factor if terms.robust and not self.absolute_only else 1.0
+            found[LATENCY] = passing.evidence(natural(limit if self.absolute_only else latency), spread) / needed
+        is_alone = self.absolute_only or not terms.streams or terms.drift_output is None
         return found if is_alone else {**found, **self._nearness}
+
+    @cached_property
+    def absolute_only(self) -> bool:
+        """Nothing is compared with stable, latency included."""
+        has_limit = self.terms.latency_limit is not None
+        return self.question.stable_unhealthy or (self.stable_fails and has_limit)
 
     def _clustering(self, limit: float) -> float:
         """How much more errors vary than single ones would, on the side where they do more."""
@@ -261,24 +266,31 @@ def _missing(case: Case) -> list[str]:
     if analysis.judge is Judge.THRESHOLD:
         starts = custom.moments(case.memory.out_since)
         out = [(metric, starts.get(custom.identity(metric), 0)) for metric in analysis.custom]
-        wanted = [(m, since) for m, since in out if since and not m.dry_run]
+        broken = [(m, since) for m, since in out if since and not m.dry_run]
         past = case.lifted_bounds
-        return [f"{m.name} within its bounds" for m, since in wanted if not custom.is_let_pass(m, since, past)]
-    terms, proofs = case.terms, case.proofs
-    if case.question.stable_unhealthy and terms.latency_ratio is not None and terms.latency_limit is None:
-        return [*_unproven(case), "latency (no absolute bound: latency.passBelow is empty)"]
-    return _unproven(case) if proofs or not terms.streams else ["anything: stable fails, and only latency is judged"]
+        return [f"{m.name} within its bounds" for m, since in broken if not custom.is_let_pass(m, since, past)]
+    return (
+        _unproven(case)
+        if case.proofs or not case.terms.streams
+        else ["anything: stable fails, and only latency is judged"]
+    )
 
 
 def _unproven(case: Case) -> list[str]:
     unproven = {metric: max(0, int(100 * part)) for metric, part in case.proofs.items() if part < 1}
-    return [f"{_wanted(case.terms, metric)} ({part} %)" for metric, part in unproven.items()]
+    return [f"{wanted(case, metric)} ({part} %)" for metric, part in unproven.items()]
 
 
-def _wanted(terms: Terms, metric: str) -> str:
+def wanted(case: Case, metric: str) -> str:
+    """What a proof of that metric would prove."""
+    terms = case.terms
     if metric == ERRORS:
         return f"errors below {words.percent(terms.error_limit or 0.0)}"
-    if metric == LATENCY:
+    if metric == LATENCY and not case.absolute_only:
         return f"slow requests below {terms.latency_ratio:g} times stable's"
+    if metric == LATENCY and terms.latency_limit is None:
+        return "latency (latency.passBelow is empty)"
+    if metric == LATENCY:
+        return f"{words.percent(1 - passing.SLOW_PART)} of answers within {terms.latency_limit:g} s"
     whose = "stable's" if metric == DRIFT else "those at publishing"
     return f"answers within {terms.drift_near:g} of {whose}"

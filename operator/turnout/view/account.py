@@ -10,7 +10,7 @@ from math import log
 
 from turnout.api.analysis import Assumption, Judge
 from turnout.api.judgement import AnalysisStatus, MetricStatus
-from turnout.api.reasons import ROLLOUT_STATES, State
+from turnout.api.reasons import ROLLOUT_STATES, Reason, State
 from turnout.api.version import ModelVersion
 from turnout.judge import budget, words
 from turnout.judge.drift import distance
@@ -18,10 +18,10 @@ from turnout.judge.memory import MILLI, Memory, parse
 from turnout.judge.power import Traffic, seconds_to_detect
 from turnout.judge.protocol import Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms, terms_of
-from turnout.judge.verdict import Case
+from turnout.judge.verdict import Case, wanted
 from turnout.rollout.steps import current_step, elapsed
 from turnout.rollout.stops import standing
-from turnout.rollout.trail import Moment, moments
+from turnout.rollout.trail import Moment, logarithm, moments
 
 RATIOS = (3, 10)
 """Candidates that are so many times worse are foretold."""
@@ -53,6 +53,15 @@ class Bet:
     evidence: float
     proof: float | None = None
     wanted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """A comparison of answers that a pass waits for; `proof`, `wanted`: as of a `Bet`."""
+
+    name: str
+    proof: float
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class Account:
     harm: float
     threshold: float
     bets: tuple[Bet, ...] = ()
+    near: tuple[Nearness, ...] = ()
     moved: Moved | None = None
     published: MetricStatus | None = None
     custom: tuple[MetricStatus, ...] = ()
@@ -126,9 +136,12 @@ def account_of(version: ModelVersion) -> Account | None:
     terms = terms_of(version.spec.analysis)
     if len(memory.totals) != len(terms.streams):  # the terms were edited: the next poll begins anew
         return None
-    case = Case(terms, memory, Question(version.spec.analysis, analysis.memory, None), None)
+    no_control = status.hold is not None and status.hold.reason is Reason.StableUnhealthy
+    question = Question(version.spec.analysis, analysis.memory, None, stable_unhealthy=no_control)
+    case = Case(terms, memory, question, None)
     shown = {metric.name: metric for metric in analysis.metrics}
-    bets = tuple(_bets(case, shown))
+    bets, near = tuple(_bets(case, shown)), tuple(_near(case, shown))
+    proofs = [*(bet.proof for bet in bets if bet.proof is not None), *(each.proof for each in near)]
     return Account(
         namespace=version.namespace,
         model=version.model,
@@ -137,7 +150,7 @@ def account_of(version: ModelVersion) -> Account | None:
         attempt=status.attempt,
         state=status.state or State.Pending,
         weight=memory.weight,
-        sentence=_sentence(version, case, bets, shown),
+        sentence=_sentence(version, case, bool(proofs) and min(proofs) >= 1, shown),
         verdict=analysis.verdict,
         polled_at=analysis.polled_at,
         promise=words.promise(terms, memory),
@@ -145,6 +158,7 @@ def account_of(version: ModelVersion) -> Account | None:
         harm=case.combined,
         threshold=case.threshold,
         bets=bets,
+        near=near,
         moved=_moved(case, shown),
         published=shown.get(REFERENCE),
         custom=tuple(shown[metric.name] for metric in version.spec.analysis.custom if metric.name in shown),
@@ -167,8 +181,18 @@ def _bets(case: Case, shown: Mapping[str, MetricStatus]) -> Iterator[Bet]:
             Count(n_s, x_s),
             evidence,
             case.proofs.get(stream.metric) if terms.gates(stream) else None,
-            _wanted(terms, stream) if terms.gates(stream) else "",
+            wanted(case, stream.metric) if terms.gates(stream) else "",
         )
+
+
+def _near(case: Case, shown: Mapping[str, MetricStatus]) -> Iterator[Nearness]:
+    """As the judge has recorded them: whether two sides count over the same bins is known from a poll alone."""
+    needed = log(1 / case.terms.beta)
+    for name in (DRIFT, REFERENCE):
+        proof = shown[name].pass_ if name in shown else ""
+        if proof:
+            part = 1.0 if proof == words.evidence(needed) else logarithm(proof) / needed
+            yield Nearness(name, part, wanted(case, name))
 
 
 def _edge(stream: Stream, shown: Mapping[str, MetricStatus]) -> str:
@@ -183,13 +207,7 @@ def _bad(stream: Stream, shown: Mapping[str, MetricStatus]) -> str:
     return f"slower than {edge} s" if edge else f"slow ({stream.name})"
 
 
-def _wanted(terms: Terms, stream: Stream) -> str:
-    if stream.metric == ERRORS:
-        return f"errors below {words.percent(terms.error_limit or 0.0)}"
-    return f"slow answers below {terms.latency_ratio:g} times stable's"
-
-
-def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: Mapping[str, MetricStatus]) -> str:
+def _sentence(version: ModelVersion, case: Case, is_proven: bool, shown: Mapping[str, MetricStatus]) -> str:
     """The verdict as it was recorded; before it, both sides in the metric that says most."""
     status, terms, memory = version.status, case.terms, case.memory
     if status.verdict and status.verdict.message:
@@ -199,6 +217,8 @@ def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: M
         return stops[-1].message
     if status.hold and status.hold.message and status.state is State.Held:
         return status.hold.message
+    if case.question.stable_unhealthy:
+        return f"stable is dead: only what this version proves itself counts: {_alone(case, is_proven)}"
     stream, evidence = budget.culprit(terms, case.evidence)
     if stream is not None and not any(map(any, memory.totals)):
         return "nothing has been counted yet"
@@ -207,22 +227,24 @@ def _sentence(version: ModelVersion, case: Case, bets: tuple[Bet, ...], shown: M
     if evidence < LOOKS_WORSE:  # nothing stands out: what people ask for first
         stream = terms.streams[0]
     edge = float(_edge(stream, shown) or 0)
-    return f"{words.compared(terms, memory, stream, edge)}: {_relation(version, case, bets, evidence)}"
+    return f"{words.compared(terms, memory, stream, edge)}: {_relation(version, case, is_proven, evidence)}"
 
 
-def _relation(version: ModelVersion, case: Case, bets: tuple[Bet, ...], evidence: float) -> str:
+def _alone(case: Case, is_proven: bool) -> str:
+    """What the candidate did in the step, and whether that is enough."""
+    served, bad = case.memory.step_requests[0], case.memory.spreads[0].bad
+    errors = f"{words.percent(words.rate(served, bad))} errors of {words.spaced(served)} in this step"
+    return f"{errors}, {'proven good enough' if is_proven else 'not proven good enough yet'}"
+
+
+def _relation(version: ModelVersion, case: Case, is_proven: bool, evidence: float) -> str:
     if version.spec.analysis.judge is Judge.THRESHOLD:
         return "shown only; bounds of your own decide, without a guarantee"
     if version.status.state in {State.Live, State.Standby, State.Promoting}:
-        return "good enough to be promoted" if _is_proven(bets) else "no harm was proven, and it was let through"
+        return "good enough to be promoted" if is_proven else "no harm was proven, and it was let through"
     if evidence >= LOOKS_WORSE:
         return f"looks worse than stable, and is not proven so: evidence {amount(evidence)} of {amount(case.threshold)}"
-    return "proven good enough in this step" if _is_proven(bets) else "neither is proven yet"
-
-
-def _is_proven(bets: tuple[Bet, ...]) -> bool:
-    proofs = [bet.proof for bet in bets if bet.proof is not None]
-    return bool(proofs) and min(proofs) >= 1
+    return "proven good enough in this step" if is_proven else "neither is proven yet"
 
 
 def _moved(case: Case, shown: Mapping[str, MetricStatus]) -> Moved | None:

@@ -20,6 +20,7 @@ def account_json(account: Account) -> Mapping[str, object]:
         "harm": {"evidence": _number(account.harm), "needed": _number(account.threshold)},
         "metrics": [_bet_json(bet) for bet in account.bets],
         "custom": [metric.body() for metric in account.custom],
+        "near": [{"name": each.name, "proof": round(each.proof, 4), "wanted": each.wanted} for each in account.near],
         "answers": account.moved and _moved_json(account.moved),
         "published": account.published and account.published.body(),
         "step": account.asked and _asked_json(account.asked),

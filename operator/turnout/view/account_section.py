@@ -43,10 +43,11 @@ def _harm(account: Account) -> Iterator[str]:
 
 
 def _passing(account: Account) -> Iterator[str]:
+    ways = [(bet.name, bet.wanted) for bet in account.bets] + [(each.name, each.wanted) for each in account.near]
     lines = [
-        Line(bet.wanted, kind_of(index), tuple((m.at, m.passing.get(bet.name, 0.0)) for m in account.moments))
-        for index, bet in enumerate(account.bets)
-        if bet.wanted
+        Line(wanted, kind_of(index), tuple((m.at, m.passing.get(name, 0.0)) for m in account.moments))
+        for index, (name, wanted) in enumerate(ways)
+        if wanted
     ]
     if len(account.moments) > 1 and account.began and lines:
         yield "<h3>Evidence that it is good enough</h3>"

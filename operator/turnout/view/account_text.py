@@ -12,7 +12,18 @@ from math import exp, log
 from turnout.api.moments import moment
 from turnout.api.scalars import Duration
 from turnout.judge.words import percent, spaced
-from turnout.view.account import Account, Asked, Bet, Count, Moved, amount, bound_words, portion, published_words
+from turnout.view.account import (
+    Account,
+    Asked,
+    Bet,
+    Count,
+    Moved,
+    Nearness,
+    amount,
+    bound_words,
+    portion,
+    published_words,
+)
 from turnout.view.curve import Points, plot, row_of, spark
 from turnout.view.ink import UNICODE, Glyphs, Ink
 from turnout.view.text import state_ink, state_sign
@@ -152,6 +163,7 @@ class _Pen:
         ways = [("harm", portion(account.harm, account.threshold), _of(account.harm, account.threshold))]
         if account.runs:
             ways += [_proof(bet, log(1 / account.beta)) for bet in account.bets if bet.proof is not None]
+            ways += [_nearness(each) for each in account.near]
         size = max(len(name) for name, _, _ in ways)
         lines = [self._way(name.ljust(size), part, words) for name, part, words in ways]
         lines += [bound_words(metric) for metric in account.custom]
@@ -188,6 +200,11 @@ def _side(count: Count) -> str:
 def _proof(bet: Bet, needed: float) -> tuple[str, int, str]:
     part = bet.proof or 0.0
     return bet.wanted, max(0, min(100, int(100 * part))), _of(part * needed, needed)
+
+
+def _nearness(near: Nearness) -> tuple[str, int, str]:
+    part = max(0, min(100, int(100 * near.proof)))
+    return near.wanted, part, "proven" if near.proof >= 1 else f"{part} % there"
 
 
 def _of(value: float, threshold: float) -> str:
