@@ -85,31 +85,24 @@ class Changes(TypedDict, total=False):
     readings: Mapping[str, Reading]
 
 
-class Side(NamedTuple):
-    """What a side did since the last accepted poll: each pod, and all together with the processes that ended."""
-
-    pods: Sequence[Reading]
-    total: Reading
-
-    @classmethod
-    def of(cls, pods: Sequence[Reading], ended: int) -> "Side":
-        return cls(pods, together(pods, ended))
-
-
 class Interval(NamedTuple):
-    """What both sides did since the last accepted poll. `ends`: how many pods each has, and how many of those ended."""
+    """What both sides did since the last accepted poll: each pod, and all together with the processes that ended.
 
-    canary: Side
-    stable: Side
+    `ends`: how many pods each side has, and how many of those ended.
+    """
+
+    pods: tuple[Sequence[Reading], Sequence[Reading]]
+    canary: Reading
+    stable: Reading
     ends: Sides
 
     def sums(self, edge: int) -> Sides:
         """Of a kind of bad event, see `tally`."""
-        return tally(self.canary.total, edge), tally(self.stable.total, edge)
+        return tally(self.canary, edge), tally(self.stable, edge)
 
     def pod_factors(self, stream: Stream) -> Sequence[float]:
         """Logs of what each bettor's wealth is multiplied by where pods are told apart."""
-        edge, ours, theirs = stream.edge, self.canary.pods, self.stable.pods
+        edge, (ours, theirs) = stream.edge, self.pods
         canary, stable = [tally(pod, edge) for pod in ours], [tally(pod, edge) for pod in theirs]
         return pod_bursts(stream.tolerate, canary, stable, self.ends if edge == NO_EDGE else NO_ENDS)
 
@@ -118,14 +111,23 @@ def absorbed(
     terms: Terms, memory: Memory, poll: Poll, bounds: Sequence[CustomMetric], stable_unhealthy: bool
 ) -> Memory:
     """The memory with a usable poll in it."""
-    changes: Changes = {}
+    at, along = milliseconds(poll.at), name_of(poll.edges)
     canary, stable = sighted("c", poll.canary), sighted("s", poll.stable)
     readings = {key: read(pod, memory.cuts) for key, pod in (*canary, *stable)}
-    ended = fresh(poll, memory.ends, memory.began or milliseconds(poll.at))
-    changes["ends"] = (*memory.ends, *ended[0], *ended[1])
+    ended = fresh(poll, memory.ends, memory.began or at)
+    ends = (*memory.ends, *ended[0], *ended[1])
     pods = sorted([key for key, _ in (*canary, *stable)])
-    present = crc32("|".join([*pods, str(len(changes["ends"]))]).encode())
-    if _counts(memory, poll):
+    present = crc32("|".join([*pods, str(len(ends))]).encode())
+    changes: Changes = {
+        "at": at,
+        "began": memory.began or at,
+        "step_began": memory.step_began or at,
+        "weight": poll.weight,
+        "present": present,
+        "bounds": along,
+        "ends": ends,
+    }
+    if _counts(memory, poll, along):
         interval = _interval(memory, canary, stable, readings, by_pods(poll, ended) if any(ended) else NO_ENDS)
         changes |= _requests(memory, interval)
         if not stable_unhealthy:
@@ -136,52 +138,53 @@ def absorbed(
         changes |= _control(terms, memory, interval)
     if memory.at and poll.weight != memory.weight and any(map(any, memory.answers)):
         changes |= _next_epoch(memory)
-    changes |= _readings(terms, memory, poll, (*canary, *stable), readings, present)
+    latency = _latency(terms, memory, poll, along, same_pods=present == memory.present)
+    changes |= latency
+    changes |= _readings(terms, memory, poll, latency["cuts"], (*canary, *stable), readings)
     silent = changes.get("step_requests") == memory.step_requests
-    changes["asked"] = memory.asked if silent and memory.asked else changes["at"]
-    changes["step_began"] = memory.step_began or changes["at"]
-    changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, changes["at"])
+    changes["asked"] = memory.asked if silent and memory.asked else at
+    changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, at)
     return memory._replace(**changes)
 
 
-def _counts(memory: Memory, poll: Poll) -> bool:
-    """There is an interval, and one split held throughout."""
+def _counts(memory: Memory, poll: Poll, along: int) -> bool:
+    """There is an interval, and one split held throughout. `along`: the name of the poll's bounds."""
     since = poll.weight_since
     held = poll.weight == memory.weight and since is not None and milliseconds(since) <= memory.at
-    same_buckets = not memory.cuts or memory.bounds == name_of(poll.edges)
+    same_buckets = not memory.cuts or memory.bounds == along
     return bool(memory.at and poll.weight and held and same_buckets)
 
 
 def _interval(
     memory: Memory, canary: Sequence[Sighting], stable: Sequence[Sighting], now: Mapping[str, Reading], ends: Sides
 ) -> Interval:
-    ours, theirs = (differences(side, now, memory.readings, memory.began, memory.complete) for side in (canary, stable))
+    ours = differences(canary, now, memory.readings, memory.began, memory.complete)
+    theirs = differences(stable, now, memory.readings, memory.began, memory.complete)
     (_, ended), (_, control_ended) = ends
-    return Interval(Side.of(ours, ended), Side.of(theirs, control_ended), ends)
+    return Interval((ours, theirs), together(ours, ended), together(theirs, control_ended), ends)
 
 
 def _requests(memory: Memory, interval: Interval) -> Changes:
     canary, stable = memory.step_requests
-    return {"step_requests": (canary + interval.canary.total[0], stable + interval.stable.total[0])}
+    return {"step_requests": (canary + interval.canary[0], stable + interval.stable[0])}
 
 
 def _harm(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     wealths: list[Logs] = []
     totals: list[Total] = []
     by_pod = terms.assume is Assumption.POD_BURSTS
-    for stream, logs, total in zip(terms.streams, memory.wealths, memory.totals, strict=True):
-        ours, theirs = interval.sums(stream.edge)
-        sides = terms.assume, stream.tolerate, ours, theirs
-        wealths.append(added(logs, interval.pod_factors(stream) if by_pod else side_factors(*sides)))
-        n_c, x_c, n_s, x_s = total
-        totals.append((n_c + ours[0], x_c + ours[1], n_s + theirs[0], x_s + theirs[1]))
+    for stream, logs, (n_c, x_c, n_s, x_s) in zip(terms.streams, memory.wealths, memory.totals, strict=True):
+        (served, bad), (control, control_bad) = ours, theirs = interval.sums(stream.edge)
+        totals.append((n_c + served, x_c + bad, n_s + control, x_s + control_bad))
+        factors = interval.pod_factors(stream) if by_pod else side_factors(terms.assume, stream.tolerate, ours, theirs)
+        wealths.append(added(logs, factors))
     return {"wealths": tuple(wealths), "totals": tuple(totals)}
 
 
 def _control(terms: Terms, memory: Memory, interval: Interval) -> Changes:
     if terms.error_limit is None:
         return {}
-    stable = tally(interval.stable.total, NO_EDGE)
+    stable = tally(interval.stable, NO_EDGE)
     return {"watch": watched(memory.watch, bound(terms.error_limit), *stable, log(1 / terms.alpha))}
 
 
@@ -198,7 +201,7 @@ def _passes(terms: Terms, memory: Memory, interval: Interval) -> Changes:
         latency = added(latency, under_stable(terms.latency_ratio, terms.slow_part, usual, canary, stable))
         split = split.plus(canary, stable)
     if terms.latency_limit is not None and memory.cuts:
-        canary = tally(interval.canary.total, len(memory.cuts) - 1)
+        canary = tally(interval.canary, len(memory.cuts) - 1)
         limit = added(limit, under_limit(SLOW_PART, *canary))
     return {"passes": (errors, latency, limit), "spreads": spreads, "split": split}
 
@@ -232,35 +235,32 @@ def _next_epoch(memory: Memory) -> Changes:
     return {"banked": max(-MOST_LOG, kept), "drift": 0, "epoch": memory.epoch + 1, "answers": ((), ())}
 
 
-def _readings(
-    terms: Terms, memory: Memory, poll: Poll, seen: Sequence[Sighting], now: Mapping[str, Reading], present: int
-) -> Changes:
-    """What the next poll is compared with: `now`, or at new edges. `present`: changes with pods and their starts."""
-    bounds = name_of(poll.edges)
-    histogram = memory.histogram if memory.bounds == bounds else ()
-    if terms.latency_ratio is not None and poll.stable and not memory.gave_up & LATENCY_GIVEN_UP:
+def _latency(terms: Terms, memory: Memory, poll: Poll, along: int, *, same_pods: bool) -> Changes:
+    """Where the edges lie in the next interval, and what they are found by."""
+    judged = terms.latency_ratio is not None and not memory.gave_up & LATENCY_GIVEN_UP
+    histogram = memory.histogram if memory.bounds == along else ()
+    if judged and poll.stable:
         histogram = histogram_of(poll.stable)
-    if not memory.window or memory.bounds != bounds:
+    if not memory.window or memory.bounds != along:
         window = first_window(histogram)
     else:
-        window = next_window(memory.window, memory.histogram, histogram) if present == memory.present else memory.window
+        window = next_window(memory.window, memory.histogram, histogram) if same_pods else memory.window
     edges = cuts(terms, window, poll.edges) if not memory.gave_up & LATENCY_GIVEN_UP else ()
+    return {"cuts": edges, "histogram": histogram, "window": window}
+
+
+def _readings(
+    terms: Terms,
+    memory: Memory,
+    poll: Poll,
+    edges: Sequence[int],
+    seen: Sequence[Sighting],
+    now: Mapping[str, Reading],
+) -> Changes:
+    """What the next poll is compared with: `now`, or at new edges."""
     fresh_ones = now if edges == memory.cuts else {key: read(pod, edges) for key, pod in seen}
     readings, complete = kept(fresh_ones, memory.readings)
     outputs = memory.outputs
     if terms.drift_output is not None and not memory.gave_up & DRIFT_GIVEN_UP:
         outputs = tuple(answers.counted(terms.drift_output, pods) for pods in (poll.canary, poll.stable))
-    at = milliseconds(poll.at)
-    return {
-        "at": at,
-        "began": memory.began or at,
-        "weight": poll.weight,
-        "present": present,
-        "complete": memory.complete and complete,
-        "bounds": bounds,
-        "cuts": edges,
-        "histogram": histogram,
-        "window": window,
-        "outputs": outputs,
-        "readings": readings,
-    }
+    return {"complete": memory.complete and complete, "outputs": outputs, "readings": readings}

@@ -23,7 +23,11 @@ LEFT_OUT = " is not judged: "
 def spots(case: Case) -> list[str]:
     """A sentence each; none without a poll."""
     poll = case.poll
-    found = [*_memory(case, poll), *_latency(case, poll), *_drift(case, poll)] if poll else []
+    if poll is None:
+        return []
+    found = [*_memory(case, poll), *_latency(case, poll)]
+    if case.terms.drift_output is not None:
+        found += _drift(case, poll, case.terms.drift_output)
     return [sentence[:LONGEST] for sentence in found[:MOST_SAID]]
 
 
@@ -43,36 +47,38 @@ def unseen(case: Case) -> list[str]:
     return [f"{said}: what takes less than {high / low:.2f} times as long may not be seen to be slower"]
 
 
-def _memory(case: Case, poll: Poll) -> Iterator[str]:
-    memory = case.memory
+def _memory(case: Case, poll: Poll) -> list[str]:
+    memory, found = case.memory, list[str]()
     read = case.question.poll or poll
     pods = max(len(read.canary), len(read.stable))
     if pods > memory.groups:
-        yield (
+        found.append(
             f"the judge's memory has room for {memory.groups} pods a side: more are counted together, "
             "and an interval is lost when one of them comes or goes"
         )
     if memory.gave_up & DRIFT_GIVEN_UP:
-        yield "drift is not judged: its counts do not fit the judge's memory"
+        found.append("drift is not judged: its counts do not fit the judge's memory")
     if memory.gave_up & LATENCY_GIVEN_UP:
-        yield "latency is not judged: its counts do not fit the judge's memory"
+        found.append("latency is not judged: its counts do not fit the judge's memory")
+    return found
 
 
-def _latency(case: Case, poll: Poll) -> Iterator[str]:
+def _latency(case: Case, poll: Poll) -> list[str]:
     terms, memory = case.terms, case.memory
     if terms.latency_ratio is None or case.question.stable_unhealthy or memory.gave_up & LATENCY_GIVEN_UP:
-        return
+        return []
     if not poll.edges:
-        yield "latency is not judged: the pods count no times to answer"
-    elif any(memory.window) and slower_than(memory.window, memory.cuts[terms.pass_edge]) > NEAR * terms.slow_part:
-        part = words.percent(terms.slow_part)
-        last = f"{poll.edges[-1]:g} s, the last bound"
-        yield f"latency cannot pass: more than {part} of stable's answers take longer than {last}"
+        return ["latency is not judged: the pods count no times to answer"]
+    if not any(memory.window) or slower_than(memory.window, memory.cuts[terms.pass_edge]) <= NEAR * terms.slow_part:
+        return []
+    part = words.percent(terms.slow_part)
+    last = f"{poll.edges[-1]:g} s, the last bound"
+    return [f"latency cannot pass: more than {part} of stable's answers take longer than {last}"]
 
 
-def _drift(case: Case, poll: Poll) -> Iterator[str]:
-    name, wanted = case.terms.drift_output, case.terms.drift_from
-    if name is None or case.question.stable_unhealthy or case.memory.gave_up & DRIFT_GIVEN_UP:
+def _drift(case: Case, poll: Poll, name: str) -> Iterator[str]:
+    wanted = case.terms.drift_from
+    if case.question.stable_unhealthy or case.memory.gave_up & DRIFT_GIVEN_UP:
         return
     output = f"output {name}" if name else "its first output"
     sides = {"the candidate": poll.canary, "stable": poll.stable}

@@ -19,10 +19,9 @@ def combined(terms: Terms, evidence: Evidence, drift: float | None) -> float:
     Where drift may roll back it has a weight of 1. `drift`: its evidence; None while it is not to decide, and then it
     counts as 0, which is less than it is, so that the mean stays below a fair game.
     """
-    weights = [stream.weight for stream in terms.streams]
-    total = sum(weights) + terms.drift_rolls_back
+    weights, total = terms.weights, sum(terms.weights) + terms.drift_rolls_back
     if drift is not None and terms.drift_rolls_back:
-        weights, evidence = [*weights, 1.0], [*evidence, drift]
+        weights, evidence = (*weights, 1.0), [*evidence, drift]
     if not evidence:
         return -inf if total else 0.0
     most = max(evidence)

@@ -38,6 +38,8 @@ def watched(watch: Watch, limit: float, requests: int, bad: int, enough: float) 
     before: Sequence[int] = watch[1:] or (0,) * len(STAKES)
     grown = [known + floor(log(1 + stake * surprise) * MILLI) for known, stake in zip(before, STAKES, strict=True)]
     logs = [min(most, max(0, each)) for each in grown]
+    if not any(logs):
+        return (0, *logs)
     evidence = log_mean([each / MILLI for each in logs])
     fails = evidence >= enough or (fails_by(watch) and evidence >= WELL_AGAIN)
     return (int(fails), *logs)

@@ -115,7 +115,9 @@ def kept(fresh: Readings, before: Readings) -> tuple[dict[str, Reading], bool]:
     """
     absent = {key: reading[:BASIC] for key, reading in before.items() if key not in fresh}
     everything = {**fresh, **absent}
-    return dict(list(everything.items())[:KEPT_PODS]), len(everything) <= KEPT_PODS
+    if len(everything) <= KEPT_PODS:
+        return everything, True
+    return dict(list(everything.items())[:KEPT_PODS]), False
 
 
 def grouped(pods: Sequence[PodCounters], most: int) -> tuple[PodCounters, ...]:

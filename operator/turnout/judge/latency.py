@@ -7,10 +7,10 @@ in the predictors) must exceed it more often than stable, wherever in its bucket
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, reduce
 from itertools import accumulate
-from operator import lt, sub
+from operator import add, lt, sub
 from zlib import crc32
 
 from turnout.judge.protocol import PodCounters
@@ -31,7 +31,11 @@ def histogram_of(pods: Sequence[PodCounters]) -> Histogram:
     latencies = [pod.latency for pod in pods]
     if len(latencies) == 1:
         return latencies[0]
-    return tuple(map(sum, zip(*latencies, strict=True))) if all(latencies) else ()
+    return tuple(reduce(_plus, latencies)) if all(latencies) else ()
+
+
+def _plus(one: Iterable[int], other: Iterable[int]) -> Iterable[int]:
+    return map(add, one, other)
 
 
 @lru_cache(maxsize=64)

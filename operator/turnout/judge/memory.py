@@ -112,11 +112,12 @@ def write(memory: Memory) -> str:
 
 def written(memory: Memory) -> tuple[str, Memory]:
     """As text, and what that text says: what is too long loses its pods for an interval, then metrics for good."""
-    text = ""
-    for shorter in _ever_shorter(memory):
-        text = _text(shorter)
-        if len(text) <= LONGEST:
-            break
+    text, shorter = _text(memory), memory
+    if len(text) > LONGEST:
+        for shorter in _ever_shorter(memory):
+            text = _text(shorter)
+            if len(text) <= LONGEST:
+                break
     return text, shorter
 
 
@@ -126,7 +127,6 @@ def _text(memory: Memory) -> str:
 
 
 def _ever_shorter(memory: Memory) -> Iterator[Memory]:
-    yield memory
     whole = BASIC + len(memory.cuts)
     seen = {key: reading for key, reading in memory.readings.items() if len(reading) == whole}
     yield memory._replace(readings=seen, complete=False)

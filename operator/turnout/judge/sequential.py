@@ -5,7 +5,9 @@ is judged here as well: the same numbers are shown, and only bounds of one's own
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
+from turnout.api.analysis import Analysis
 from turnout.api.reasons import Reason
 from turnout.judge import blind, words
 from turnout.judge.accounting import absorbed, entered, new_memory
@@ -27,24 +29,33 @@ TROUBLES = frozenset({Outcome.NO_DATA, Outcome.SOURCE_ERROR})
 SILENT = Verdict(Outcome.NO_DATA, Reason.NoData, "nobody asked either side for a while")
 
 
+class Written(NamedTuple):
+    """A memory whose text was written, and what it was judged by."""
+
+    analysis: Analysis
+    terms: Terms
+    memory: Memory
+
+
 class SequentialJudge:
     """Looks at a poll once: the engine records what comes back, and asks again with the next.
 
     What it wrote last it need not read again: the same text means the same memory. Another process reads the text.
+    Nor need it look up what the very same analysis means.
     """
 
     def __init__(self) -> None:
-        self._written: dict[str, Memory] = {}
+        self._written: dict[str, Written] = {}
 
     def look(self, question: Question) -> Finding:
-        terms = terms_of(question.analysis)
-        known = self._written.get(question.memory)
-        before = entered(recalled(question.memory, terms, known), question.step_index)
+        analysis, known = question.analysis, self._written.get(question.memory)
+        terms = known.terms if known and known.analysis is analysis else terms_of(analysis)
+        before = entered(recalled(question.memory, terms, known and known.memory), question.step_index)
         case, verdict = _weighed(terms, before, question)
         text, memory = written(case.memory)
         if len(self._written) >= MOST_WRITTEN:
             self._written.pop(next(iter(self._written)))
-        self._written[text] = memory
+        self._written[text] = Written(analysis, terms, memory)
         return _finding(case, verdict, text)
 
 

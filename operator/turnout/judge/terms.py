@@ -44,6 +44,7 @@ class Terms:
     interval: float
     assume: Assumption
     streams: tuple[Stream, ...]
+    weights: tuple[float, ...]  # of the streams
     error_limit: float | None  # errors.passBelow; None where errors are off
     latency_ratio: float | None  # latency.passRatio; None where latency is off
     latency_limit: float | None  # latency.passBelow in seconds
@@ -88,6 +89,7 @@ def terms_of(analysis: Analysis) -> Terms:
         interval=analysis.interval.seconds,
         assume=analysis.assume,
         streams=streams,
+        weights=tuple(stream.weight for stream in streams),
         error_limit=_within(number(errors.pass_below, 0.01)) if errors.enabled else None,
         latency_ratio=max(1.0, number(latency.pass_ratio, 1.5)) if latency.enabled else None,
         latency_limit=number(latency.pass_below) or None if latency.enabled else None,

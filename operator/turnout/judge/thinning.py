@@ -44,19 +44,20 @@ def superiority(
     may expect, relative to that; 0 where there are none. `more`: pairs that are matched already.
     """
     pairs = [*zip(_busiest(canary), _busiest(stable), strict=False), *more]
-    cuts = [min(ours[0], theirs[0]) for ours, theirs in pairs]
-    ours, theirs = _draws([pair[0] for pair in pairs], cuts), _draws([pair[1] for pair in pairs], cuts)
-    expected = tolerate / (tolerate + 1)
+    ours, theirs = _draws(pairs), _draws([(other, pod) for pod, other in pairs])
+    expected, against = tolerate / (tolerate + 1), [*theirs.by_number()]
     total = sum(
-        chance * other_chance * (number / together / expected - 1)
-        for number, chance in ours.by_number()
-        for other, other_chance in theirs.by_number()
-        if (together := number + other)
+        [
+            chance * other_chance * (number / together / expected - 1)
+            for number, chance in ours.by_number()
+            for other, other_chance in against
+            if (together := number + other)
+        ]
     )
     missing = max(0.0, 1 - sum(ours.chances) * sum(theirs.chances))
     if ours.bend:  # concave in our own draws: take off twice the second-order term
-        against = sum(number * chance for number, chance in theirs.by_number())
-        missing += ours.bend * 2 * against / (ours.least + against) ** 3 / expected
+        mean = sum([number * chance for number, chance in against])
+        missing += ours.bend * 2 * mean / (ours.least + mean) ** 3 / expected
     return max(-1.0, total - missing)
 
 
@@ -65,17 +66,17 @@ def _busiest(pods: Sequence[Tally]) -> Sequence[Tally]:
     return sorted(pods, key=itemgetter(0), reverse=True) if len(pods) > 1 else pods
 
 
-def _draws(pods: Sequence[Tally], cuts: Sequence[int]) -> Draws:
-    """Of all pods together."""
+def _draws(pairs: Sequence[tuple[Tally, Tally]]) -> Draws:
+    """Of the first of each pair, as many as the second has; of all pairs together."""
     mean = variance = 0.0
-    for (size, bad), draws in zip(pods, cuts, strict=True):
-        part = bad / size
+    for (size, bad), (other, _) in pairs:
+        draws, part = min(size, other), bad / size
         mean += draws * part
         if draws < size:
             variance += draws * part * (1 - part) * ((size - draws) / (size - 1))
     if mean > MOST_MEAN or not variance:
         return Draws(mean, (1.0,), variance)
-    return reduce(_both, map(_hypergeometric, pods, cuts))
+    return reduce(_both, [_hypergeometric(pod, min(pod[0], other[0])) for pod, other in pairs])
 
 
 def _hypergeometric(pod: Tally, draws: int) -> Draws:

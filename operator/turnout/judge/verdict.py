@@ -53,28 +53,27 @@ class Case:
         """The log of the evidence of harm of all metrics together: what decides, and what is shown."""
         return budget.combined(self.terms, self.evidence, self.drift if self.drifted else None)
 
-    @cached_property
+    @property
     def drift(self) -> float | None:
         """The log of the evidence of drift; None where it is off."""
-        if Against.STABLE not in self.terms.drift_from:
+        if not self.terms.drift_from or Against.STABLE not in self.terms.drift_from:
             return None
         return wealth(self.memory.banked / MILLI, self.memory.drift / MILLI, self.memory.epoch)
 
-    @cached_property
+    @property
     def drifted(self) -> bool:
         """Significant, and by more than is tolerated."""
-        if self.drift is None:
-            return False
-        needed = log(1 / self.terms.drift_alpha)
-        return self.drift >= needed and self.moved_at_least > self.terms.drift_tolerance
+        drift = self.drift
+        significant = drift is not None and drift >= log(1 / self.terms.drift_alpha)
+        return significant and self.moved_at_least > self.terms.drift_tolerance
 
-    @cached_property
+    @property
     def stable_fails(self) -> bool:
         """Stable answers, but fails so often that nothing can be compared with it."""
-        sequential = self.question.analysis.judge is not Judge.THRESHOLD
-        return sequential and not self.question.stable_unhealthy and fails_by(self.memory.watch)
+        fails = fails_by(self.memory.watch) and not self.question.stable_unhealthy
+        return fails and self.question.analysis.judge is not Judge.THRESHOLD
 
-    @cached_property
+    @property
     def lifted_bounds(self) -> dict[str, int]:
         """Until when a person has let a bound of one's own pass, in milliseconds, by the metric's name."""
         lifted = self.question.lifted.items()

@@ -410,6 +410,17 @@ def test_versions_hold_what_they_have_alike_only_once() -> None:
     assert third.spec.scaling.min_replicas == 1
 
 
+@pytest.mark.parametrize(
+    "analysis", [{}, {"alpha": "0.001", "latency": {"quantiles": ["0.9"]}}], ids=["default", "own"]
+)
+def test_an_analysis_is_the_same_one_however_often_the_status_is_written(analysis: dict[str, Any]) -> None:
+    """So the judge need not ask anew at each poll what it means."""
+    spec = {**a_version()["spec"], **({"analysis": analysis} if analysis else {})}
+    seen = [read(VERSIONS, {**a_version(), "spec": spec, "status": {"attempt": n}}) for n in (1, 2)]
+    first, second = (version.spec.analysis for version in seen if isinstance(version, ModelVersion))
+    assert first is second
+
+
 def test_a_block_that_cannot_be_read_is_no_worse_for_being_shared() -> None:
     plan = {"hash": "h", "steps": "many"}
     version = read(VERSIONS, {**a_version(), "status": {"state": "Live", "plan": plan}})
