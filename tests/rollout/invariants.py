@@ -265,6 +265,7 @@ def _deletes_nothing_that_serves(selection: Selection, plan: Plan) -> None:
         member = selection.members[retire.deployment.name]
         assert not member.observed_percent, f"{member.name} is deleted with {member.observed_percent} %"
         assert not member.written_percent, f"{member.name} is deleted while the Route names it"
+        assert not selection.is_shifting, f"{member.name} is deleted while callers may still be sent to it"
 
 
 def _asks_to_look_again_later(selection: Selection, plan: Plan) -> None:

@@ -102,6 +102,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.frozen_until: datetime | None = None
+        self.gateway_late = TICK  # after the Route's status has told a split
         self.now = START
         self.versions: dict[str, ModelVersion] = {}
         self.running: dict[str, Running] = {}
@@ -201,7 +202,7 @@ class Platform:
         self.running[name].active = active
 
     def edit_route(self, split: Split) -> None:
-        self.written, self.route_due, self.route_since = split, self.now + timedelta(seconds=0.3), self.now
+        self.written, self.route_due, self.route_since = split, self.now + 2 * TICK + self.gateway_late, self.now
         self.foreign_edits = (*self.foreign_edits, self.now)
 
     def states(self) -> dict[str, State | None]:
@@ -211,6 +212,7 @@ class Platform:
         return self.versions[name].status.state
 
     def percent(self, name: str) -> int:
+        """What callers are sent to it."""
         run = self.running.get(name)
         return sum(s.percent for s in self.observed if run and s.revision == run.revision_name)
 
@@ -253,9 +255,11 @@ class Platform:
         if not self.route_uid:
             return None
         synced = self.written == self.observed and self.route_due is None
+        early = self.route_due is not None and self.now >= self.route_due - self.gateway_late and not self._is_stuck()
         edits = tuple(edit for edit in self.foreign_edits if self.now - edit < timedelta(minutes=5))
         return Route(
-            self.route_uid, self.written, self.observed, synced, None if synced else self.route_since,
+            self.route_uid, self.written, self.written if early else self.observed, synced,
+            None if synced else self.route_since,
             self.route_owners, self.route_problem, edits,
         )  # fmt: skip
 
@@ -265,9 +269,11 @@ class Platform:
         for run in self.running.values():
             run.share = self.percent(run.name)
             self._advance_pods(run)
-        stuck = self._frozen() or (self.frozen_until and self.now < self.frozen_until)
-        if self.route_due and self.now >= self.route_due and not stuck:
+        if self.route_due and self.now >= self.route_due and not self._is_stuck():
             self.observed, self.route_due = self.written, None
+
+    def _is_stuck(self) -> bool:
+        return self._frozen() or (self.frozen_until is not None and self.now < self.frozen_until)
 
     def _frozen(self) -> bool:
         """A target that is missing or not Ready keeps any split from taking effect."""

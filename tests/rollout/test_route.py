@@ -152,6 +152,30 @@ def test_a_crash_behind_a_frozen_route_is_out_as_soon_as_it_thaws(served: World)
     assert served.state("signals-2") is State.RolledBack
 
 
+def test_who_has_lost_its_share_keeps_its_pods_and_is_not_deleted_before_the_gateway_has_heard_of_it(
+    served: World,
+) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.gateway_late = timedelta(seconds=30)
+    served.delete("signals-2")
+    served.run(20)
+    assert served.percent("signals-2") == 30
+    assert [pod.ready for pod in served.running["signals-2"].pods.values()] == [True]
+    served.run(15)
+    assert "signals-2" not in served.running
+
+
+def test_who_is_superseded_keeps_its_floor_as_long_as_callers_may_be_sent_there(served: World) -> None:
+    canary(served, 2, 30, pause="60s", rollout={"abortScaleDownDelay": "1s"})
+    served.gateway_late = timedelta(seconds=30)
+    served.apply(version(3, rollout=steps(30)))
+    served.run(20)
+    assert served.state("signals-2") is State.Superseded
+    assert served.running["signals-2"].autoscaling.min_pods == 1
+    served.run(15)
+    assert served.running["signals-2"].autoscaling.min_pods == 0
+
+
 def test_a_route_deleted_by_hand_is_made_again_also_for_a_version_that_sleeps(served: World) -> None:
     served.idle("signals-1")
     served.run(2)

@@ -102,7 +102,8 @@ class World(Platform):
             self.events.extend(plan.route.events)
             if plan.route.split != self.written:
                 self.splits.append(plan.route.split)
-                self.written, self.route_due, self.route_since = plan.route.split, self.now + 3 * TICK, self.now
+                self.written, self.route_since = plan.route.split, self.now
+                self.route_due = self.now + 2 * TICK + self.gateway_late
         for scale in plan.scale:
             self._write(f"scale {scale.deployment.name} {scale.autoscaling.min_pods}")
             self.running[scale.deployment.name].autoscaling = scale.autoscaling

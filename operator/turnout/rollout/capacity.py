@@ -59,7 +59,7 @@ def floor(selection: Selection, member: Member, now: datetime) -> int:
         return needed(member, max(weight_of(member.status), 1))
     if member.state is State.Promoting:
         return max(needed(member, 100), own_floor(member, now))
-    return max(_leaving_floor(member, now), _warm_floor(selection, member, now))
+    return max(_leaving_floor(selection, member, now), _warm_floor(selection, member, now))
 
 
 def _stable_floor(selection: Selection, stable: Member, now: datetime) -> int:
@@ -71,10 +71,10 @@ def _stable_floor(selection: Selection, stable: Member, now: datetime) -> int:
     return max(own_floor(stable, now), min(kept, ceiling))
 
 
-def _leaving_floor(member: Member, now: datetime) -> int:
-    """Pods stay until scaleDownAt, as the instant way back or for a look at what went wrong; and with a share."""
+def _leaving_floor(selection: Selection, member: Member, now: datetime) -> int:
+    """Pods stay until scaleDownAt, as the instant way back or for a look at what went wrong; and for who may be met."""
     stays = member.status.scale_down_at is not None and now < member.status.scale_down_at
-    if stays or member.state is State.RollingBack or member.observed_percent:
+    if stays or member.state is State.RollingBack or member.observed_percent or selection.is_shifting:
         return member.revision.autoscaling.min_pods if member.revision else 0
     return 0
 

@@ -157,11 +157,13 @@ def _is_to_be_made(member: Member) -> bool:
 
 
 def _retire(selection: Selection, weights: Weights) -> Iterator[Retire]:
-    """Nothing that has a share, as written, observed or wished, is ever deleted."""
+    """Nothing is deleted that has a share, as written, observed or wished, or that callers may still be sent to."""
     if selection.route is None and (
         selection.snapshot.trouble or selection.snapshot.key.model in selection.snapshot.taken
     ):
         return  # a Route that cannot be seen, or is not ours any more, may still name it
+    if selection.is_shifting:
+        return
     written = {share.revision for share in selection.route.written} if selection.route else set()
     for member in selection.members.values():
         deployment = member.deployment

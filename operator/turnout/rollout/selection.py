@@ -159,6 +159,11 @@ class Selection:
         return _frozen(self.members)
 
     @property
+    def is_shifting(self) -> bool:
+        """Callers may be sent where neither the Route nor its status names anybody any more: the gateway hears last."""
+        return self.route is not None and not self.route.in_sync
+
+    @property
     def stable_is_down(self) -> bool:
         return self.stable is not None and self.stable.is_down
 
