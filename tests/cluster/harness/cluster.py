@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,20 +165,32 @@ class Cluster:
     def without(self, namespace: str, deployment: str, seconds: float = 60) -> Iterator[None]:
         """A deployment is gone, with no time to say goodbye, and back afterwards."""
         replicas, selector = self._pods_of(namespace, deployment)
-        found = self.get("-n", namespace, "pods", "-l", selector)["items"]
-        running = [pid for one in found for pid in _pids_in_cgroup(one["metadata"]["uid"])]
+        running = self._processes_of(namespace, selector)
         scale = ("-n", namespace, "scale", "deployment", deployment)
         self.kubectl(*scale, "--replicas=0")
         try:
             self.kubectl("-n", namespace, "delete", "pod", "-l", selector, "--grace-period=0", "--force")
-            for pid in running:  # a connection that the API server holds would be served to the end of its grace
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _signal(running, signal.SIGKILL)  # what the API server holds open would be served to the end of its grace
             self.wait(f"{deployment} is gone", lambda: not self._available(namespace, deployment), seconds)
             yield
         finally:
             self.kubectl(*scale, f"--replicas={replicas}")
             self.wait(f"{deployment} is back", lambda: self._available(namespace, deployment) >= replicas, seconds)
+
+    @contextlib.contextmanager
+    def stopped(self, namespace: str, deployment: str) -> Iterator[None]:
+        """A deployment's processes stand still, and go on afterwards: it hears and does nothing, and does not know."""
+        _, selector = self._pods_of(namespace, deployment)
+        running = self._processes_of(namespace, selector)
+        _signal(running, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(running, signal.SIGCONT)
+
+    def _processes_of(self, namespace: str, selector: str) -> list[int]:
+        found = self.get("-n", namespace, "pods", "-l", selector)["items"]
+        return [pid for one in found for pid in _pids_in_cgroup(one["metadata"]["uid"])]
 
     def _pods_of(self, namespace: str, deployment: str) -> tuple[int, str]:
         """How many pods a deployment wants, and the selector that finds them."""
@@ -213,6 +225,12 @@ class Cluster:
             return len(fresh) >= wanted and self._available(namespace, deployment) >= wanted
 
         self.wait(f"{namespace}/{deployment} restarted", replaced, seconds)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _pids_in_cgroup(name: str) -> list[int]:

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.stream import Stream, rows
 from harness import Cluster
 from harness.audit import AuditEvent
+from tests.cluster.rollouts import gateway
 
 MODEL = "signals"
 OPERATOR_NAMESPACE = "turnout"
@@ -100,17 +101,17 @@ class Stage:
         return str(self.status(name).get("state", ""))
 
     def split(self, model: str = MODEL) -> dict[str, int]:
-        """The observed split by ModelVersion name; empty while there is no Route."""
-        return self._shares(model, "status")
+        """What callers meet, by ModelVersion name; empty while there is no Route, and while a change is on its way.
+
+        A moment after it was seen nobody is sent elsewhere any more: what has been taken out cannot be met.
+        """
+        return _by_version(gateway.split(self.cluster, self.namespace, model))
 
     def written(self, model: str = MODEL) -> dict[str, int]:
-        """The split as the Route's spec says it."""
-        return self._shares(model, "spec")
-
-    def _shares(self, model: str, part: str) -> dict[str, int]:
-        found = self.kubectl("get", "route.serving.knative.dev", model, "-o", "json", "--ignore-not-found")
-        traffic = json.loads(found or "{}").get(part, {}).get("traffic", [])
-        return {entry["revisionName"].removesuffix("-predictor-00001"): entry.get("percent", 0) for entry in traffic}
+        """The split as the Route's spec says it: what Turnout wants, or somebody's hand, whatever the ground does."""
+        found = self.kubectl("get", gateway.ROUTES, model, "-o", "json", "--ignore-not-found")
+        traffic = json.loads(found or "{}").get("spec", {}).get("traffic", [])
+        return _by_version({entry["revisionName"]: entry.get("percent", 0) for entry in traffic})
 
     def writes(self, mark: int) -> list[AuditEvent]:
         """What the operator has written here after a mark of the audit log."""
@@ -157,7 +158,7 @@ class Stage:
         self.wait(f"{name} is told: {reason}", lambda: reason in self.events(name))
 
     def wait_split(self, split: Mapping[str, int], model: str = MODEL) -> None:
-        """Until it is written and observed."""
+        """Until it is written, and callers meet it."""
         self.wait(f"the split is {split}", lambda: self.split(model) == split == self.written(model))
 
     def wait_state(self, name: str, state: str, seconds: float = PATIENCE) -> None:
@@ -193,12 +194,22 @@ class Stage:
         """One request through the Route: HTTP status, 0 if there was none, and the version that answered."""
         return self._post(self.cluster.gateway, f"{model}.{self.namespace}.example.com", model, 1.0, timeout)
 
+    def answers(self, *versions: str, model: str = MODEL) -> bool:
+        """Every pod of the gateway gets an answer for a caller of the model, and from each of these versions."""
+        outside, inside = gateway.addresses(self.cluster), gateway.addresses(self.cluster, gateway.INTERNAL_PORT)
+        asked = [(at, f"{model}.{self.namespace}.example.com") for at in outside]
+        asked += [(at, self._inside(name)) for name in versions for at in inside]
+        return bool(asked) and all(self._post(*each, model, 1.0, timeout=2)[0] == 200 for each in asked)
+
     def poison(self, name: str, feature: float, model: str = MODEL) -> float:
         """Make a version crash or hang through its own address; the moment at which it was told to."""
-        host = f"{name}-predictor.{self.namespace}.svc.cluster.local"
         moment = time.time()
-        self._post(self.cluster.internal_gateway, host, model, feature, timeout=1)
+        self._post(self.cluster.internal_gateway, self._inside(name), model, feature, timeout=1)
         return moment
+
+    def _inside(self, name: str) -> str:
+        """The host of a version's own address."""
+        return f"{name}-predictor.{self.namespace}.svc.cluster.local"
 
     def poison_pod(self, pod: str, feature: float, model: str = MODEL) -> None:
         """The same, past gateway and queue-proxy, at one pod."""
@@ -266,6 +277,10 @@ class Stage:
         self.cluster.restart_controller(OPERATOR_NAMESPACE, "turnout")
         pods = self.cluster.pods(OPERATOR_NAMESPACE, "app.kubernetes.io/name=turnout")
         self.cluster.wait("a new pod leads", lambda: self.leader() in pods, PATIENCE)
+
+
+def _by_version(shares: Mapping[str, int]) -> dict[str, int]:
+    return {revision.removesuffix("-predictor-00001"): percent for revision, percent in shares.items()}
 
 
 def _is_split(event: AuditEvent, model: str) -> bool:

@@ -125,4 +125,4 @@ def test_an_artifact_of_another_digest_fails_by_name_and_meets_no_caller(digits:
     digits.stage.apply(digits.version(2, f"sha256:{'0' * 64}", rollout=steps(50)))
     digits.stage.wait_state("digits-2", "Failed")
     assert digits.stage.status("digits-2")["reason"] == "ArtifactDigestMismatch"
-    assert digits.stage.split(MODEL) == {"digits-1": 100}
+    assert digits.stage.written(MODEL) == {"digits-1": 100}

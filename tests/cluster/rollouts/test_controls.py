@@ -47,7 +47,7 @@ def test_pauses_and_approvals_wait_for_a_person_whose_token_acts_once(stage: Sta
         stage.wait("it waits for approval", lambda: stage.status(CANARY)["reason"] == "AwaitingApproval")
         stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "one"}})  # the same: nothing
         time.sleep(4)
-        assert stage.split() == {STABLE: 70, CANARY: 30}
+        assert stage.written() == {STABLE: 70, CANARY: 30}
         stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "two"}})
         stage.wait_weight(CANARY, 50)
         stage.patch(CANARY, control={"promote": {"mode": "Full", "token": "three"}})
@@ -64,7 +64,7 @@ def test_full_promotion_goes_past_every_step_that_is_left(stage: Stage) -> None:
         stage.patch(CANARY, control={"promote": {"mode": "Full", "token": "now"}})
         stage.wait_state(CANARY, "Live")
         time.sleep(1)
-    assert stage.split() == {CANARY: 100}
+    stage.wait_split({CANARY: 100})
     lost("promoted-fully", caller)
 
 
@@ -78,7 +78,7 @@ def test_a_version_that_queues_waits_and_one_that_rejects_says_so_until_the_slot
         stage.apply(mver(4, rollout=steps(50, pause="1s", onSupersede="Reject")))
         stage.wait_state(f"{MODEL}-4", "Rejected")
         assert stage.status(f"{MODEL}-4")["reason"] == "RolloutInProgress"
-        assert stage.split() == {STABLE: 70, CANARY: 30}
+        assert stage.written() == {STABLE: 70, CANARY: 30}
         stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go-on"}})
         stage.wait_state(f"{MODEL}-4", "Live", 240)
         time.sleep(1)

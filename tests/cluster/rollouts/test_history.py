@@ -26,7 +26,7 @@ def test_two_versions_in_a_row_supersede_the_one_before(stage: Stage) -> None:
         for number in (2, 3):
             stage.apply(mver(number, rollout=steps(30, pause="10m")))
             stage.wait_weight(f"{MODEL}-{number}", 30)
-            assert set(stage.split()) == {STABLE, f"{MODEL}-{number}"}
+            assert set(stage.written()) == {STABLE, f"{MODEL}-{number}"}
         stage.apply(mver(4, rollout=steps(50, pause="1s")))
         stage.wait_state(f"{MODEL}-4", "Live")
         time.sleep(1)
@@ -64,6 +64,24 @@ def test_a_canary_deleted_in_mid_rollout_gives_its_share_back_and_goes(stage: St
     lost("deleted-canary", caller)
 
 
+def test_a_deleted_canary_runs_until_the_gateway_has_heard_that_it_has_no_share(stage: Stage) -> None:
+    """Knative says so long before: what speaks to the gateway stands still."""
+    first_version(stage)
+    stage.apply(mver(2, rollout=steps(30, pause="10m")))
+    stage.wait_split({STABLE: 70, CANARY: 30})
+    told = lambda: len(stage.object("routes.serving.knative.dev", MODEL)["status"]["traffic"]) == 1  # noqa: E731
+    with stage.stream(rate=20) as caller:
+        with stage.cluster.stopped("knative-serving", "net-kourier-controller"):
+            stage.kubectl("delete", "mver", CANARY)
+            stage.wait("its share is gone in words", told)
+            time.sleep(5)  # more than its pods would need to go
+            assert stage.split() == {}
+        stage.wait_split({STABLE: 100})
+        stage.wait("what ran it is gone", lambda: not any(CANARY in each for each in made(stage)))
+    assert "2" in caller.shares()
+    assert not caller.failures, caller.explain()
+
+
 def test_a_stable_version_deleted_in_mid_rollout_serves_until_it_is_replaced(stage: Stage) -> None:
     first_version(stage)
     with stage.stream(rate=20) as caller:
@@ -71,7 +89,7 @@ def test_a_stable_version_deleted_in_mid_rollout_serves_until_it_is_replaced(sta
         stage.wait_weight(CANARY, 30)
         stage.kubectl("delete", "mver", STABLE)
         time.sleep(3)
-        assert stage.split() == {STABLE: 70, CANARY: 30}
+        assert stage.written() == {STABLE: 70, CANARY: 30}
         stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go-on"}})
         stage.wait_state(CANARY, "Live")
         stage.wait("what ran it is gone", lambda: not any(STABLE in each for each in made(stage)))

@@ -45,6 +45,19 @@ def put_back(stage: Stage) -> bool:
     return stage.split() == {STABLE: 70, CANARY: 30} == stage.written()
 
 
+def is_out(stage: Stage, name: str, uid: str) -> bool:
+    """Nobody meets that revision any more; where a slow machine looks late, its successor may have its share."""
+    replaced = is_another(stage, name, uid)  # asked first: by then the split without it has been written
+    split = stage.split()
+    return bool(split) and (replaced or name not in split)
+
+
+def is_another(stage: Stage, name: str, uid: str) -> bool:
+    """The version is pinned to another revision than that one."""
+    pinned = stage.status(name).get("revision")
+    return pinned is not None and pinned["uid"] != uid
+
+
 def test_a_route_edited_by_hand_is_put_back_and_left_for_a_minute_after_three_times(canary: Stage) -> None:
     with canary.stream(rate=20) as caller:
         for _ in range(2):
@@ -64,8 +77,8 @@ def test_a_route_deleted_by_hand_is_made_again_as_it_was(canary: Stage) -> None:
     before = route_uid(canary)
     with canary.stream(rate=20) as caller:
         canary.kubectl("delete", *ROUTE, "--wait=false")
-        canary.wait("another is there", lambda: route_uid(canary) != before)
-        canary.wait("it is as it was", lambda: put_back(canary))
+        canary.wait("another is there", lambda: route_uid(canary) not in ("", before))
+        canary.wait("it is as it was", lambda: put_back(canary) and canary.answers())
         back = time.time()
         time.sleep(3)
     assert canary.state(CANARY) == "Paused"
@@ -76,7 +89,7 @@ def test_a_canarys_inferenceservice_deleted_by_hand_is_made_and_looked_at_anew(c
     before = canary.status(CANARY)["revision"]["uid"]
     with canary.stream(rate=20) as caller:
         canary.kubectl("delete", "isvc", CANARY, "--wait=false")
-        canary.wait("it is out, or back already", lambda: canary.split() == {STABLE: 100} or is_another(canary, before))
+        canary.wait("it is out", lambda: is_out(canary, CANARY, before))
         out = time.time()
         canary.wait("it is back at its step", lambda: canary.state(CANARY) == "Paused" and put_back(canary))
         time.sleep(1)
@@ -85,9 +98,10 @@ def test_a_canarys_inferenceservice_deleted_by_hand_is_made_and_looked_at_anew(c
 
 
 def test_a_stable_inferenceservice_deleted_by_hand_hands_over_to_the_canary_and_returns(canary: Stage) -> None:
+    before = canary.status(STABLE)["revision"]["uid"]
     with canary.stream(rate=20) as caller:
         canary.kubectl("delete", "isvc", STABLE, "--wait=false")
-        canary.wait("the canary carries all", lambda: canary.split() == {CANARY: 100})
+        canary.wait("the canary carries all", lambda: is_out(canary, STABLE, before))
         out = time.time()
         canary.wait("it is back at its step", lambda: put_back(canary))
         time.sleep(1)
@@ -102,7 +116,7 @@ def test_a_lone_inferenceservice_stopped_by_hand_serves_again_when_it_is_resumed
         stage.kubectl("annotate", "isvc", name, f"{STOP}=true")
         stage.wait("nobody answers", lambda: stage.call(timeout=2)[0] != 200)
         stage.kubectl("annotate", "isvc", name, f"{STOP}-")
-        stage.wait("it answers again", lambda: stage.call(timeout=2) == (200, "1"))
+        stage.wait("it answers again", stage.answers)
         back = time.time()
         stage.wait("it is pinned anew", lambda: stage.status(name)["revision"]["uid"] != before)
         time.sleep(1)
@@ -114,12 +128,6 @@ def remade(found: dict[str, Any]) -> str:
     """The object as a person would save it and create it again."""
     metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
     return json.dumps({**found, "metadata": metadata, "status": None})
-
-
-def is_another(stage: Stage, uid: str) -> bool:
-    """The canary is pinned to another revision than that one."""
-    pinned = stage.status(CANARY).get("revision")
-    return pinned is not None and pinned["uid"] != uid
 
 
 def test_a_canary_remade_by_hand_is_another_version_and_one_made_by_others_is_not_turnouts(canary: Stage) -> None:
@@ -136,9 +144,7 @@ def test_a_canary_remade_by_hand_is_another_version_and_one_made_by_others_is_no
             canary.kubectl("create", "--field-manager=turnout", "-f", "-", stdin=saved[CANARY])
             canary.kubectl("create", "-f", "-", stdin=saved[f"{OTHER}-2"])
             canary.wait("they are up", lambda: all(canary.pods(name) for name in saved))
-        canary.wait(
-            "one is out, or back already", lambda: canary.split() == {STABLE: 100} or is_another(canary, before), 90
-        )
+        canary.wait("one is out", lambda: is_out(canary, CANARY, before))
         canary.wait("so is the other", lambda: canary.split(OTHER) == {f"{OTHER}-1": 100})
         out = time.time()
         canary.wait("one is back at its step", lambda: canary.state(CANARY) == "Paused" and put_back(canary))

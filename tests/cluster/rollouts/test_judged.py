@@ -94,7 +94,7 @@ def watched(stage: Stage, streams: Mapping[str, Stream]) -> dict[str, Ended]:
             stopped = (state, status.get("reason")) == ("Paused", "Drift")
             if state in ENDED or stopped or time.time() > until:
                 now = time.time()
-                found[name] = Ended(status, now - begun.get(name, now), stage.split(name), streams[name])
+                found[name] = Ended(status, now - begun.get(name, now), stage.written(name), streams[name])
                 print(f"{name}: {state} after {found[name].seconds:.0f} s: {status.get('message', '')}")
         time.sleep(0.5)
     return found

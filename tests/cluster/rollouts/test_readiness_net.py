@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cluster.rollouts.stage import HANG, MODEL, Stage, first_version, mver, steps
+from tests.cluster.rollouts.stage import HANG, MODEL, Stage, condition, first_version, moment, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -28,7 +28,15 @@ def wait_until_out(stage: Stage) -> None:
 def seconds_until_dropped(stage: Stage, since: float, mark: int) -> float:
     """From `since` to the operator's write of the Route, as the API server's audit log has it."""
     wait_until_out(stage)
-    return min(event.at.timestamp() for event in stage.writes(mark) if event.resource == "routes") - since
+    took = min(event.at.timestamp() for event in stage.writes(mark) if event.resource == "routes") - since
+    print(f"dropped after {took:.2f} s")
+    return took
+
+
+def unready_since(stage: Stage, pod: str) -> str:
+    """When the kubelet saw its readiness fail, in whole seconds; empty while it is ready."""
+    ready = condition(stage.object("pod", pod)["status"], "Ready")
+    return str(ready["lastTransitionTime"]) if ready["status"] == "False" else ""
 
 
 def wait_rolled_back(stage: Stage, reason: str) -> None:
@@ -50,17 +58,18 @@ def test_a_crash_loop_at_30_percent_is_out_within_two_seconds(canary: Stage) -> 
 
 def test_a_crash_loop_is_out_though_knatives_controller_restarts_and_freezes_the_route(canary: Stage) -> None:
     canary.cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
-    canary.crash(CANARY)
-    wait_until_out(canary)
+    mark = canary.cluster.audit.mark()
+    took = seconds_until_dropped(canary, canary.crash(CANARY), mark)
+    assert took < 5  # the kubelet may tell of a crash a second late, and new controllers come up beside it
     wait_rolled_back(canary, "Crashed")
     assert canary.call() == (200, "1")
 
 
 def test_a_stopped_process_is_out_within_five_seconds_of_its_lost_readiness(canary: Stage) -> None:
-    mark = canary.cluster.audit.mark()
+    mark, (pod,) = canary.cluster.audit.mark(), canary.pods(CANARY)
     canary.signal(CANARY, signal.SIGSTOP)
-    canary.wait("its readiness has failed", lambda: canary.status(CANARY)["replicas"]["ready"] == 0)
-    assert seconds_until_dropped(canary, time.time(), mark) < 5
+    canary.wait("its readiness has failed", lambda: bool(unready_since(canary, pod)))
+    assert seconds_until_dropped(canary, moment(unready_since(canary, pod)), mark) < 6  # 5, and what is cut off
     wait_rolled_back(canary, "ReadinessLost")
 
 
@@ -83,11 +92,16 @@ def test_a_version_that_cannot_load_gets_no_request_and_disturbs_nobody(stage: S
     assert set(caller.shares()) == {"1"}
 
 
-def test_an_evicted_canary_keeps_its_attempt_and_returns_to_its_step(canary: Stage) -> None:
-    """It is held meanwhile, but where its new pod was ready before the old one had gone: then it loses no share."""
-    mark, before = canary.cluster.audit.mark(), set(canary.pods(CANARY))
-    canary.evict(CANARY)
-    canary.wait("its pods are others", lambda: bool(now := set(canary.pods(CANARY))) and not now & before)
-    canary.wait("it is back at 30 %", lambda: canary.state(CANARY) == "Paused" and canary.split().get(CANARY) == 30)
-    assert canary.given(CANARY, mark) in ([], [0, 30])
-    assert canary.status(CANARY)["attempt"] == 1
+def test_an_evicted_canary_is_held_and_returns_to_its_step(stage: Stage) -> None:
+    """Where a new pod is ready within three seconds nobody is missed: this one loads for longer than that."""
+    first_version(stage)
+    canary = mver(2, rollout=steps(30, pause="10m"))
+    canary["spec"]["predictor"]["settings"]["load_seconds"] = 8
+    stage.apply(canary)
+    stage.wait_split({f"{MODEL}-1": 70, CANARY: 30})
+    mark = stage.cluster.audit.mark()
+    stage.evict(CANARY)
+    stage.wait("it has lost its share", lambda: 0 in stage.given(CANARY, mark))
+    stage.wait("it is back at 30 %", lambda: stage.state(CANARY) == "Paused" and stage.split().get(CANARY) == 30)
+    assert stage.given(CANARY, mark) == [0, 30]
+    assert stage.status(CANARY)["attempt"] == 1

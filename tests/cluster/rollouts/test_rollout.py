@@ -86,7 +86,7 @@ def test_a_label_put_on_an_inferenceservice_by_hand_moves_no_traffic(stage: Stag
         stage.wait("the version says so", lambda: pinned()["status"] == "False")
         time.sleep(5)
     assert not caller.failures, caller.explain()
-    assert stage.split() == {name: 100}
+    stage.wait_split({name: 100})
     assert pinned()["reason"] == "UnplannedRevision"
 
 
@@ -97,6 +97,6 @@ def test_a_persons_pause_keeps_the_weight_until_it_is_lifted(stage: Stage) -> No
     stage.patch(f"{MODEL}-2", control={"paused": True})
     stage.wait("it says so", lambda: stage.status(f"{MODEL}-2").get("reason") == "PausedByPerson")
     time.sleep(17)
-    assert stage.split()[f"{MODEL}-2"] == 20
+    assert stage.written()[f"{MODEL}-2"] == 20
     stage.patch(f"{MODEL}-2", control={"paused": False})
     stage.wait_state(f"{MODEL}-2", "Live")
