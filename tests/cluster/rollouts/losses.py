@@ -41,7 +41,9 @@ FAULTS: Mapping[str, Fault] = {
         "puts the split back; after three times in five minutes says `Contended` and waits a minute before the next",
     ),
     "route-deleted": Fault(
-        "somebody deletes the model's Route", "makes it again with the same split", "nobody answers without a Route"
+        "somebody deletes the model's Route",
+        "makes it again with the same split as soon as the old one is gone",
+        "Knative clears the gateway of the old Route before it puts the new one in",
     ),
     "canary-inferenceservice-deleted": Fault(
         "somebody deletes a canary's InferenceService",
