@@ -268,8 +268,52 @@ def test_other_terms_in_the_middle_of_an_attempt_make_the_old_evidence_mean_noth
 def test_two_metrics_share_one_budget() -> None:
     """The mean of the evidence decides: beside latency, an error rate needs twice the evidence."""
     alone, shared = Attempt(only_errors()), Attempt(analysis())
-    polls = [len(list(attempt.run(20, 0.06, 0.005, seed=5))) for attempt in (alone, shared)]
-    assert polls[0] <= polls[1] <= polls[0] + 5
+    for attempt in (alone, shared):
+        attempt.ask()
+        for _ in range(4):
+            attempt.serve((30, 3), (270, 1))
+            attempt.ask()
+    (errors,), (same, *latency) = (
+        [float(metric.harm) for metric in attempt.finding.status.metrics]
+        for attempt in (alone, shared)
+        if attempt.finding
+    )
+    assert errors == same > 10
+    assert alone.finding is not None
+    assert shared.finding is not None
+    assert float(alone.finding.status.harm) == errors
+    assert float(shared.finding.status.harm) == pytest.approx((errors + sum(latency) / 3) / 2, rel=0.01)
+
+
+def no_answer(attempt: Attempt) -> Finding:
+    return attempt.ask(trouble="it timed out")
+
+
+@pytest.mark.parametrize("act", [no_answer, no_pods, not_a_number, silence])
+def test_harm_that_was_proven_is_said_whatever_the_next_poll_lacks(act: Callable[[Attempt], Finding]) -> None:
+    attempt = Attempt()
+    proven = last(attempt, canary=0.10, stable=0.005)
+    assert proven.outcome is Outcome.HARM
+    found = act(attempt)
+    assert (found.outcome, found.reason) == (Outcome.HARM, Reason.ErrorRate)
+    assert "worse than stable, proven" in found.message
+
+
+@pytest.mark.parametrize(
+    ("act", "outcome"),
+    [
+        pytest.param(no_answer, Outcome.SOURCE_ERROR, id="the source fails"),
+        pytest.param(no_pods, Outcome.NO_DATA, id="a side is stale"),
+        pytest.param(not_a_number, Outcome.NO_DATA, id="a value is no number"),
+        pytest.param(silence, Outcome.NO_DATA, id="no request on either side for a while"),
+    ],
+)
+def test_what_was_proven_good_does_not_pass_by_a_poll_that_says_nothing(
+    act: Callable[[Attempt], Finding], outcome: Outcome
+) -> None:
+    attempt = Attempt()
+    assert last(attempt, canary=0.0, stable=0.005, rate=100).outcome is Outcome.PASS
+    assert act(attempt).outcome is outcome
 
 
 def test_stable_dead_silences_harm_and_leaves_the_absolute_tests() -> None:

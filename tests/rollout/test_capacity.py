@@ -188,6 +188,15 @@ def test_a_latency_critical_version_has_a_floor_of_its_own(world: World) -> None
     assert world.running["signals-1"].autoscaling.latency_critical
 
 
+def test_a_candidate_may_need_two_pods_before_it_gets_any_share() -> None:
+    """So that one bad node under one of them is not all that is known of it."""
+    world = with_stable_at(1)
+    world.apply(version(2, rollout=steps(10, pause="60s"), scaling={"duringRollout": {"canaryMin": 2}}))
+    world.run(30, until=lambda: world.percent("signals-2") > 0)
+    assert (world.percent("signals-2"), ready(world, "signals-2")) == (10, 2)
+    assert floor_of(world, "signals-2") == 2
+
+
 def test_scaling_changes_in_place(served: World) -> None:
     target = {"metric": "rps", "value": 50}
     served.edit("signals-1", scaling=Scaling.model_validate({"minReplicas": 2, "maxReplicas": 5, "target": target}))

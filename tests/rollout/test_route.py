@@ -251,6 +251,15 @@ def test_a_request_is_repeated_on_a_living_stable_only(served: World) -> None:
     assert _next_change(served) == ""
 
 
+def test_a_request_is_not_repeated_on_a_stable_that_is_dead_as_well(served: World) -> None:
+    """Nobody lives, so both keep their shares: whatever one of them failed the other would fail too."""
+    canary(served, 2, 30, 50, pause="60s")
+    served.crash("signals-1")
+    served.crash("signals-2")
+    assert len(served.written) == 2
+    assert _next_change(served) == ""
+
+
 def _next_change(world: World) -> str:
     """Where the split repeats that would be written if the Route were edited now."""
     before = world.written
