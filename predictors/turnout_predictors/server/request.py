@@ -24,7 +24,7 @@ from turnout_predictors.signature import TensorSpec
 from .binary_data import Bytes, Tail, decode_binary, decode_binary_strings
 from .contract import Contract
 from .json_data import decode, decode_strings
-from .settings import ServerSettings
+from .settings import ABOVE_DATA, ServerSettings
 from .views import JSON, PANDAS, as_columns
 
 Array = NDArray[Any]
@@ -269,7 +269,7 @@ def _from_tail(
 def _shape(value: object, field: str, limits: ServerSettings) -> tuple[int, ...]:
     if type(value) is not list:
         raise InvalidInput("shape must be an array of integers", f"{field}.shape")
-    if len(value) > limits.max_dimensions:
+    if len(value) > limits.max_depth - ABOVE_DATA:  # no property: a call costs on every tensor
         message = f"shape has {len(value)} dimensions, at most {limits.max_dimensions} are taken"
         raise BeyondLimit("max_depth", message, field=f"{field}.shape", code="invalid_input")
     for axis, size in enumerate(value):

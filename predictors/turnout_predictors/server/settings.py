@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from turnout_predictors.settings import Settings
 
 SECTION: Final = "server"
+ABOVE_DATA: Final = 4  # levels: the document, `inputs`, the tensor, its `data`
 
 
 def setting(default: Any, description: str, **bounds: Any) -> Any:
@@ -61,8 +62,7 @@ class Limits:
 
     @property
     def max_dimensions(self) -> int:
-        """The document, `inputs`, the tensor and its `data` are levels too."""
-        return self.max_depth - 4
+        return self.max_depth - ABOVE_DATA
 
     def limits(self) -> Mapping[str, float]:
         """Every bound by its name, as the metric shows it."""
