@@ -13,8 +13,21 @@ from benchmarks.judge.traffic import Cell, simulate
 from turnout.api.analysis import Assumption
 
 DOCS = Path(__file__).parents[2] / "docs"
-MISSED = {("Speed", name, pods) for name in tables.OURS for pods in ("1", "3")}
-"""200 us a poll, with answers in each of sixty buckets, are missed also on a quiet machine."""
+MISSED: set[tuple[str, ...]] = {
+    ("Speed", "independent", "in every bucket", "1"),
+    ("Speed", "clustered (default)", "in every bucket", "1"),
+    ("Speed", "pod bursts", "in every bucket", "1"),
+    ("Speed", "independent", "in every bucket", "3"),
+    ("Speed", "clustered (default)", "in every bucket", "3"),
+    ("Speed", "pod bursts", "in every bucket", "3"),
+    ("Speed", "independent", "lognormal", "1"),
+    ("Speed", "clustered (default)", "lognormal", "1"),
+    ("Speed", "pod bursts", "lognormal", "1"),
+    ("Speed", "independent", "lognormal", "3"),
+    ("Speed", "clustered (default)", "lognormal", "3"),
+    ("Speed", "pod bursts", "lognormal", "3"),
+}
+"""Rows of the page's own run whose polls take longer than 200 us."""
 
 
 def test_a_run_becomes_a_page_and_pictures() -> None:
@@ -48,7 +61,7 @@ def test_the_committed_page_says_that_the_promise_was_kept() -> None:
     assert len(found) > 90
     assert list(found.values()).count("kept") >= 20
     fine = {"kept", "met", "not covered", "beyond 10 min", "–"}
-    assert {row[:3] for row, word in found.items() if word not in fine} == MISSED
+    assert {row for row, word in found.items() if word not in fine} == MISSED
     assert {word for word in found.values() if word not in fine} <= {"missed"}
 
 

@@ -223,16 +223,16 @@ def _parsed(sections: Sequence[Any]) -> Memory | None:
     )
 
 
-def _trimmed(counts: tuple[int, ...]) -> tuple[int, ...]:
+def _trimmed(counts: tuple[int, ...]) -> list[int]:
     """Latency fills few of many buckets: how many there are, the first that is filled, the counts up to the last."""
     if not any(counts):
-        return (len(counts), 0) if counts else ()
+        return [len(counts), 0] if counts else []
     first, beyond = 0, len(counts)
     while not counts[first]:
         first += 1
     while not counts[beyond - 1]:
         beyond -= 1
-    return (len(counts), first, *counts[first:beyond])
+    return [len(counts), first, *counts[first:beyond]]
 
 
 def _untrimmed(row: tuple[int, ...]) -> tuple[int, ...]:
