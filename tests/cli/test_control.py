@@ -208,12 +208,34 @@ def test_a_rollout_that_ended_between_two_tries_is_not_promoted_blindly(turnout:
 
 def test_forbidden_names_the_verb_the_resource_and_the_servers_own_words(turnout: Turnout, cluster: Any) -> None:
     server = cluster(*RUNNING)
-    server.on_patch = lambda name, patch: (403, {"message": "policy turnout-people: the verb promote is needed"})
+    server.on_patch = lambda name, patch: (403, {"message": 'User "ann" cannot patch resource "modelversions"'})
     assert turnout("promote", "digits") == (
         1,
         "",
         "turnout: cluster north, namespace support does not let you patch modelversions.turnout.dev: "
-        "ask for the verb patch on modelversions.turnout.dev (policy turnout-people: the verb promote is needed)\n",
+        'ask for the verb patch on modelversions.turnout.dev (User "ann" cannot patch resource "modelversions")\n',
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["ValidatingAdmissionPolicy 'turnout' with binding 'turnout' denied request: ", 'webhook "x" denied the request: '],
+)
+def test_what_a_policy_denies_is_told_in_its_own_words(turnout: Turnout, cluster: Any, before: str) -> None:
+    """Who may patch may still not promote: to ask for the verb patch would be the wrong way out."""
+    server = cluster(*RUNNING)
+    said = "spec.control.promote: ann may not promote or approve versions; ask for the verb promote"
+    server.on_patch = lambda name, patch: (403, {"message": f'modelversions "digits-2" is forbidden: {before}{said}'})
+    assert turnout("promote", "digits") == (1, "", f"turnout: cluster north, namespace support: {said}\n")
+
+
+def test_who_is_not_known_is_asked_to_log_in(turnout: Turnout, cluster: Any) -> None:
+    server = cluster(*RUNNING)
+    server.on_patch = lambda name, patch: (401, {"message": "Unauthorized"})
+    code, _, said = turnout("promote", "digits")
+    assert (code, said) == (
+        1,
+        "turnout: cluster north, namespace support does not know who you are: log in again (Unauthorized)\n",
     )
 
 

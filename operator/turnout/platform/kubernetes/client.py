@@ -6,6 +6,7 @@ one sentence that names the verb and the resource.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,18 @@ class Cluster:
         return raw
 
 
+_DENIED = re.compile(r"\bdenied (?:the )?request: ")  # what the API server puts before an admission policy's own words
+
+
 def _error(status: int, reason: str, body: bytes, does: str) -> ClusterError:
     place, _, what = does.partition(": ")
     verb, _, resource = what.partition(" ")
     said = _message(body)
-    if status in (401, 403):
+    if status == 401:
+        return ForbiddenError(f"{place} does not know who you are: log in again ({said or reason})")
+    if status == 403 and (denied := _DENIED.search(said)):  # by a policy or a webhook: who may patch, and not this
+        return ForbiddenError(f"{place}: {said[denied.end() :]}")
+    if status == 403:
         way_out = f"{place} does not let you {what}: ask for the verb {verb} on {resource}"
         return ForbiddenError(f"{way_out} ({said})" if said else way_out)
     if status == 404:
