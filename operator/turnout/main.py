@@ -59,7 +59,7 @@ async def operate(settings: Settings, who: str) -> bool:
 
 
 async def _operate(settings: Settings, calls: Calls, election: Election) -> bool:
-    queue = Queue()
+    queue = Queue(crowd=max(1, settings.workers // 2))
     platform = KubernetesPlatform(
         calls,
         queue.add,

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.cli.data import version
 
 Turnout = Callable[..., tuple[int, str, str]]
@@ -29,6 +31,15 @@ def test_the_running_attempt_comes_first_and_the_eldest_last(turnout: Turnout, c
         "digits-2   1         RolledBack    ErrorRate        2026-11-21 10:41:07Z   12m3s       10 %\n"
         "digits-1   1         Live          Promoted         2026-11-20 08:00:00Z   26h53m10s   100 %\n"
     )
+
+
+@pytest.mark.parametrize(("ended", "took"), [("11:00:19.357Z", "19s"), ("11:00:00.420Z", "420ms")])
+def test_milliseconds_are_told_where_there_is_nothing_else(
+    turnout: Turnout, cluster: Any, ended: str, took: str
+) -> None:
+    attempt = {**FIRST, "startedAt": "2026-11-21T11:00:00Z", "finishedAt": f"2026-11-21T{ended}"}
+    cluster(version(1, "Live", status={"history": [attempt]}))
+    assert f" {took} " in turnout("history", "digits")[1]
 
 
 def test_json_has_the_words_of_the_status(turnout: Turnout, cluster: Any) -> None:

@@ -135,39 +135,68 @@ async def test_news_goes_before_what_was_only_scheduled_but_not_for_ever() -> No
     assert [await queue.take() for _ in range(3)] == [waiting[1], waiting[2], TONE]
 
 
-async def test_what_was_scheduled_is_begun_while_nothing_is_worked_on_or_when_it_is_late() -> None:
+async def test_what_was_scheduled_waits_while_half_of_the_workers_are_busy_but_not_for_ever() -> None:
     queue = a_queue()
-    queue.schedule(SIGNALS, 1)
+    first, second = (ModelKey("support", f"model-{number}") for number in range(2))
+    queue.add(first)
+    queue.add(second)
+    assert [await queue.take(), await queue.take()] == [first, second]
     queue.schedule(TONE, 2)
-    assert await queue.take() == SIGNALS
     late = asyncio.create_task(queue.take())
-    await asyncio.sleep(5.5)
+    await asyncio.sleep(6.5)
     assert not late.done()
     await late
     assert now() == 2 + HEAD_START
-    queue.done(SIGNALS)
-    queue.done(TONE, again=1)
+
+
+async def test_work_that_hangs_holds_up_nobody_else() -> None:
+    queue = a_queue()
+    queue.add(SIGNALS)
+    await queue.take()
+    queue.schedule(TONE, 3)
     assert await queue.take() == TONE
-    assert now() == 2 + HEAD_START + 1
+    assert now() == 3
 
 
 async def test_the_end_of_work_lets_what_was_scheduled_begin_at_once() -> None:
     queue = a_queue()
-    queue.schedule(SIGNALS, 1)
-    queue.schedule(TONE, 2)
+    other = ModelKey("support", "model")
+    queue.add(SIGNALS)
+    queue.add(other)
     await queue.take()
+    await queue.take()
+    queue.schedule(TONE, 1)
     after = asyncio.create_task(queue.take())
-    await asyncio.sleep(2)
-    queue.done(SIGNALS, again=600)
+    await asyncio.sleep(3)
+    queue.done(other, again=600)
     assert await after == TONE
     assert now() == 3
+
+
+async def test_the_end_of_a_grace_is_news_whoever_works_and_the_last_word_on_it_counts() -> None:
+    queue = a_queue()
+    others = [ModelKey("support", f"model-{number}") for number in range(3)]
+    for key in others:
+        queue.add(key)
+    await queue.take()
+    await queue.take()
+    queue.schedule(SIGNALS, 600)
+    queue.add_in(SIGNALS, 1)
+    queue.add_in(SIGNALS, 3)
+    queue.add_in(TONE, 2)
+    queue.add_in(TONE, None)
+    assert await queue.take() == others[2]
+    assert await queue.take() == SIGNALS
+    assert now() == 3
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.take(), 300)
 
 
 async def test_of_news_what_has_rested_goes_before_what_was_just_worked_on() -> None:
     queue = a_queue()
     queue.add(SIGNALS)
     queue.done(await queue.take(), again=600)
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.5)
     queue.add(SIGNALS)  # its own step's effect
     queue.add(TONE)  # a person's edit
     assert [await queue.take(), await queue.take()] == [TONE, SIGNALS]

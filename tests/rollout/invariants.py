@@ -269,7 +269,8 @@ def _deletes_nothing_that_serves(selection: Selection, plan: Plan) -> None:
 
 
 def _asks_to_look_again_later(selection: Selection, plan: Plan) -> None:
-    assert plan.again is None or plan.again > selection.snapshot.now, "asks to look again in the past"
+    for look in (plan.again, plan.grace):
+        assert look is None or look > selection.snapshot.now, "asks to look again in the past"
 
 
 CHECKS: Mapping[str, Check] = {

@@ -79,7 +79,7 @@ class World(Platform):
                 continue
             except ConflictError:
                 continue
-            self._looked = snapshot, plan.again
+            self._looked = snapshot, min((look for look in (plan.again, plan.grace) if look), default=None)
             if not plan.record:
                 return
         raise AssertionError(f"still recording after {limit} passes: {plan.record}")

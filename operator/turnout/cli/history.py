@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from turnout.cli.command import Commands, add_command, add_world
@@ -79,10 +80,16 @@ def _row(version: "ModelVersion", attempt: "Attempt") -> Sequence[str]:
     from turnout.api.scalars import Duration
 
     began, ended = attempt.started_at, attempt.finished_at
-    took = Duration.of(ended - began) if began and ended else "runs" if began else "–"
+    took = Duration.of(_whole(ended - began)) if began and ended else "runs" if began else "–"
     started = moment(began) if began else "–"
     share = f"{attempt.max_weight} %"
     return version.name, str(attempt.attempt), attempt.outcome, attempt.reason, started, took, share
+
+
+def _whole(took: timedelta) -> timedelta:
+    """Nobody reads milliseconds, unless there is nothing else."""
+    second = timedelta(seconds=1)
+    return took if took < second else round(took / second) * second
 
 
 def _print_json(model: "Model", attempts: "Sequence[tuple[ModelVersion, Attempt]]") -> None:

@@ -5,10 +5,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from turnout.api.base import JsonObject
 from turnout.api.control import PromoteMode
+from turnout.api.moments import moment
 from turnout.api.version import ModelVersion
 from turnout.cli.command import UserError
 from turnout.cli.worlds import ChangedMeanwhileError
@@ -39,7 +40,7 @@ class Holder(BaseModel):
     """Who has the folder of a local engine, as its lock says. `trouble`: why it can remember nothing new."""
 
     pid: int
-    since: str
+    since: AwareDatetime
     trouble: str = ""
 
 
@@ -175,4 +176,4 @@ def holder(folder: Path) -> Holder | None:
 def _source(folder: Path, engine: Holder | None) -> str:
     if engine is None:
         return f"local engine in {folder}: stopped, this is how it was left; go on with: turnout up FILE…"
-    return f"local engine in {folder}: running as process {engine.pid} since {engine.since}"
+    return f"local engine in {folder}: running as process {engine.pid} since {moment(engine.since)}"

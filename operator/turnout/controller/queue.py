@@ -2,10 +2,10 @@
 
 News goes before what was merely scheduled: a pod that has died, or a person's edit, must not wait until a hundred
 rollouts that began together have each made their next step. Nor must it wait for what these steps bring about, which
-is news as well: of news, the key that has rested longest goes first, and what was scheduled is begun only while nothing
-is worked on, so that it is not the API server that is busy with a hundred steps at once. None of this lasts for more
-than seconds. The queue knows keys and due times, nothing of what is done with them. All of it runs on one event loop,
-so that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
+is news as well: of news, the key that has rested longest goes first, and what was scheduled is begun only while the
+workers are no crowd, so that it is not the API server that is busy with a hundred steps at once. None of this lasts for
+more than seconds. The queue knows keys and due times, nothing of what is done with them. All of it runs on one event
+loop, so that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from turnout.rollout.snapshot import ModelKey
 FIRST_BACK_OFF = 0.5  # seconds; doubled by each failure in a row
 LONGEST_BACK_OFF = 300.0
 HEAD_START = 5.0  # seconds that news is ahead of what was scheduled, which therefore waits, but not for ever
-RESTED = 5.0  # seconds without work after which a key has rested as long as any other
+RESTED = 1.0  # seconds without work after which a key has rested as long as any other
 
 
 class Turn(NamedTuple):
@@ -39,20 +39,31 @@ class Queue:
         self,
         clock: Callable[[], float] = monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
+        crowd: int = 2,
     ) -> None:
+        """`crowd`: what was scheduled waits while so many keys are worked on; one that hangs must hold up nobody."""
         self._clock = clock
         self._jitter = jitter
+        self._crowd = crowd
         self._turns: dict[ModelKey, Turn] = {}
         self._heap: list[tuple[Turn, ModelKey]] = []  # may hold outdated entries; `_turns` is the truth
         self._working: set[ModelKey] = set()
         self._failures: dict[ModelKey, int] = {}
         self._worked: dict[ModelKey, float] = {}  # when the work on it ended last
+        self._graces: dict[ModelKey, asyncio.TimerHandle] = {}
         self._news = asyncio.Event()
 
     def add(self, key: ModelKey) -> None:
         """Something has happened to `key`: have it looked at next."""
         now = self._clock()
         self._wish(key, Turn(now - HEAD_START - min(RESTED, self._rested(key)), now))
+
+    def add_in(self, key: ModelKey, delay: float | None) -> None:
+        """What would be news in `delay` seconds, in place of what was said so before; None: nothing would."""
+        if before := self._graces.pop(key, None):
+            before.cancel()
+        if delay is not None:
+            self._graces[key] = asyncio.get_running_loop().call_later(delay, self.add, key)
 
     def schedule(self, key: ModelKey, delay: float) -> None:
         """Have `key` looked at in `delay` seconds, or sooner if it is due sooner already."""
@@ -138,7 +149,7 @@ class Queue:
 
     def _begins(self) -> float:
         """When the first of all may be taken: news at once, for its place lies so far in the past."""
-        return self._heap[0][0].place + (HEAD_START if self._working else 0.0)
+        return self._heap[0][0].place + (HEAD_START if len(self._working) >= self._crowd else 0.0)
 
     def _seconds_to_next(self) -> float | None:
         return max(0.0, self._begins() - self._clock()) if self._heap else None

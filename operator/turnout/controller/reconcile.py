@@ -147,6 +147,7 @@ class Controller:
         self._meter.looked(snapshot, plan)
         if plan.again:  # a timer of the plan does not wait for the back-off of a write that fails
             self.queue.schedule(key, (plan.again - snapshot.now).total_seconds())
+        self.queue.add_in(key, (plan.grace - snapshot.now).total_seconds() if plan.grace else None)
         await self._apply(key, plan, snapshot)
         if not (snapshot.versions or snapshot.deployments or snapshot.route) and plan.changes_nothing:
             self._restless.pop(key, None)

@@ -65,7 +65,8 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
         complaints=tuple(complaints(snapshot)),
         record=record,
         events=tuple(events),
-        again=min(_moments(selection, record, judge), default=None),
+        again=min(_moments(selection, record), default=None),
+        grace=min(_graces(selection), default=None),
     )
 
 
@@ -224,8 +225,8 @@ def _unprobed(member: Member, selection: Selection) -> bool:
     return probe is None or not probe.done
 
 
-def _moments(selection: Selection, record: dict[str, Status], judge: Judge) -> Iterator[datetime]:
-    """Every moment at which this pass would have decided otherwise though nothing happened."""
+def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[datetime]:
+    """Every moment at which this pass would have decided otherwise though nothing happened, but those of `_graces`."""
     now = selection.snapshot.now
     due = [
         moment
@@ -238,8 +239,14 @@ def _moments(selection: Selection, record: dict[str, Status], judge: Judge) -> I
         due.extend(route.unsynced_since + wait for wait in (FROZEN_AFTER, timedelta(seconds=STUCK)))
     if route is not None and route.contended:
         due.append(route.foreign_edits[-1] + BACK_OFF)
+    return (moment for moment in due if moment is not None and moment > now)
+
+
+def _graces(selection: Selection) -> Iterator[datetime]:
+    """When a revision that serves, or is to, counts as dead unless it has answered by then."""
+    now = selection.snapshot.now
     looks = (next_look(m.revision, now, m.start_deadline) for m in selection.members.values() if _serves(m))
-    return (moment for moment in (*due, *looks) if moment is not None and moment > now)
+    return (look for look in looks if look is not None)
 
 
 def _serves(member: Member) -> bool:
