@@ -52,6 +52,8 @@ def never_ready(cluster: Cluster) -> None:
     second(cluster, 30, seconds=30, rollout={"progressDeadline": "20s"})
     cluster.edit("signals-2", desired="Retired")
     cluster.run(5)
+    cluster.edit("signals-2", desired="Live")
+    cluster.run(10)
 
 
 def refused_by_the_cluster(cluster: Cluster) -> None:
@@ -125,42 +127,42 @@ def superseded_while_warming(cluster: Cluster) -> None:
 
 
 def superseded_while_it_waits_for_pods(cluster: Cluster) -> None:
-    _waits_for_pods(cluster)
+    waits_for_pods(cluster)
     cluster.apply(version(3, rollout=steps(20, pause="1s"), scaling={"minReplicas": 2}))
     cluster.run(20)
 
 
 def superseded_in_a_step(cluster: Cluster) -> None:
-    _needs_pods(cluster)
+    needs_pods(cluster)
     cluster.apply(version(3, rollout=steps(20, pause="1s"), scaling={"minReplicas": 2}))
     cluster.run(20)
 
 
 def withdrawn_in_a_step(cluster: Cluster) -> None:
-    _needs_pods(cluster)
+    needs_pods(cluster)
     cluster.edit("signals-2", desired="Standby")
     cluster.run(45)
 
 
 def withdrawn_while_it_waits_for_pods(cluster: Cluster) -> None:
-    _waits_for_pods(cluster)
+    waits_for_pods(cluster)
     cluster.edit("signals-2", desired="Retired")
     cluster.run(40)
 
 
 def too_little_capacity_and_back(cluster: Cluster) -> None:
-    _waits_for_pods(cluster)
+    waits_for_pods(cluster)
     cluster.serving.heal("signals-2")
     cluster.run(40)
 
 
-def _waits_for_pods(cluster: Cluster) -> None:
+def waits_for_pods(cluster: Cluster) -> None:
     """Held: what its next share needs is not there for longer than a pod's usual start takes."""
-    _needs_pods(cluster)
+    needs_pods(cluster)
     cluster.run(37)
 
 
-def _needs_pods(cluster: Cluster) -> None:
+def needs_pods(cluster: Cluster) -> None:
     """Stable serves with two pods, and the second one of the candidate is never scheduled."""
     cluster.apply(version(1, scaling={"minReplicas": 2}))
     cluster.run(8)
@@ -185,25 +187,25 @@ def withdrawn_while_warming(cluster: Cluster) -> None:
 
 
 def withdrawn_while_promoting(cluster: Cluster) -> None:
-    _promotes(cluster)
+    promotes(cluster)
     cluster.edit("signals-2", desired="Standby")
     cluster.run(50)
 
 
 def superseded_while_promoting(cluster: Cluster) -> None:
-    _promotes(cluster)
+    promotes(cluster)
     cluster.apply(version(3, rollout=steps(20, pause="1s"), scaling={"minReplicas": 2}))
     cluster.run(25)
 
 
 def crashed_while_promoting(cluster: Cluster) -> None:
-    _promotes(cluster)
+    promotes(cluster)
     cluster.crash("signals-2")
     cluster.run(40)
 
 
 def evicted_while_promoting(cluster: Cluster) -> None:
-    _promotes(cluster)
+    promotes(cluster)
     cluster.serving.heal("signals-2")
     cluster.starts_in("signals-2", 7)
     cluster.evict("signals-2")
@@ -211,7 +213,7 @@ def evicted_while_promoting(cluster: Cluster) -> None:
 
 
 def paused_while_promoting(cluster: Cluster) -> None:
-    _promotes(cluster)
+    promotes(cluster)
     cluster.edit("signals-2", control=Control(paused=True))
     cluster.run(5)
     cluster.edit("signals-2", control=Control(paused=False))
@@ -219,18 +221,18 @@ def paused_while_promoting(cluster: Cluster) -> None:
     cluster.run(20)
 
 
-def _promotes(cluster: Cluster) -> None:
+def promotes(cluster: Cluster, **rollout: object) -> None:
     """The plan is over, and the second pod that 100 % needs is not there."""
     cluster.apply(version(1, scaling={"minReplicas": 2}))
     cluster.run(8)
-    cluster.apply(version(2, rollout=steps(50, pause="8s"), scaling={"minReplicas": 1}))
+    cluster.apply(version(2, rollout={**steps(50, pause="8s"), **rollout}, scaling={"minReplicas": 1}))
     cluster.run(6)
     cluster.serving.behaviour("signals-2").waits = "CreateContainerConfigError"
     cluster.run(10)
 
 
 def crash_while_held(cluster: Cluster) -> None:
-    _waits_for_pods(cluster)
+    waits_for_pods(cluster)
     cluster.crash("signals-2")
     cluster.run(40)
 
@@ -319,7 +321,7 @@ def rolled_back_and_retried(cluster: Cluster) -> None:
     cluster.run(15)
 
 
-def _frozen(cluster: Cluster) -> None:
+def frozen(cluster: Cluster) -> None:
     first(cluster)
     cluster.judge = then(1, Outcome.HARM)
     plan = analysed(10, shortest="5s", longest="15s")
@@ -330,7 +332,7 @@ def _frozen(cluster: Cluster) -> None:
 
 
 def frozen_and_retried(cluster: Cluster) -> None:
-    _frozen(cluster)
+    frozen(cluster)
     cluster.edit("signals-2", control=Control(retry_token="again"))
     cluster.run(40)
 
@@ -360,7 +362,7 @@ def aborted_after_it_was_superseded(cluster: Cluster) -> None:
 
 
 def frozen_and_withdrawn(cluster: Cluster) -> None:
-    _frozen(cluster)
+    frozen(cluster)
     cluster.edit("signals-2", desired="Standby")
     cluster.run(10)
     cluster.edit("signals-2", desired="Retired")
@@ -372,7 +374,7 @@ def frozen_and_withdrawn(cluster: Cluster) -> None:
 
 
 def frozen_and_promoted(cluster: Cluster) -> None:
-    _frozen(cluster)
+    frozen(cluster)
     cluster.edit("signals-2", control=Control(promote=Promote(mode=PromoteMode.FULL, token="now")))
     cluster.run(15)
 

@@ -22,6 +22,7 @@ from tests.rollout.invariants import Invariants
 from tests.rollout.simulation import version
 from tests.simulation.cluster import Cluster
 from tests.simulation.drawing import CONTROLS, MOODS, PLANS, SCALING, Mood, judge
+from tests.simulation.transitions import strange
 from turnout.api.control import Control
 from turnout.api.version import DeletionPolicy, Desired
 from turnout.judge.protocol import Outcome
@@ -235,6 +236,7 @@ class Histories(RuleBasedStateMachine):
                     assert calls.count(f"apply modelversions {name}") <= polls, "more than one write a poll"
                     calls = [call for call in calls if call != f"apply modelversions {name}"]
             assert not calls, f"restless: {calls[:6]}"
+            assert strange(cluster.moves) == []
         finally:
             cluster.close()
 
