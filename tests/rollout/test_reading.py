@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rollout import stories
-from tests.rollout.judges import always, analysed, then, unproven
+from tests.rollout import scenarios, stories
+from tests.rollout.judges import Scripted, always, analysed, then, unproven
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World
 from turnout.api.control import Control, Promote, PromoteMode
@@ -134,12 +134,36 @@ def few(world: World) -> None:
     world.run(8)
 
 
+def alone(world: World) -> None:
+    """The first of its model, and dead before it is stable."""
+    world.apply(version(2))
+    world.run(6, until=lambda: bool(world.written))
+    dies(world)
+
+
+def dies(world: World) -> None:
+    world.crash(NAME)
+
+
+def stable_dies(world: World) -> None:
+    world.crash("signals-1")
+
+
+def withdrawn(world: World) -> None:
+    world.edit(NAME, desired="Standby")
+
+
+def refused(world: World) -> None:
+    world.apply(version(3, rollout={"onSupersede": "Reject"}))
+
+
 def wrong(world: World) -> None:
     world.wrong_answers.add(NAME)
 
 
 PAUSED = steps(10, 50, pause="10m")
 PERSON = stories.PERSON
+STABLE_FAILS = Scripted(lambda seen, question: Outcome.HOLD, stable_fails="more than 10 % of stable's requests fail")
 FREEZE = {**analysed(10)["rollout"], "onFailure": "Freeze"}
 
 STATES: dict[str, Way] = {
@@ -166,23 +190,36 @@ STATES: dict[str, Way] = {
     "Held, too few requests": judged(unproven(Outcome.TOO_FEW_REQUESTS), 45),
     "Held, its pods were taken away": after(begun(rollout=PAUSED), slow, 6),
     "Held, its pods were taken away and something is in the way": after(begun(rollout=PAUSED), taken_and_forbidden, 6),
-    "Held, stable is dead": after(begun(rollout=PAUSED), lambda world: world.crash("signals-1")),
+    "Held, stable is dead": after(begun(rollout=PAUSED), stable_dies),
+    "Held, stable is dead and it is to go": after(after(begun(rollout=PAUSED), stable_dies), withdrawn),
+    "Held, stable fails": judged(STABLE_FAILS, 15, shortest="20s", longest="60s"),
+    "Held, an older one answers in its place": after(stories.promoted_fully, dies),
+    "Promoting, waiting for pods": after(needs_pods, say(promote=Promote(mode=PromoteMode.FULL, token="t")), 60),
+    "Promoting, and nothing of it answers": after(alone, nothing),
     "Promoting": after(after(begun(rollout=PERSON), stuck), say(promote=Promote(mode=PromoteMode.FULL, token="t"))),
     "Promoting, and something is in the way": after(returns, forbidden, 45),
     "Live": stories.promoted_fully,
+    "Live, and nothing answers": after(after(stories.promoted_fully, stable_dies), dies),
     "RollingBack": after(after(begun(rollout=PAUSED), stuck), say(abort=True)),
     "RolledBack by the judge": judged(then(1, Outcome.HARM), 15),
-    "RolledBack after a crash": after(begun(rollout=PAUSED), lambda world: world.crash(NAME)),
+    "RolledBack after a crash": after(begun(rollout=PAUSED), dies),
     "Aborted": stories.aborted,
     "Frozen": before(harmful, begun(15, rollout=FREEZE, analysis={"interval": "5s"})),
     "Failed": before(wrong, begun(rollout=PAUSED)),
     "Failed, to be tried again": before(wrong, begun(rollout={**PAUSED, "retryLimit": 2})),
     "Superseded": after(begun(rollout=PAUSED), lambda world: world.apply(version(3, rollout=PAUSED)), 8),
-    "Standby, by request": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Standby")),
+    "Standby, by request": after(begun(rollout=PAUSED), withdrawn),
     "Retired": after(begun(rollout=PAUSED), lambda world: world.edit(NAME, desired="Retired")),
+    "Archived": scenarios.kept_warm_then_archived,
     "Rejected": begun(rollout={"strategy": "Shadow"}),
+    "Rejected, because another rollout runs": after(begun(rollout=PAUSED), refused),
     "Paused, over its deadline at an approval": begun(70, rollout={**PERSON, "deadline": "1m"}),
     "Paused, over its deadline": begun(70, rollout={**PAUSED, "deadline": "1m"}),
+}
+OTHERS = {
+    "Queued": "signals-3",
+    "Archived": "signals-1",
+    "Rejected, because another rollout runs": "signals-3",
 }
 
 
@@ -204,7 +241,7 @@ def page() -> str:
     for title, way in STATES.items():
         world = World()
         way(world)
-        name = "signals-3" if title == "Queued" else NAME
+        name = OTHERS.get(title, NAME)
         status = world.versions[name].status
         assert title.startswith(str(status.state)), f"{title}: it is {status.state} ({status.reason})"
         blocks.append("\n".join((f"## {title}", "", *read(world, name, status))))
@@ -218,6 +255,6 @@ def test_each_state_says_what_it_waits_for() -> None:
     assert written == GOLDEN.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - {State.Shadowing, State.Archived}))
+@pytest.mark.parametrize("state", sorted(set(State) - {State.Shadowing}))
 def test_every_state_that_can_be_reached_is_read(state: State) -> None:
     assert any(title.startswith(str(state)) for title in STATES)

@@ -96,7 +96,10 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
             return _evidence(percent, status)
         case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:
             return _unproven(percent, member, status)
-        case Reason.StableUnhealthy | Reason.RollbackBlocked | Reason.LivingFallback if selection.stable:
+        case Reason.LivingFallback if selection.fallbacks:
+            cause = f"{member.death.message if member.death else 'it was dead'}{_hindrance(member)}"
+            return f"nothing of it answers ({cause}); {selection.fallbacks[0].name} answers in its place"
+        case Reason.StableUnhealthy | Reason.RollbackBlocked if selection.stable:
             dead = selection.stable.death
             cause = f"{dead.message if dead else 'it was'}{_hindrance(selection.stable)}"
             return f"{selection.stable.name} is dead ({cause}); this one carries on"
