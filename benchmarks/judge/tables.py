@@ -68,14 +68,6 @@ def judged(traffic: Traffic, assume: Assumption) -> NDArray[np.bool_]:
     return hits
 
 
-def shipped_before(traffic: Traffic) -> NDArray[np.bool_]:
-    """The same with fixed stakes for errors, the two metrics as they are."""
-    latency = combined(wealth(traffic, Assumption.CLUSTERED_ERRORS)[1:2].repeat(4, 0))
-    evidence = np.logaddexp(rivals.fixed_stakes(traffic), latency) - np.log(2)
-    hits: NDArray[np.bool_] = evidence >= THRESHOLD
-    return hits
-
-
 ORIENTATION = (
     ("null 0.5 %", Cell(20, 0.1, 0.005)),
     ("null, common spike", Cell(20, 0.1, 0.005, nuisance="common spike")),

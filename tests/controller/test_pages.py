@@ -1,11 +1,14 @@
 """The operator's three pages and its own numbers."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from prometheus_client.parser import text_string_to_metric_families
 
 from turnout.api.reasons import State
 from turnout.api.status import ReplicasStatus, Status, WeightStatus
@@ -141,3 +144,21 @@ async def test_the_queues_depth_is_read_when_asked_for(due: int) -> None:
         pages.queue.add(ModelKey("support", f"model-{number}"))
     _, text = await pages.get("/metrics")
     assert f"turnout_queue_depth {float(due)}" in text
+
+
+def test_the_install_page_has_each_of_the_operators_metrics_with_its_labels() -> None:
+    """What is there only while a model is has its labels from one."""
+    metrics = Metrics(Queue(lambda: 0.0), lambda: True)
+    change = RouteChange((Share("signals-6-predictor-00001", 100),))
+    metrics.looked(Snapshot(KEY, NOW, (a_version(6, State.Live, 100),)), Plan(route=change))
+    metrics.passed(KEY, 0.02, "ok")
+    told = {
+        re.sub("_(sum|count)$", "", sample.name): set(sample.labels)
+        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for sample in family.samples
+        if not sample.name.endswith(("_created", "_bucket"))
+    }
+    page = (Path(__file__).parent.parent.parent / "docs" / "install.md").read_text()
+    section = page.partition("## Its own metrics\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(turnout_\w+)` \|([^|]*)\|", section, re.MULTILINE)
+    assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == told

@@ -1,5 +1,6 @@
 """The kustomize folders build into valid objects, and every example is accepted just as it stands."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.deploying import CRD, MANIFESTS, Object, assert_valid, kustomize, of_kind
+from tests.deploying import CRD, MANIFESTS, ROOT, Object, assert_valid, kustomize, of_kind
 from turnout.api.served import unserved
 from turnout.api.version import ModelVersion
 
@@ -69,3 +70,21 @@ def test_the_example_begins_with_what_it_shows(path: Path) -> None:
 def test_the_first_example_is_as_short_as_the_readme_promises() -> None:
     lines = (MANIFESTS / "examples" / "digits-1.yaml").read_text().splitlines()
     assert len([line for line in lines if not line.startswith("#")]) <= NEWCOMER_LINES
+
+
+def test_the_install_page_copies_artifacts_to_where_the_first_versions_look() -> None:
+    claim, pod, first, second = (
+        documents(MANIFESTS / "examples" / f"{name}.yaml")[0]
+        for name in ("models-claim", "models-pod", "digits-1", "digits-2")
+    )
+    assert_valid([claim, pod])
+    (volume,), (container,) = pod["spec"]["volumes"], pod["spec"]["containers"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    (mount,) = container["volumeMounts"]
+    page = (ROOT / "docs" / "install.md").read_text()
+    copied = re.search(r"tar -c -C my-models/artifacts 1 2 \| kubectl exec -i (\S+) -- .* tar -x -C (\S+)'", page)
+    assert copied
+    assert copied[1] == pod["metadata"]["name"]
+    folder = copied[2].removeprefix(mount["mountPath"])
+    uris = [each["spec"]["predictor"]["artifact"]["uri"] for each in (first, second)]
+    assert uris == [f"pvc://{claim['metadata']['name']}{folder}/{number}" for number in (1, 2)]

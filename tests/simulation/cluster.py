@@ -198,14 +198,6 @@ class Cluster:
                 self.ledger.forget(name)
                 self.server.put(VERSIONS, {key: value for key, value in raw.items() if key != "status"})
 
-    def break_record(self, name: str, **facts: Any) -> None:
-        """Somebody writes into a status."""
-        raw = self.server.find(VERSIONS, name)
-        if raw is not None:
-            self.ledger.forget(name)
-            status = self.versions[name].status.model_copy(update=facts)
-            self.server.put(VERSIONS, {**raw, "status": status.body()})
-
     # -- what other tools and platforms do
 
     def edit_route(self, split: Split) -> None:
