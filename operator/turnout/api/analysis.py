@@ -81,10 +81,20 @@ def _is_fraction(text: DecimalString) -> bool:
     return 0 < (text.decimal or 0) < 1
 
 
+def _tolerates(metric: str) -> Rule:
+    return Rule(
+        cel="size(self.tolerateRatio) > 0 && double(self.tolerateRatio) >= 1.0",
+        sentence=f"{metric}.tolerateRatio is at least 1: below it, a candidate that equals stable would be rolled back",
+        holds=lambda block: (block.tolerate_ratio.decimal or 0) >= 1,
+        field="tolerateRatio",
+    )
+
+
 class ErrorsMetric(Authored):
     """Share of requests that failed: 5xx and timeouts."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        _tolerates("errors"),
         Rule(
             cel="size(self.passBelow) > 0 && double(self.passBelow) > 0.0 && double(self.passBelow) < 1.0",
             sentence="errors.passBelow is a fraction between 0 and 1",
@@ -120,6 +130,7 @@ class LatencyMetric(Authored):
     """Time to answer, by quantiles of stable's."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        _tolerates("latency"),
         Rule(
             cel="self.quantiles.all(q, size(q) > 0 && double(q) > 0.0 && double(q) < 1.0)",
             sentence="each quantile is a fraction between 0 and 1: 0.99, not 99",
@@ -131,6 +142,12 @@ class LatencyMetric(Authored):
             sentence="latency.passRatio is greater than 1: no number of requests proves two versions equal",
             holds=lambda metric: (metric.pass_ratio.decimal or 0) > 1,
             field="passRatio",
+        ),
+        Rule(
+            cel="size(self.passBelow) == 0 || double(self.passBelow) > 0.0",
+            sentence="latency.passBelow is empty or more than 0 seconds",
+            holds=lambda metric: not metric.pass_below or (metric.pass_below.decimal or 0) > 0,
+            field="passBelow",
         ),
     )
 
@@ -169,6 +186,15 @@ class LatencyMetric(Authored):
 class DriftMetric(Authored):
     """How far the answers have moved from stable's, or from those at publishing."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="size(self.tolerance) > 0 && double(self.tolerance) > 0.0 && double(self.tolerance) < 1.0",
+            sentence="drift.tolerance is a fraction between 0 and 1: no answers lie further apart than 1",
+            holds=lambda metric: _is_fraction(metric.tolerance),
+            field="tolerance",
+        ),
+    )
+
     enabled: Boolean = Field(
         default=False, description="enabled compares the distributions of answers.", examples=[True]
     )
@@ -204,6 +230,12 @@ class CustomMetric(Authored):
             cel="size(self.min) > 0 || size(self.max) > 0",
             sentence="a custom metric has a min, a max or both",
             holds=lambda metric: bool(metric.min or metric.max),
+        ),
+        Rule(
+            cel="size(self.min) == 0 || size(self.max) == 0 || double(self.min) <= double(self.max)",
+            sentence="min of a custom metric is at most its max: no number lies within such bounds",
+            holds=lambda metric: not (metric.min and metric.max) or Decimal(metric.min) <= Decimal(metric.max),
+            field="min",
         ),
     )
 
