@@ -77,7 +77,7 @@ def test_every_pod_of_the_node_is_killed_and_the_model_serves_again(stage: Stage
     with stage.stream(rate=10, timeout=5) as caller:
         stage.cluster.kill_pods()
         stage.wait("the cluster works again", stage.cluster.is_healthy, 240)
-        stage.wait("all is well", lambda: settled(stage))
+        stage.wait("all is well", lambda: settled(stage), 240)  # Kourier asks gateways that were gone each 30 s
         back = time.time()
         time.sleep(3)
     assert all(answer.sent < back for answer in lost("node-killed", caller)), caller.explain()
