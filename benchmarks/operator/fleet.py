@@ -64,7 +64,8 @@ from pathlib import Path
 from turnout.platform.kubernetes import connection
 connection.ACCOUNT = Path(sys.argv.pop(1))
 from turnout.main import main
-sys.exit(main())
+from turnout.settings import parse
+sys.exit(main(parse()))
 """
 FIRST = "m00000"
 PER_MODEL = 5
