@@ -287,12 +287,13 @@ class Fleet:
         return sum(each.get("status", {}).get("role") == "Candidate" and
                    each["status"].get("weight", {}).get("observed", 0) > 0 for each in found)  # fmt: skip
 
-    async def change(self, number: int) -> tuple[str, float]:
-        """Another floor for the live version of a model: the revision that must follow, and when it was asked."""
-        name = f"{name_of(number)}-{LIVE}"
-        began = time.time()
-        await self._api("PATCH", f"{VERSIONS}/{name}", {"spec": {"scaling": {"minReplicas": 1}}})
-        return f"{name}-predictor-00001", began
+
+async def change(person: Api, number: int) -> tuple[str, float]:
+    """Another floor for the live version of a model: the revision that must follow, and when it was asked."""
+    name = f"{name_of(number)}-{LIVE}"
+    began = time.time()
+    await person("PATCH", f"{VERSIONS}/{name}", {"spec": {"scaling": {"minReplicas": 1}}})
+    return f"{name}-predictor-00001", began
 
 
 def _renamed(raw: Object, model: str) -> Object:
@@ -360,7 +361,8 @@ def p99(ordered: Sequence[float]) -> float:
 async def under_way(cluster: Cluster, fleet: Fleet, gateway: str) -> dict[str, str | float | int]:
     """Changes of floors, one after the other, while rollouts run that began together: so do all their steps."""
     serving = asyncio.create_task(fleet.serving.run())
-    async with operator(cluster, gateway) as process:
+    server = api(cluster.layout.api_server, cluster.layout.pki, NAMESPACE, "admin")
+    async with server as person, operator(cluster, gateway) as process:
         await process.until("leader")
         rollouts = min(ROLLOUTS, fleet.models // 2)
         await fleet.roll_out(rollouts)
@@ -371,7 +373,7 @@ async def under_way(cluster: Cluster, fleet: Fleet, gateway: str) -> dict[str, s
         mark, used, lasted = cluster.audit.mark(), process.processor_seconds(), time.time()
         asked: dict[str, float] = {}
         for number in range(rollouts, min(fleet.models, rollouts + CHANGES)):
-            revision, moment = await fleet.change(number)
+            revision, moment = await change(person, number)
             asked[revision] = moment
             await asyncio.sleep(0.1)
         await asyncio.sleep(REST_OF_CHANGES)

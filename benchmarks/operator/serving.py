@@ -69,9 +69,10 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def api(server: str, pki: Path, namespace: str) -> AsyncIterator[Api]:
+async def api(server: str, pki: Path, namespace: str, who: str = "component") -> AsyncIterator[Api]:
+    """As one of the cluster's own parts, of whom its audit log says nothing, or as its "admin"."""
     trust = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-    trust.load_cert_chain(pki / "component.crt", pki / "component.key")
+    trust.load_cert_chain(pki / f"{who}.crt", pki / f"{who}.key")
     connector = aiohttp.TCPConnector(ssl=trust, limit=40)
     async with aiohttp.ClientSession(connector=connector, read_bufsize=2**22) as session:
         yield Api(session, server, namespace)
