@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,7 +177,7 @@ def test_it_can_be_stopped_at_any_moment(tmp_path: Path, moment: str, sign: sign
 
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "lock").write_text(json.dumps({"pid": os.getpid(), "since": time.ctime()}))
+    (tmp_path / "state" / "lock").write_text(json.dumps({"pid": os.getpid(), "since": "2026-11-21T10:40:00Z"}))
     process = demo(tmp_path)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
