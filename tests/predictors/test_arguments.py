@@ -88,7 +88,7 @@ REFUSED = {
     "a body of nothing": ([*GIVEN, '--settings={"server": {"max_body_bytes": 1}}'], "settings.server.max_body_bytes: "),
     "a limit that is none": (
         [*GIVEN, '--settings={"server": {"max_cows": 1}}'],
-        "max_cows is unknown; allowed: head_sec",
+        "max_cows is unknown; allowed: cache_bytes",
     ),
     "a server that is a number": ([*GIVEN, '--settings={"server": 1}'], "settings.server must be an object"),
     "gRPC enabled by a word": ([*GIVEN, "--enable_grpc=perhaps"], "neither true nor false"),

@@ -20,7 +20,9 @@ CHECKS = (
 @case(f"every operation, {PHASES.replace(',', ', ')}: {', '.join(CHECKS)}")
 def _(web, _rpc):
     given = ["--phases", PHASES, "--checks", ",".join(CHECKS), "--seed", "1", "--max-examples", "20", "--no-color"]
-    command = [Path(sys.executable).parent / "schemathesis", "run", f"http://{web}/openapi.json", *given]
+    program = Path(sys.executable).parent / "schemathesis"
+    settings = Path(__file__).with_name("schemathesis.toml")
+    command = [program, "--config-file", settings, "run", f"http://{web}/openapi.json", *given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=350)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
