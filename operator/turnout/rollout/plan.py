@@ -142,9 +142,7 @@ class Plan:
     record: Mapping[str, Status] = field(default_factory=dict)  # by ModelVersion name; only those that change
     events: tuple[Event, ...] = ()  # of the versions that are recorded
     again: datetime | None = None  # when to look again, if nothing happens before
-    grace: datetime | None = (
-        None  # when something that does not answer counts as dead: then a look is as urgent as news
-    )
+    grace: datetime | None = None  # when what does not answer counts as dead: a look then is as urgent as news
 
     @property
     def changes_nothing(self) -> bool:
