@@ -153,13 +153,13 @@ class Controller:
             self._restless.pop(key, None)
             self._meter.gone(key)
             return None
-        if plan.record:
+        if plan.record or plan.route:
             return self._at_once(key)
         self._restless.pop(key, None)
         return look_again(key)
 
     def _at_once(self, key: ModelKey) -> float:
-        """What was recorded has its effects in the next pass: now, but not if it goes on for ever."""
+        """What was recorded or sent elsewhere is followed in the next pass: now, but not if it goes on for ever."""
         passes = self._restless[key] = self._restless.get(key, 0) + 1
         if passes < RESTLESS_AFTER:
             return 0.0

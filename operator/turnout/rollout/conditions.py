@@ -7,6 +7,7 @@ from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, ConditionType, Re
 from turnout.api.status import EPOCH, Condition, ConditionStatus, ReplicasStatus, Status, WeightStatus
 from turnout.api.version import Desired, ModelVersion
 from turnout.judge.protocol import Outcome
+from turnout.rollout.arriving import is_untold
 from turnout.rollout.capacity import floor
 from turnout.rollout.look import Look
 from turnout.rollout.messages import message
@@ -29,14 +30,20 @@ def complete(
     status: Status,
     weights: Mapping[str, int],
     selection: Selection,
+    *,
+    on_its_way: bool,
 ) -> Status:
-    """Fill in everything that follows from the state: role, weight, pods, addresses, message, conditions."""
+    """Fill in everything that follows from the state: role, weight, pods, addresses, message, conditions.
+
+    While a split is `on_its_way`, the one before is told that holds still.
+    """
     snapshot = selection.snapshot
+    keeps = on_its_way and is_untold(version.status, weights.get(member.name, 0), member.observed_percent)
     draft = status.model_copy(
         update={
             "observed_generation": version.metadata.generation,
             "role": _role(member, status, selection),
-            "weight": _weight(member, status, weights, selection),
+            "weight": version.status.weight if keeps else _weight(member, status, weights, selection),
             "replicas": ReplicasStatus(
                 ready=member.ready_pods,
                 floor=floor(selection, member, snapshot.now) if member.revision else 0,
@@ -47,6 +54,8 @@ def complete(
         }
     )
     judged = _judgements(member, version, draft, selection)
+    if keeps:
+        judged[ConditionType.TrafficInSync] = _as_before(version, ConditionType.TrafficInSync)
     return draft.model_copy(
         update={
             "conditions": tuple(
@@ -96,6 +105,12 @@ def _condition(kind: ConditionType, judgement: Judgement, version: ModelVersion,
         reason=reason.value,
         message=text,
     )
+
+
+def _as_before(version: ModelVersion, kind: ConditionType) -> Judgement:
+    before = version.status.condition(kind)
+    assert before is not None
+    return before.status, Reason(before.reason), before.message
 
 
 def _judgements(

@@ -12,6 +12,7 @@ from turnout.api.reasons import State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Judge
+from turnout.rollout.arriving import UNTOLD, is_on_its_way
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
 from turnout.rollout.controls import told
@@ -52,10 +53,11 @@ def decide(snapshot: Snapshot, judge: Judge) -> Plan:
     selection = select(snapshot)
     selection = replace(selection, look=examine(selection, judge))
     weights = desired_weights(selection)
-    record, events = _records(selection, weights)
+    change = _route_change(selection, weights)
+    record, events = _records(selection, weights, on_its_way=is_on_its_way(selection, change))
     retire = tuple(_retire(selection, weights))
     return Plan(
-        route=_route_change(selection, weights),
+        route=change,
         scale=tuple(_scale(selection)),
         deploy=tuple(_deploy(selection)),
         retire=retire,
@@ -74,11 +76,12 @@ def _versioned(selection: Selection) -> Iterator[tuple[Member, ModelVersion]]:
     return ((m, m.version) for m in selection.members.values() if m.version is not None)
 
 
-def _records(selection: Selection, weights: Weights) -> tuple[dict[str, Status], list[Event]]:
+def _records(selection: Selection, weights: Weights, *, on_its_way: bool) -> tuple[dict[str, Status], list[Event]]:
     record: dict[str, Status] = {}
     events: list[Event] = []
     for member, version in _versioned(selection):
-        after = complete(member, version, advance(member, version, selection), weights, selection)
+        status = advance(member, version, selection)
+        after = complete(member, version, status, weights, selection, on_its_way=on_its_way)
         if after != version.status:
             record[version.name] = after
             events.extend((*happenings(version, after), *told(member, version, after)))
@@ -236,7 +239,7 @@ def _moments(selection: Selection, record: dict[str, Status]) -> Iterator[dateti
     due.extend(moments(selection))
     route = selection.route
     if route is not None and route.unsynced_since:
-        due.extend(route.unsynced_since + wait for wait in (FROZEN_AFTER, timedelta(seconds=STUCK)))
+        due.extend(route.unsynced_since + wait for wait in (UNTOLD, FROZEN_AFTER, timedelta(seconds=STUCK)))
     if route is not None and route.contended:
         due.append(route.foreign_edits[-1] + BACK_OFF)
     return (moment for moment in due if moment is not None and moment > now)

@@ -25,6 +25,8 @@ def phase_of(step: Step) -> tuple[State, Reason]:
         return State.Paused, Reason.PausedByPlan
     if step.analysis is not None:
         return State.Progressing, Reason.AwaitingEvidence
+    if step.set_weight is not None:
+        return State.Progressing, Reason.AwaitingTraffic
     return State.Progressing, Reason.StepInProgress
 
 
