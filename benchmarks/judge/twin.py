@@ -58,7 +58,7 @@ def _sides(traffic: Traffic, stream: int, assume: Assumption, tolerate: float) -
     expected = share(tolerate)
     logs = []
     if assume is Assumption.INDEPENDENT_REQUESTS:
-        for ratio in LIKELY_RATIOS:
+        for ratio, _ in LIKELY_RATIOS:
             worse = share(tolerate * ratio)
             logs.append(x_c * np.log(worse / expected) + x_s * np.log((1 - worse) / (1 - expected)))
     else:
@@ -110,7 +110,7 @@ def passing_latency(traffic: Traffic, cell: Cell, ratio: float, robust: bool) ->
         safe_c, safe_s = np.maximum(n_c, 1), np.maximum(n_s, 1)
         counts = (n_c > 0) & (n_s > 0) & (x_c + x_s > 0)
         forbidden, logs = ratio * safe_c / (ratio * safe_c + safe_s), []
-        for better in (part * ratio * safe_c / (part * ratio * safe_c + safe_s) for part in RATIO_PARTS):
+        for better in (part * ratio * safe_c / (part * ratio * safe_c + safe_s) for part, _ in RATIO_PARTS):
             factor = x_c * np.log(better / forbidden) + x_s * np.log((1 - better) / (1 - forbidden))
             logs.append(np.where(counts, factor, 0.0))
     evidence = log_mean(np.stack([remembered(np.where(traffic.discarded, 0.0, each)) for each in logs]))

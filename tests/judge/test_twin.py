@@ -17,7 +17,7 @@ from turnout.judge.budget import combined as real_combined
 from turnout.judge.drift import distance_at_least, log_factor, moved_at_least, part_of
 from turnout.judge.drift import wealth as wealth_of_drift
 from turnout.judge.harm import log_mean
-from turnout.judge.memory import natural, parse
+from turnout.judge.memory import MILLI, parse
 from turnout.judge.passing import evidence
 from turnout.judge.terms import terms_of
 
@@ -45,17 +45,17 @@ def test_the_twin_is_the_judge(cell: Cell, assume: Assumption) -> None:
         for poll, finding in enumerate(findings):
             memory = parse(finding.status.memory)
             assert memory is not None
-            real = real_combined(terms, [log_mean(natural(logs)) for logs in memory.wealths], None)
+            real = real_combined(terms, [log_mean(logs, MILLI) for logs in memory.wealths], None)
             assert real == pytest.approx(evidence_of_twin[run, poll], abs=0.05)
             if not traffic.discarded.any():
                 canary, stable = memory.spreads
                 spread = max(canary.factor_at(0.01), stable.factor) if terms.robust else 1.0
-                real_pass = evidence(natural(memory.passes[ERROR_PASS]), spread)
+                real_pass = evidence(memory.passes[ERROR_PASS], spread)
                 assert real_pass == pytest.approx(passes[run, poll], abs=0.05)
                 if cell.rps < 200:
                     continue  # too few to be sure on which side of the choice of bets the window lies
                 split = memory.split.factor if terms.robust else 1.0
-                real_pass = evidence(natural(memory.passes[LATENCY_PASS]), split)
+                real_pass = evidence(memory.passes[LATENCY_PASS], split)
                 assert real_pass == pytest.approx(latency_passes[run, poll], rel=0.01, abs=0.05)
 
 

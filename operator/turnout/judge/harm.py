@@ -11,7 +11,15 @@ from math import exp, log
 from turnout.api.analysis import Assumption
 from turnout.judge.thinning import superiority
 
-LIKELY_RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+Grid = tuple[tuple[float, float], ...]
+"""Ratios that are bet on, each with its log."""
+
+
+def grid(*ratios: float) -> Grid:
+    return tuple((ratio, log(ratio)) for ratio in ratios)
+
+
+LIKELY_RATIOS = grid(1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 BETTING_RATIOS = (2.0, 8.0)
 MOST_STAKED = 0.97
 """No interval takes more than this part of a bettor's wealth, however wrong it was."""
@@ -55,13 +63,16 @@ def share(ratio: float, canary: int, stable: int) -> float:
     return due / (due + stable)
 
 
-def likelihood(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
-    """Each bad event is a draw of its own (`IndependentRequests`)."""
+def likelihood(tolerate: float, canary: Tally, stable: Tally, ratios: Grid = LIKELY_RATIOS) -> tuple[float, ...]:
+    """Each bad event is a draw of its own (`IndependentRequests`).
+
+    A factor is what the ratio makes of an event's chance: ratio * due / (ratio * due + control) over
+    due / (due + control) for one of the candidate's, control over the same divisors for one of stable's.
+    """
     (served, bad), (control, control_bad) = canary, stable
-    expected = share(tolerate, served, control)
-    others, dues = 1 - expected, [tolerate * ratio * served for ratio in LIKELY_RATIOS]
-    worses = [due / (due + control) for due in dues]
-    return tuple([bad * log(worse / expected) + control_bad * log((1 - worse) / others) for worse in worses])
+    due, events = tolerate * served, bad + control_bad
+    together = due + control
+    return tuple([bad * log_ratio - events * log((ratio * due + control) / together) for ratio, log_ratio in ratios])
 
 
 def betting(tolerate: float, canary: Tally, stable: Tally) -> tuple[float, ...]:
@@ -92,15 +103,15 @@ def pod_bursts(
     ours, theirs = ([pod for pod in side if pod[0]] for side in (canary, stable))
     pods = [ends] if ends[0][1] + ends[1][1] and ends[0][0] and ends[1][0] else []
     edge = superiority(tolerate, ours, theirs, pods) if pods or (ours and theirs) else 0.0
-    return tuple(log(1 + stake * edge) for stake in POD_STAKES) if edge else ()
+    return tuple([log(1 + stake * edge) for stake in POD_STAKES]) if edge else ()
 
 
-def log_mean(logs: Sequence[float]) -> float:
-    """The log of the mean wealth of all bettors; 0 without any."""
+def log_mean(logs: Sequence[float], parts: int = 1) -> float:
+    """The log of the mean wealth of all bettors; 0 without any. `parts`: of a unit, in which the logs are counted."""
     if not logs:
         return 0.0
     most = max(logs)
-    return most + log(sum([exp(each - most) for each in logs]) / len(logs))
+    return most / parts + log(sum([exp((each - most) / parts) for each in logs]) / len(logs))
 
 
 def summed(pods: Sequence[Tally], ended: int = 0) -> Tally:

@@ -40,7 +40,7 @@ def watched(watch: Watch, limit: float, requests: int, bad: int, enough: float) 
     logs = [min(most, max(0, each)) for each in grown]
     if not any(logs):
         return (0, *logs)
-    evidence = log_mean([each / MILLI for each in logs])
+    evidence = log_mean(logs, MILLI)
     fails = evidence >= enough or (fails_by(watch) and evidence >= WELL_AGAIN)
     return (int(fails), *logs)
 

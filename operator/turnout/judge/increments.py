@@ -6,6 +6,7 @@ it is dropped, and the next one spans the gap.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import chain
 from operator import sub
 from zlib import crc32
@@ -38,19 +39,25 @@ def is_usable(pods: Sequence[PodCounters], edges: Sequence[float], needs_latency
 
 
 def _is_counting(pod: PodCounters, buckets: int, needs_latency: bool) -> bool:
-    requests, errors, latency = pod.requests, pod.errors, pod.latency
-    counts = [requests, errors, *latency]
+    latency = pod.latency
+    counts = [pod.requests, pod.errors, *latency]
     if pod.outputs:
         counts += chain(*pod.outputs.values())
     total = sum(counts)
     if type(total) is not int or min(counts) < 0 or (total > LARGEST and max(counts) > LARGEST):
         return False  # a NaN is a float, and so is a sum with one
-    return errors <= requests and (len(latency) == buckets or (not latency and not needs_latency))
+    return pod.errors <= pod.requests and (len(latency) == buckets or (not latency and not needs_latency))
 
 
 def sighted(side: str, pods: Iterable[PodCounters]) -> list[Sighting]:
     """Each pod with its short name in the memory; another start is another pod."""
-    return [(f"{side}{crc32(f'{pod.pod}@{_epoch(pod.started_at)}'.encode()):x}", pod) for pod in pods]
+    return [(_short(side, pod.pod, _epoch(pod.started_at)), pod) for pod in pods]
+
+
+@lru_cache(maxsize=4096)
+def _short(side: str, pod: str, started: int) -> str:
+    """Remembered, since the same pods are read at every poll."""
+    return f"{side}{crc32(f'{pod}@{started}'.encode()):x}"
 
 
 def _epoch(moment: datetime) -> int:

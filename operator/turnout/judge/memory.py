@@ -102,10 +102,6 @@ def added(logs: Logs, factors: Sequence[float]) -> Logs:
     return tuple(grown)
 
 
-def natural(logs: Logs) -> list[float]:
-    return [each / MILLI for each in logs]
-
-
 def write(memory: Memory) -> str:
     return written(memory)[0]
 

@@ -5,16 +5,16 @@ depend on load. These tests take requests as independent; where errors cluster, 
 they vary than that, which makes beta a target, not a guarantee.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from math import log
 
-from turnout.judge.harm import log_mean, share
+from turnout.judge.harm import grid, likelihood, log_mean
 from turnout.judge.latency import NEAR
+from turnout.judge.memory import MILLI, Logs
 
 BETTER_PARTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
 """Error rates bet on, as parts of the one that must be undercut."""
-RATIO_PARTS = (0.33, 0.5, 0.6, 0.67, 0.75, 0.85)
+RATIO_PARTS = grid(0.33, 0.5, 0.6, 0.67, 0.75, 0.85)
 """Ratios to stable's share of slow requests bet on, as parts of the one that must be undercut. As many as BETTER_PARTS,
 for whichever of the two is bet on in an interval, a bettor goes on with what it has."""
 SLOW_PART = 0.1
@@ -37,11 +37,7 @@ def under_ratio(ratio: float, canary: tuple[int, int], stable: tuple[int, int]) 
     """Logs of factors against "the bad part is at least `ratio` times stable's"; empty where nothing can be said."""
     if not canary[0] or not stable[0] or not canary[1] + stable[1]:
         return ()
-    (served, bad), (control, control_bad) = canary, stable
-    forbidden = share(ratio, served, control)
-    others, dues = 1 - forbidden, [part * ratio * served for part in RATIO_PARTS]
-    betters = [due / (due + control) for due in dues]
-    return tuple([bad * log(better / forbidden) + control_bad * log((1 - better) / others) for better in betters])
+    return likelihood(ratio, canary, stable, RATIO_PARTS)
 
 
 def under_stable(
@@ -61,6 +57,6 @@ def under_stable(
     return under_limit(min(ratio * part, most), *canary)
 
 
-def evidence(logs: Sequence[float], dispersion: float) -> float:
+def evidence(logs: Logs, dispersion: float) -> float:
     """The log of the evidence for a pass; 0 without any."""
-    return log_mean(logs) / max(1.0, dispersion) if logs else 0.0
+    return log_mean(logs, MILLI) / max(1.0, dispersion)

@@ -4,6 +4,7 @@ Pure: a question in, a finding out; what it must know of earlier polls comes wit
 is judged here as well: the same numbers are shown, and only bounds of one's own decide.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from turnout.judge.accounting import absorbed, entered, new_memory
 from turnout.judge.health import bound
 from turnout.judge.increments import grouped, is_usable
 from turnout.judge.memory import Memory, milliseconds, parse, written
-from turnout.judge.protocol import Finding, Outcome, Poll, Question
+from turnout.judge.protocol import Finding, Outcome, PodCounters, Poll, Question
 from turnout.judge.report import status
 from turnout.judge.terms import Terms, terms_of
 from turnout.judge.verdict import Case, Verdict, reached, urgent
@@ -104,23 +105,22 @@ def _trouble(poll: Poll, stable_unhealthy: bool, memory: Memory) -> Verdict | No
     if poll.trouble:
         what = "AmbiguousQuery: " if poll.ambiguous else ""
         return Verdict(Outcome.SOURCE_ERROR, Reason.SourceError, f"{what}{poll.trouble}")
-    needs_latency = bool(memory.cuts)
-    sides = {"the candidate": poll.canary, "stable": () if stable_unhealthy else poll.stable}
-    for side, pods in sides.items():
-        if stable_unhealthy and side == "stable":
-            continue
-        if not pods:
-            return Verdict(Outcome.NO_DATA, Reason.NoData, f"no pod of {side} has counters")
-        if not is_usable(pods, poll.edges, needs_latency):
-            return Verdict(
-                Outcome.NO_DATA, Reason.NoData, f"the counters of {side} cannot be right, or lack the latency"
-            )
-    return None
+    unfit = _unfit("the candidate", poll.canary, poll, memory)
+    if not unfit and not stable_unhealthy:
+        unfit = _unfit("stable", poll.stable, poll, memory)
+    return Verdict(Outcome.NO_DATA, Reason.NoData, unfit) if unfit else None
+
+
+def _unfit(side: str, pods: Sequence[PodCounters], poll: Poll, memory: Memory) -> str:
+    if not pods:
+        return f"no pod of {side} has counters"
+    fit = is_usable(pods, poll.edges, needs_latency=bool(memory.cuts))
+    return "" if fit else f"the counters of {side} cannot be right, or lack the latency"
 
 
 def _finding(case: Case, verdict: Verdict, memory: str) -> Finding:
     if case.question.step is None and verdict.outcome in TROUBLES:
-        verdict = replace(verdict, outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
+        verdict = verdict._replace(outcome=Outcome.HOLD)  # no step waits for evidence: it has time to come back
     message = verdict.message
     spots = blind.spots(case)
     shown = status(case, verdict, memory, [*spots, *blind.unseen(case)][: blind.MOST_SAID])

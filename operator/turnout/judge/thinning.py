@@ -82,11 +82,11 @@ def _draws(pairs: Sequence[tuple[Tally, Tally]]) -> Draws:
 def _hypergeometric(pod: Tally, draws: int) -> Draws:
     size, bad = pod
     good = size - bad
-    least, most = max(0, draws - good), min(bad, draws)
+    spare, least, most = good - draws + 1, max(0, draws - good), min(bad, draws)
     chance = exp(_log_choose(bad, least) + _log_choose(good, draws - least) - _log_choose(size, draws))
     chances = [chance]
     for drawn in range(least, most):
-        step = (bad - drawn) * (draws - drawn) / ((drawn + 1) * (good - draws + drawn + 1))
+        step = (bad - drawn) * (draws - drawn) / ((drawn + 1) * (spare + drawn))
         chance *= step
         if chance < LEAST_CHANCE and step < 1:
             break

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
+from typing import NamedTuple
 
 from turnout.api.analysis import Against, CustomMetric, Judge, MetricAction
 from turnout.api.reasons import Reason
@@ -11,7 +12,7 @@ from turnout.judge.answers import counted, have_same_bins
 from turnout.judge.drift import distance, distance_at_least, distance_at_most, part_of, wealth
 from turnout.judge.harm import log_mean
 from turnout.judge.health import fails_by
-from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds, natural
+from turnout.judge.memory import DRIFT_GIVEN_UP, MILLI, Memory, milliseconds
 from turnout.judge.protocol import Outcome, Poll, Question
 from turnout.judge.terms import DRIFT, ERRORS, LATENCY, REFERENCE, Stream, Terms
 
@@ -19,8 +20,7 @@ NOTHING_DECIDES = "anything: enable errors or latency, or add a custom bound tha
 REASONS = {ERRORS: Reason.ErrorRate, LATENCY: Reason.Latency, DRIFT: Reason.Drift}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An outcome with its reason, a sentence for a person, and whether policy may let the step through.
 
     `metric`, `level`: see `Finding`.
@@ -46,7 +46,7 @@ class Case:
     @cached_property
     def evidence(self) -> list[float]:
         """The log of each stream's evidence of harm."""
-        return [log_mean(natural(logs)) for logs in self.memory.wealths]
+        return [log_mean(logs, MILLI) for logs in self.memory.wealths]
 
     @cached_property
     def combined(self) -> float:
@@ -103,18 +103,18 @@ class Case:
         needed, found = log(1 / terms.beta), dict[str, float]()
         errors, latency, limit = memory.passes
         if terms.error_limit is not None:
-            found[ERRORS] = passing.evidence(natural(errors), self._clustering(terms.error_limit)) / needed
+            found[ERRORS] = passing.evidence(errors, self._clustering(terms.error_limit)) / needed
         if terms.latency_ratio is not None:
             spread = memory.split.factor if terms.robust and not self.absolute_only else 1.0
-            found[LATENCY] = passing.evidence(natural(limit if self.absolute_only else latency), spread) / needed
+            found[LATENCY] = passing.evidence(limit if self.absolute_only else latency, spread) / needed
         is_alone = self.absolute_only or not terms.streams or terms.drift_output is None
         return found if is_alone else {**found, **self._nearness}
 
-    @cached_property
+    @property
     def absolute_only(self) -> bool:
         """Nothing is compared with stable, latency included."""
         has_limit = self.terms.latency_limit is not None
-        return self.question.stable_unhealthy or (self.stable_fails and has_limit)
+        return self.question.stable_unhealthy or (has_limit and self.stable_fails)
 
     def _clustering(self, limit: float) -> float:
         """How much more errors vary than single ones would, on the side where they do more."""
