@@ -13,7 +13,7 @@ help: ## print this
 demo: .venv/.demo ## set up, then show a whole story of rollouts on this machine (three minutes)
 	$(BIN)/python -m demo
 
-clients: .clients/triton .clients/schemathesis .clients/mlserver ## set up the clients of others that predictors are tried against
+clients: .clients/triton .clients/schemathesis .clients/mlserver .clients/kserve .clients/kserve-source ## set up the clients of others that predictors are tried against
 
 test: .venv/.dev ## set up, then run every test that needs no cluster
 	$(BIN)/pytest -q -m "not cluster"
@@ -55,7 +55,7 @@ bench-%: .venv/.dev ## run a benchmark: bench-breakage, -judge, -operator, -oper
 	$(BENCH) benchmarks.$*
 
 clean: ## remove what the other targets made here
-	rm -rf .venv .clients .demo .turnout .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .demo .turnout .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -69,6 +69,10 @@ $(BIN)/uv:
 .clients/%: locks/client-%.txt | $(BIN)/uv
 	$(BIN)/uv venv -q --clear --python $(BIN)/python $@
 	VIRTUAL_ENV=$(CURDIR)/$@ $(BIN)/uv pip install -q --require-hashes -r $< && touch $@
+
+.clients/kserve-source: locks/client-kserve-source.txt | .clients/kserve
+	.clients/kserve/bin/python -m pip download -q --no-deps --no-build-isolation --no-binary kserve --require-hashes -r $< -d $@
+	tar -xzf $@/kserve-*.tar.gz -C $@ --strip-components 1 && touch $@
 
 .venv/.demo: locks/demo.txt pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install -q --compile-bytecode --require-hashes -r locks/demo.txt

@@ -1,9 +1,12 @@
 """MLServer's types and codecs against `mirror`. Run by its own Python: HTTP_ADDRESS GRPC_ADDRESS."""
 
 import json
+import subprocess
 import sys
+import tempfile
 import urllib.request
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -60,6 +63,26 @@ def _(web, _rpc):
     found = PandasCodec.decode_response(answer)
     assert found["FP64"].tolist() == [1.5, 2.5]
     assert [value.decode() if isinstance(value, bytes) else value for value in found["BYTES"]] == ["a", "b"]
+
+
+@case("`mlserver infer`, three hundred requests of a file, merged and split again, one of them refused")
+def _(web, _rpc):
+    tensor = {"name": "INT8", "datatype": "INT8", "shape": [1, 2]}
+    rows = [[at % 11, 0] for at in range(300)] + [[12, 0]]
+    requests = [{"id": str(at), "inputs": [{**tensor, "data": row}]} for at, row in enumerate(rows)]
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder, "asked"), Path(folder, "answered")
+        asked.write_text("".join(json.dumps(request) + "\n" for request in requests))
+        program = Path(sys.executable).with_name("mlserver")
+        files = ["-i", asked, "-o", answered]
+        command = [program, "infer", "-u", web, "-m", "mirror", *files, "-w", "4", "-s", "50", "-r", "1"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-3000:]
+        answers = [json.loads(line) for line in answered.read_text().splitlines()]
+    found = {answer["parameters"]["batch_index"]: answer for answer in answers}
+    assert sorted(found) == list(range(301)), sorted(found)
+    assert [found[at]["outputs"][0]["data"] for at in range(300)] == rows[:300]
+    assert "12 is refused" in found[300]["error"]["msg"], found[300]
 
 
 if __name__ == "__main__":

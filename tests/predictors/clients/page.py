@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,6 +25,7 @@ class Client:
     environment: str
     script: str
     what: str
+    differs: str = ""  # the head of a table of reviewed differences
 
     @property
     def python(self) -> Path:
@@ -39,6 +41,22 @@ CLIENTS = (
     Client(
         "kserve", "", "kserve_client.py", "`InferenceRESTClient` and `InferenceGRPCClient`: what users of KServe have"
     ),
+    Client(
+        "kserve's suites",
+        "kserve",
+        "kserve_suite.py",
+        "`test_server.py` and `test_grpc_server.py` of its release, untouched, with our processes in the place of its "
+        "application and its models in them",
+        "why others fail",
+    ),
+    Client(
+        "kserve's server",
+        "",
+        "kserve_stock.py",
+        "checks of ours, which our process passes, against kserve's own `ModelServer` with the same model: it passes "
+        "those of the list, and does otherwise in those of the table",
+        "kserve does",
+    ),
     Client("mlserver", "mlserver", "mlserver_codecs.py", "Seldon's types and codecs: arrays, texts, pandas' frames"),
     Client("schemathesis", "schemathesis", "openapi_client.py", "hostile requests from our own OpenAPI document"),
 )
@@ -52,6 +70,7 @@ class Served:
     version: str
     cases: Sequence[str]
     faults: Sequence[str]
+    differs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # places by the reason
 
 
 def try_client(client: Client, web: str, rpc: str) -> Served:
@@ -71,7 +90,11 @@ def try_client(client: Client, web: str, rpc: str) -> Served:
     faults = [f"{line['case']}\n{line['said']}" for line in tried if line["said"]]
     if not version:
         faults.append(f"it ended with {done.returncode}\n{done.stderr[-3000:]}")
-    return Served(client, version, [line["case"] for line in tried], faults)
+    differs = defaultdict[str, list[str]](list)
+    for line in lines:
+        if "differs" in line:
+            differs[line["why"]].append(line["differs"])
+    return Served(client, version, [line["case"] for line in tried], faults, differs)
 
 
 def section(served: Served) -> str:
@@ -82,7 +105,13 @@ def section(served: Served) -> str:
         f"{served.client.what[0].upper()}{served.client.what[1:]}.",
         "",
     ]
-    return "\n".join([*lines, *(f"- {case}" for case in served.cases), ""])
+    lines += [f"- {case}" for case in served.cases]
+    if served.differs:
+        lines += ["", f"| {served.client.differs} | where |", "|---|---|"]
+        lines += [
+            f"| {why} | {', '.join(f'`{place}`' for place in places)} |" for why, places in served.differs.items()
+        ]
+    return "\n".join([*lines, ""])
 
 
 def write(served: Sequence[Served]) -> None:
