@@ -239,15 +239,6 @@ def test_who_is_not_known_is_asked_to_log_in(turnout: Turnout, cluster: Any) -> 
     )
 
 
-def test_it_uses_no_right_but_list_and_patch(turnout: Turnout, cluster: Any) -> None:
-    server = cluster(*RUNNING)
-    turnout("promote", "digits", "--wait", "--timeout", "0s")
-    assert {(verb, path.partition("?")[0]) for verb, path in server.seen} == {
-        ("GET", "/apis/turnout.dev/v1alpha1/namespaces/support/modelversions"),
-        ("PATCH", "/apis/turnout.dev/v1alpha1/namespaces/support/modelversions/digits-2"),
-    }
-
-
 def test_dry_run_prints_the_patch_as_kubectl_would_be_told_it_and_asks_nothing(turnout: Turnout, cluster: Any) -> None:
     server = cluster(*RUNNING)
     code, out, _ = turnout("abort", "digits", "--dry-run")
