@@ -3,23 +3,19 @@
 import json
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.examples.pages import ROOT, begin, clone, free_port, sh, shell_blocks, until
 from turnout.api.reasons import Reason, Role, State
 from turnout.view.ink import UNICODE
 from turnout.view.text import render_text, state_sign
 from turnout.view.tree import Clients, ModelView, Traffic, Tree, VersionView
 
-ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "getting-started.md").read_text("utf-8")
-SHELL = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHELL = shell_blocks("docs/getting-started.md")
 STEP = "step 2/5: 10 %"
 
 PICTURE = Tree(
@@ -80,39 +76,7 @@ def block(first_words: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder in which the page's commands find what a clone has."""
-    for folder in ("examples", "manifests"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    for name, command in (("python", ""), ("turnout", " -m turnout.cli")):
-        script = tmp_path / ".venv" / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
-        script.chmod(0o755)
-    return tmp_path
-
-
-def sh(script: str, folder: Path) -> str:
-    done = subprocess.run(["bash", "-e"], input=script, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(folder: Path, state: str, name: str) -> None:
-    for _ in range(240):
-        answer = (
-            json.loads(sh(".venv/bin/turnout status -o json", folder)) if (folder / ".turnout/state").is_dir() else {}
-        )
-        versions = [version for model in answer.get("models", ()) for version in model["versions"]]
-        if any(version["name"] == name and version["state"] == state for version in versions):
-            return
-        time.sleep(0.5)
-    raise AssertionError(f"{name} never became {state}: {answer}")
+    return clone(tmp_path)
 
 
 @pytest.mark.slow
@@ -120,8 +84,7 @@ def until(folder: Path, state: str, name: str) -> None:
 def test_the_commands_of_the_page_do_what_it_says(checkout: Path) -> None:
     assert "1 ModelVersion, nothing wrong" in sh(block(".venv/bin/python examples/digits/train.py"), checkout)
     port = free_port()
-    up = [*block(".venv/bin/turnout up").strip().split(), "--port", str(port)]
-    engine = subprocess.Popen(up, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    engine = begin(f"exec {block('.venv/bin/turnout up').strip()} --port {port}", checkout)
     try:
         until(checkout, "Live", "digits-1")
         url = block("curl").split()[1].replace("localhost:8080", f"127.0.0.1:{port}")
