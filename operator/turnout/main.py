@@ -171,7 +171,7 @@ class Operator:
                 await asyncio.sleep(TRY_AGAIN)
 
     async def _relist(self) -> None:
-        """Full lists every few minutes, until the cluster serves other kinds than before."""
+        """Full lists each half hour, until the cluster serves other kinds than before."""
         missing = self._platform.feed.missing
         while self._platform.feed.missing == missing:
             await asyncio.sleep(LOOK_FOR_MISSING if missing else RELIST)

@@ -120,7 +120,7 @@ class KubernetesPlatform:
             await self._teller.tell(version, event, self._now())
 
     async def refresh(self) -> None:
-        """Full lists of everything: before the watches begin, and every few minutes."""
+        """Full lists of everything: before the watches begin, and each half hour."""
         await self.feed.refresh()
         self._warmups.forget_all_but({item.uid for item in self.feed.cache.revisions.everything()})
         self._polls.forget_all_but(set(self.keys()))
