@@ -131,6 +131,24 @@ def test_resume_says_what_still_stops_it(turnout: Turnout, cluster: Any) -> None
     )
 
 
+BLOCKED = {
+    "reason": "RollbackBlocked", "hold": {"reason": "RollbackBlocked", "since": "2026-11-21T10:00:00Z"},
+    "weight": {"desired": 100, "observed": 100}, "attempt": 1,
+}  # fmt: skip
+
+
+def test_one_that_is_condemned_and_carries_on_alone_is_the_one_to_retry(turnout: Turnout, cluster: Any) -> None:
+    server = cluster(version(2, "Held", status=BLOCKED, spec={"control": {"abort": True}}))
+    code, out, _ = turnout("retry", "digits")
+    assert (code, out) == (
+        0,
+        "digits-2: attempt 2 begins, with its plan from the first step on\n"
+        "  control.abort was still true and would refuse it: set to false\n",
+    )
+    assert [sorted(spec["control"]) for _, spec in server.patches] == [["abort", "retryToken"]]
+    assert turnout("promote", "digits")[2].endswith("turnout promote digits --full\n")
+
+
 def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: Any) -> None:
     cluster(version(3, "Live"), version(2, "RolledBack"))
     out = turnout("retry", "digits", "v2")[1]

@@ -117,6 +117,7 @@ WANT_NOTHING = {
     Reason.PausedByPlan,
     Reason.Superseded,
     Reason.FirstVersion,
+    Reason.NoStable,
     Reason.StableGone,
     Reason.PlanCompleted,
     Reason.FastReturn,

@@ -410,3 +410,34 @@ def test_a_failed_version_is_not_tried_again_where_a_newer_one_is_the_target(ser
     served.run(120)
     assert served.states()[NAME] is State.Failed
     assert served.state("signals-3") is State.Live
+
+
+@pytest.mark.parametrize(
+    ("plan", "policy", "until"),
+    [
+        (PERSON, "Proceed", ""),
+        ({**analysed(10)["rollout"]}, "Proceed", ", this one passes its next analysis by absolute tests"),
+        ({**analysed(10)["rollout"]}, "Hold", ""),
+    ],
+    ids=["nothing to prove", "an analysis to come", "by policy it waits"],
+)
+def test_where_stable_is_dead_the_message_and_the_answer_name_what_leads_out(
+    served: World, plan: dict[str, Any], policy: str, until: str
+) -> None:
+    roll_out(served, {**plan, "onStableUnhealthy": policy})
+    served.crash("signals-1")
+    served.run(2)
+    way = "turnout promote signals --full"
+    assert served.versions[NAME].status.message == (
+        "signals-1 is dead (exit code 1: boom); this one carries on until that is back"
+        f"{until} or a person promotes it: {way}"
+    )
+    say(served, promote=(NEXT, "next"))
+    served.run(1)
+    why = f"no step ends while the stable version is dead: promote Full makes it the stable one: {way}"
+    assert answers(served) == [
+        f"signals-2 ControlRejected: control.promote NextStep with token next has no effect: {why}"
+    ]
+    say(served, promote=(FULL, "all"))
+    served.run(5)
+    assert served.state(NAME) is State.Live

@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 
 from tests.rollout.invariants import Invariants
+from tests.rollout.judges import analysed, then
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered, serving
-from turnout.api.reasons import Reason, State
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
+from turnout.api.status import ConditionStatus
 from turnout.api.version import DeletionPolicy, Desired
+from turnout.judge.protocol import Outcome
 
 LONG = timedelta(seconds=30)
 
@@ -201,6 +204,10 @@ def test_the_last_that_serves_stays_until_it_is_deleted(served: World, desired: 
     served.run(5)
     status = served.versions["signals-1"].status
     assert (status.state, status.reason, served.percent("signals-1")) == (State.Live, Reason.LastServing, 100)
+    assert (
+        status.message
+        == "It should go and is the last that serves, so it stays until another takes over or it is deleted."
+    )
     assert entered(served.events).count("signals-1 LastServing") == 1
     served.delete("signals-1")
     served.run(1)
@@ -285,3 +292,42 @@ def test_what_was_given_up_is_deleted_after_the_windows_age(served: World, outco
     served.run(60, tick=timedelta(seconds=1))
     assert "signals-2" not in served.running
     assert served.state("signals-2") is state
+
+
+@pytest.mark.parametrize("seconds", [1, 8], ids=["before callers meet it", "with a share"])
+def test_a_candidate_that_is_deleted_in_the_foreground_leaves_and_says_why(served: World, seconds: float) -> None:
+    """It is there for as long as what it owns goes: nobody took its place meanwhile."""
+    served.apply(version(2, rollout=steps(30, pause="60s")))
+    served.run(seconds)
+    leave(served, "signals-2")
+    served.run(3)
+    status = served.versions["signals-2"].status
+    assert (status.state, status.reason, served.percent("signals-1")) == (State.Standby, Reason.BeingDeleted, 100)
+    assert status.message == "Its ModelVersion is being deleted."
+    ready = status.condition(ConditionType.Ready)
+    assert ready is not None
+    assert (ready.status, ready.reason) == (ConditionStatus.FALSE, "BeingDeleted")
+    told = [event.message for event in served.events if event.reason is EventReason.RollbackStarted]
+    assert [text.startswith("BeingDeleted: it is being deleted (found at ") for text in told] == [True]
+    served.delete("signals-2")
+    served.run(1)
+    assert set(served.running) == {"signals-1"}
+
+
+def test_a_frozen_one_that_is_deleted_in_the_foreground_keeps_its_verdict(served: World) -> None:
+    served.judge = then(1, Outcome.HARM)
+    plan = analysed(10, shortest="5s", longest="15s")
+    plan["rollout"]["onFailure"] = "Freeze"
+    served.apply(version(2, **plan))
+    served.run(20, until=lambda: served.state("signals-2") is State.Frozen)
+    leave(served, "signals-2")
+    served.run(3)
+    status = served.versions["signals-2"].status
+    assert (status.state, status.reason, served.percent("signals-2")) == (State.RolledBack, Reason.ErrorRate, 0)
+
+
+def leave(world: World, name: str) -> None:
+    """Its deletion begins, and a finalizer keeps it for a while."""
+    known = world.versions[name]
+    leaving = known.metadata.model_copy(update={"deletion_timestamp": world.now})
+    world.versions[name] = known.model_copy(update={"metadata": leaving})

@@ -153,6 +153,13 @@ def withdrawn(world: World) -> None:
     world.edit(NAME, desired="Standby")
 
 
+def lonely(world: World) -> None:
+    """Aborted while nothing else lives; then the dead one is deleted."""
+    world.edit(NAME, control=Control(abort=True))
+    world.run(2)
+    world.delete("signals-1")
+
+
 def refused(world: World) -> None:
     world.apply(version(3, rollout={"onSupersede": "Reject"}))
 
@@ -192,6 +199,7 @@ STATES: dict[str, Way] = {
     "Held, its pods were taken away and something is in the way": after(begun(rollout=PAUSED), taken_and_forbidden, 6),
     "Held, stable is dead": after(begun(rollout=PAUSED), stable_dies),
     "Held, stable is dead and it is to go": after(after(begun(rollout=PAUSED), stable_dies), withdrawn),
+    "Held, condemned and alone": after(after(begun(rollout=PAUSED), stable_dies), lonely),
     "Held, stable fails": judged(STABLE_FAILS, 15, shortest="20s", longest="60s"),
     "Held, an older one answers in its place": after(stories.promoted_fully, dies),
     "Promoting, waiting for pods": after(needs_pods, say(promote=Promote(mode=PromoteMode.FULL, token="t")), 60),

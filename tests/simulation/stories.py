@@ -257,6 +257,19 @@ def rollback_blocked(cluster: Cluster) -> None:
     cluster.run(50)
 
 
+def rollback_blocked_and_retried(cluster: Cluster) -> None:
+    """The dead stable is deleted, and what carries on alone is taken all the same."""
+    second(cluster, 30)
+    cluster.crash("signals-1")
+    cluster.run(5)
+    cluster.edit("signals-2", control=Control(abort=True))
+    cluster.run(5)
+    cluster.delete("signals-1")
+    cluster.run(5)
+    cluster.edit("signals-2", control=Control(retry_token="again"))
+    cluster.run(20)
+
+
 def status_lost(cluster: Cluster) -> None:
     told(canary)(cluster)
     cluster.lose_status()
@@ -411,6 +424,7 @@ MORE = (
     crash_while_held,
     nothing_lives_then_all,
     rollback_blocked,
+    rollback_blocked_and_retried,
     status_lost,
     status_of_an_aborted_one_lost,
     route_deleted,

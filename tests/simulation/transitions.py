@@ -67,6 +67,7 @@ TRANSITIONS: Mapping[str, set[Move]] = {
     "superseded, and the target again": {(S.Superseded, S.Pending)},
     "observed to have no share": _from([S.RollingBack], S.RolledBack, S.Aborted, S.Standby, S.Retired),
     "the stable side is dead": {(S.RollingBack, S.Held), (S.Held, S.RollingBack)},
+    "it carries on alone, and is wanted all the same": {(S.Held, S.Pending)},
     "retired": _from(
         [None, S.Pending, S.Queued, S.Standby, S.Superseded, S.Archived, S.RolledBack, S.Failed, S.Aborted], S.Retired
     ),

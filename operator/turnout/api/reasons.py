@@ -170,10 +170,12 @@ class Reason(Documented):
     CustomMetric = "CustomMetric", "A metric of its own left its bounds."
     Aborted = "Aborted", "A person set control.abort."
     Withdrawn = "Withdrawn", "A person set it to Standby or Retired in the middle of its rollout."
+    BeingDeleted = "BeingDeleted", "Its ModelVersion is being deleted."
     Superseded = "Superseded", "A newer version is the target."
     DeadlineExceeded = "DeadlineExceeded", "The whole attempt took longer than its deadline."
     # promotion and after
     FirstVersion = "FirstVersion", "It is the first of its model, so nothing stood in its way."
+    NoStable = "NoStable", "No version is stable, so it gets everything at once: there is nothing to go beside."
     StableGone = "StableGone", "The stable version is no more, and this one carried everything already."
     PlanCompleted = "PlanCompleted", "Every step of its plan is over."
     FastReturn = "FastReturn", "It was promoted before and returns at once."
@@ -209,7 +211,7 @@ class Reason(Documented):
     RetiredByRequest = "RetiredByRequest", "The spec says desired: Retired."
     LastServing = (
         "LastServing",
-        "It should retire and is the last that serves, so it stays until it is deleted.",
+        "It should go and is the last that serves, so it stays until another takes over or it is deleted.",
     )
 
 

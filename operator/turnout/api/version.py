@@ -64,6 +64,11 @@ class ObjectMeta(Observed):
     annotations: Mapping[str, str] = Field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
 
+    @property
+    def is_leaving(self) -> bool:
+        """Its deletion has begun and is not over: one in the foreground waits for a finalizer."""
+        return self.deletion_timestamp is not None
+
 
 class Spec(Authored):
     """What its owner wants of a version."""

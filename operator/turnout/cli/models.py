@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from turnout.api.moments import moment
 from turnout.api.problems import nearest
-from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Role, State
+from turnout.api.reasons import FAILED_STATES, ROLLOUT_STATES, Reason, Role, State
+from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.cli.command import UserError
 
@@ -32,8 +33,8 @@ class Model:
 
     @property
     def failed(self) -> ModelVersion | None:
-        """The newest whose attempt has failed."""
-        return next((each for each in self.versions if each.status.state in FAILED_STATES), None)
+        """The newest whose attempt has failed, though it may serve as the only one that lives."""
+        return next((each for each in self.versions if _has_failed(each.status)), None)
 
     def in_rollout(self) -> ModelVersion:
         """The version whose rollout runs, or why there is none."""
@@ -55,6 +56,11 @@ class Model:
         raise UserError(
             f"{self.name} has no version {word}{nearest(word, _words(self.versions)) or ';'} there: {there}"
         )
+
+
+def _has_failed(status: Status) -> bool:
+    is_blocked = status.state is State.Held and status.reason is Reason.RollbackBlocked
+    return status.state in FAILED_STATES or is_blocked
 
 
 def standing(version: ModelVersion) -> str:

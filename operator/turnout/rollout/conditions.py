@@ -249,6 +249,8 @@ def _ready(version: ModelVersion, status: Status) -> Judgement:
     match status.state:
         case State.Live:
             return (NO, reason, status.message) if reason in _DEAD else (YES, reason, status.message)
+        case State.Standby if reason is Reason.BeingDeleted:
+            return NO, reason, status.message
         case State.Standby | State.Archived | State.Superseded:
             live = version.spec.desired is Desired.LIVE
             return _said(YES, Reason.NotTheTarget if live else Reason.StandbyRequested, status.message)

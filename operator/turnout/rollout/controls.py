@@ -102,7 +102,8 @@ def why_not_retried(member: Member, version: ModelVersion) -> str:
         return "control.abort is true: set it to false, then give a new token"
     if version.spec.desired is not Desired.LIVE:
         return f"desired is {version.spec.desired}: set it to Live, then give a new token"
-    return "" if member.status.failed else f"{_standing(member)}: only an attempt that has failed is retried"
+    has_failed = member.status.failed or member.held_for is Reason.RollbackBlocked
+    return "" if has_failed else f"{_standing(member)}: only an attempt that has failed is retried"
 
 
 def why_not_promoted(member: Member, version: ModelVersion) -> str:
@@ -114,19 +115,26 @@ def why_not_promoted(member: Member, version: ModelVersion) -> str:
         return "control.paused is true: set it to false, then give a new token"
     if (member.state not in ROLLOUT_STATES and member.state is not State.Frozen) or is_stable_state(member.status):
         return f"{_standing(member)}, in no rollout"
-    if member.state is State.RollingBack or member.held_for is Reason.RollbackBlocked:
+    if member.state is State.RollingBack:
         return "it is being rolled back"
-    return "" if control.promote.mode is PromoteMode.FULL else _why_not_moved_on(member)
+    if member.held_for is Reason.RollbackBlocked and version.spec.desired is not Desired.LIVE:
+        return f"desired is {version.spec.desired}: set it to Live, and it begins anew"
+    return "" if control.promote.mode is PromoteMode.FULL else _why_not_moved_on(member, version)
 
 
-def _why_not_moved_on(member: Member) -> str:
+def _why_not_moved_on(member: Member, version: ModelVersion) -> str:
     if member.state in {State.Deploying, State.Warming}:
         return "no caller has met it yet: NextStep ends a pause, an approval or an analysis"
     if member.state is State.Promoting:
         return "it is behind its last step"
     if member.state is State.Frozen:
         return "it is frozen: promote Full, abort, retry, or set desired to Standby or Retired"
-    if member.held_for in TAKEN_AWAY | {Reason.TooLittleCapacity, Reason.StableUnhealthy}:
+    full = f"promote Full makes it the stable one: turnout promote {version.model} --full"
+    if member.held_for is Reason.RollbackBlocked:
+        return f"its rollout has ended, and it carries on because nothing else lives: {full}"
+    if member.held_for is Reason.StableUnhealthy:
+        return f"no step ends while the stable version is dead: {full}"
+    if member.held_for in TAKEN_AWAY | {Reason.TooLittleCapacity}:
         return f"it is Held ({member.held_for}), and a person cannot wave that through"
     step, paused = current_step(member.status), member.state is State.Paused
     if (step is None or step.set_weight is not None) and not paused:
@@ -180,7 +188,7 @@ def _without(control: ControlStatus, wish: str) -> ControlStatus:
     return control.model_copy(update={"refused": tuple(each for each in control.refused if each != wish)})
 
 
-def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event]:
+def told(member: Member, version: ModelVersion, after: Status, selection: Selection) -> Iterator[Event]:
     """One event for each wish that has been acted upon or refused in this pass."""
     before, now, wish = member.status.control, after.control, version.spec.control
     if now.promote_token != before.promote_token:
@@ -191,14 +199,24 @@ def told(member: Member, version: ModelVersion, after: Status) -> Iterator[Event
         why = why_not_retried(member, version) if RETRY in now.refused else ""
         yield _answer(version, f"control.retryToken {now.retry_token}", why, f"attempt {after.attempt + 1} may begin")
     if now.aborted_at != before.aborted_at and now.aborted_at is not None:
-        had_none = member.state in WAITING
-        yield _answer(version, "control.abort", "", "it waits no more" if had_none else "its share is taken away")
+        yield _answer(version, "control.abort", "", _what_an_abort_does(member, selection))
     for asked in sorted({ABORT, PAUSED} & set(now.refused) - set(before.refused)):
         yield _answer(version, f"control.{asked}", _nothing_to_stop(asked, after), "")
 
 
+def _what_an_abort_does(member: Member, selection: Selection) -> str:
+    if member.state in WAITING:
+        return "it waits no more"
+    stable, has_a_share = selection.stable, member.observed_percent or member.written_percent
+    if not has_a_share or (stable and (not stable.is_down or selection.fallbacks)):
+        return "its share is taken away"
+    return f"it keeps its share until {stable.name if stable else 'another'} lives: nothing else does"
+
+
 def _nothing_to_stop(asked: str, status: Status) -> str:
     why = f"it is {status.state}, in no rollout that could stop"
+    if status.hold is not None and status.hold.reason is Reason.RollbackBlocked:
+        return "its rollout has ended already, and it carries on because nothing else lives"
     return f"{why}; none begins while it is true" if asked == ABORT and status.promoted_at is None else why
 
 

@@ -84,7 +84,7 @@ def _records(selection: Selection, weights: Weights, *, on_its_way: bool) -> tup
         after = complete(member, version, status, weights, selection, on_its_way=on_its_way)
         if after != version.status:
             record[version.name] = after
-            events.extend((*happenings(version, after), *told(member, version, after)))
+            events.extend((*happenings(version, after), *told(member, version, after, selection)))
     return record, events
 
 

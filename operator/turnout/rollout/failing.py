@@ -11,9 +11,12 @@ from turnout.api.status import Status, Verdict
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout import controls
 from turnout.rollout.identity import spec_hash
-from turnout.rollout.record import condemn, enter
+from turnout.rollout.record import condemn, end_attempt, enter
 from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection
+
+WITHDRAWN = frozenset({State.Standby, State.Retired})
+"""Outcomes of who was found no fault with."""
 
 
 def failed(member: Member, version: ModelVersion, selection: Selection) -> Status:
@@ -50,17 +53,20 @@ def remembered(status: Status) -> Verdict | None:
     return known.model_copy(update={"outcome": status.failed})
 
 
-def withdrawn(status: Status, desired: Desired, now: datetime) -> Status:
+def withdrawn(status: Status, version: ModelVersion, now: datetime) -> Status:
     """A person wants it to live no more."""
+    desired = version.spec.desired
     if is_judged(status):
         return as_judged(status, now)
     outcome = State.Retired if desired is Desired.RETIRED else State.Standby
+    if version.metadata.is_leaving:
+        return condemn(status, outcome, Reason.BeingDeleted, "it is being deleted", now)
     return condemn(status, outcome, Reason.Withdrawn, f"desired was set to {desired}", now)
 
 
 def is_judged(status: Status) -> bool:
     """Found harmful in this attempt, and with a share all the same: by policy, or because a person overruled that."""
-    return status.verdict is not None and status.verdict.outcome is State.Frozen
+    return status.verdict is not None and status.verdict.outcome in {State.Frozen, State.RolledBack}
 
 
 def as_judged(status: Status, now: datetime, besides: str = "") -> Status:
@@ -69,6 +75,32 @@ def as_judged(status: Status, now: datetime, besides: str = "") -> Status:
     reason = verdict.reason or Reason.Superseded
     says = "; ".join(filter(None, (verdict.message or reason.sentence.rstrip("."), besides)))
     return condemn(status, State.RolledBack, reason, says, now, verdict.at)
+
+
+def outcome_of(status: Status) -> State:
+    """Where a rollback leads."""
+    outcome = status.verdict.outcome if status.verdict else None
+    return outcome if outcome in OUTCOMES else State.RolledBack
+
+
+def why_condemned(status: Status) -> Reason:
+    return (status.verdict.reason if status.verdict else None) or Reason.Crashed
+
+
+OUTCOMES = frozenset({State.RolledBack, State.Aborted, *WITHDRAWN})
+
+
+def taken_all_the_same(member: Member, version: ModelVersion, selection: Selection) -> Status | None:
+    """Condemned, it carries on because nothing else lives, and is wanted again; None where nobody says so.
+
+    A person overrules the verdict, by a new attempt or by making it stable; who had withdrawn it may want it back.
+    """
+    status, outcome = controls.retried(member, version), outcome_of(member.status)
+    if status is None and outcome in WITHDRAWN and member is selection.target:
+        status = member.status
+    if status is None:
+        return controls.promoted_fully(member, version, selection)
+    return _again(end_attempt(status, outcome, why_condemned(status), selection.snapshot.now), selection)
 
 
 def _would_be_target(member: Member, selection: Selection) -> bool:
@@ -89,7 +121,7 @@ def frozen(member: Member, version: ModelVersion, selection: Selection) -> Statu
     now, status = selection.snapshot.now, member.status
     if member.is_aborted:
         return controls.abort(status, selection)
-    if version.spec.desired is not Desired.LIVE:
+    if version.spec.desired is not Desired.LIVE or version.metadata.is_leaving:
         return as_judged(status, now)
     if member.death or member.revision is None:
         found = member.death.message if member.death else Reason.RevisionGone.sentence.rstrip(".")

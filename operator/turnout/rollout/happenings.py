@@ -12,7 +12,7 @@ from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.messages import stopped
 from turnout.rollout.notes import noted
 from turnout.rollout.plan import Event
-from turnout.rollout.selection import Member, Selection
+from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
 from turnout.rollout.snapshot import Split
 from turnout.rollout.steps import steps_of, weight_of
 from turnout.rollout.stops import standing
@@ -73,9 +73,7 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield _event(version, EventReason.StepEntered, _step_text(after, after.step))
     if before.plan and after.plan and before.plan.hash != after.plan.hash and before.attempt == after.attempt:
         yield _event(version, EventReason.PlanChanged, _plan_text(after))
-    if (after.reason is Reason.PausedByPerson) is not (before.reason is Reason.PausedByPerson):
-        resumed = before.reason is Reason.PausedByPerson
-        yield _event(version, EventReason.Resumed if resumed else EventReason.Paused, after.message)
+    yield from _paused(version, before, after)
     for stop in standing(after):
         if stop not in before.stops and stop.reason is not Reason.DeadlineExceeded:  # told as a condition
             text = f"{stop.reason}: {stopped(stop, stop.weight, version.model)}"
@@ -85,6 +83,15 @@ def happenings(version: ModelVersion, after: Status) -> Iterator[Event]:
         yield _event(version, told, after.message, warning=True)
     yield from _turned(version, before, after)
     yield from _cautions(version, before, after)
+
+
+def _paused(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
+    """A person pauses or resumes; a pause that gives way to a death or to a newer version does not go on."""
+    was, since = before.control.paused_since, after.control.paused_since
+    if since is not None and since != was:
+        yield _event(version, EventReason.Paused, after.message)
+    elif was is not None and since is None and after.state in TRAFFIC_STATES:
+        yield _event(version, EventReason.Resumed, after.message)
 
 
 def _promoting(version: ModelVersion, before: Status, after: Status) -> Iterator[Event]:
@@ -129,7 +136,8 @@ def _entered(version: ModelVersion, before: Status, after: Status) -> Iterator[E
     if before.state is State.Held and after.state in {State.Progressing, State.Paused}:
         yield _event(version, EventReason.Resolved, after.message)
     if before.state is State.Warming and after.state in {State.Progressing, State.Paused, State.Promoting}:
-        yield _event(version, EventReason.WarmedUp, "it answered its examples as the artifact says")
+        besides = f"; {Reason.NoStable.sentence}" if after.reason is Reason.NoStable else ""
+        yield _event(version, EventReason.WarmedUp, f"it answered its examples as the artifact says{besides}")
     first = before.state in {None, State.Pending} and after.state is State.Standby
     if after.state is State.Held:
         yield _held(version, after)

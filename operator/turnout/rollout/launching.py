@@ -77,7 +77,8 @@ def _meet_callers(status: Status, version: ModelVersion, selection: Selection) -
     size = capacity(selection, version)
     status = status.model_copy(update={"analysis": forgotten(now)})
     if selection.stable is None:
-        return promote(status, Reason.FirstVersion, size, now)
+        serves = any(member.observed_percent for member in selection.members.values())
+        return promote(status, Reason.NoStable if serves else Reason.FirstVersion, size, now)
     if status.promoted_at:
         return promote(status, Reason.FastReturn, size, now)
     if status.control.full_at:

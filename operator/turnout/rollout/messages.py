@@ -4,11 +4,12 @@ from turnout.api.analysis import Unproven
 from turnout.api.judgement import Stop
 from turnout.api.moments import moment
 from turnout.api.reasons import Reason, State
-from turnout.api.rollout import Warmup
+from turnout.api.rollout import OnStableUnhealthy, Warmup
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import needed
 from turnout.rollout.controls import is_paused
+from turnout.rollout.failing import WITHDRAWN
 from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.overdue import overdue_since
 from turnout.rollout.retrying import tries_again_at
@@ -99,10 +100,10 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
         case Reason.LivingFallback if selection.fallbacks:
             cause = f"{member.death.message if member.death else 'it was dead'}{_hindrance(member)}"
             return f"nothing of it answers ({cause}); {selection.fallbacks[0].name} answers in its place"
-        case Reason.StableUnhealthy | Reason.RollbackBlocked if selection.stable:
-            dead = selection.stable.death
-            cause = f"{dead.message if dead else 'it was'}{_hindrance(selection.stable)}"
-            return f"{selection.stable.name} is dead ({cause}); this one carries on"
+        case Reason.StableUnhealthy if selection.stable:
+            return _without_stable(member, status, selection.stable, selection)
+        case Reason.RollbackBlocked:
+            return _condemned(member, status, selection.stable)
         case Reason.StableFails if status.hold:
             return f"{status.hold.message}; {percent} is kept since {moment(status.hold.since)}"
         case Reason.Evicted | Reason.TrafficStuck | Reason.ReadinessLost:
@@ -114,6 +115,39 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
     if status.state is State.Promoting:
         return "all traffic is on its way to it"
     return f"{percent} since {moment(status.step.started_at if status.step else None)}"
+
+
+def _is_dead(member: Member) -> str:
+    cause = f"{member.death.message if member.death else 'it was'}{_hindrance(member)}"
+    return f"{member.name} is dead ({cause})"
+
+
+def _without_stable(member: Member, status: Status, stable: Member, selection: Selection) -> str:
+    """Who answers meanwhile, and what this one waits for."""
+    instead = f"{selection.fallbacks[0].name} answers in its place" if selection.fallbacks else "this one carries on"
+    says, version = f"{_is_dead(stable)}; {instead} until that is back", member.version
+    if version is None:
+        return says
+    proves = ", this one passes its next analysis by absolute tests" if _may_prove_itself(version, status) else ""
+    return f"{says}{proves} or a person promotes it: turnout promote {version.model} --full"
+
+
+def _may_prove_itself(version: ModelVersion, status: Status) -> bool:
+    proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
+    to_come = steps_of(status)[status.step.index :] if status.step else ()
+    return proceeds and not version.spec.analysis.dry_run and any(step.analysis for step in to_come)
+
+
+def _condemned(member: Member, status: Status, stable: Member | None) -> str:
+    """The verdict, why it serves in spite of that, and what leads out."""
+    until = f"{_is_dead(stable)}; this one carries on until that is back," if stable else "it carries on alone until"
+    says = f"{_found(status)}; {until} a newer version takes over or a person decides"
+    version, outcome = member.version, status.verdict.outcome if status.verdict else None
+    if version and version.spec.desired is not Desired.LIVE and outcome in WITHDRAWN:
+        return f"{says}: desired: Live"
+    if version is None or version.spec.control.abort or version.spec.desired is not Desired.LIVE:
+        return f"{says}: {_retry(version)}"
+    return f"{says}: {_retry(version)}, or turnout promote {version.model} --full"
 
 
 def stopped(stop: Stop, percent: int, model: str) -> str:
@@ -170,9 +204,7 @@ def _hindrance(member: Member) -> str:
 
 def _finding(member: Member, status: Status) -> str:
     """What was found, and what it waits for now."""
-    verdict, version = status.verdict, member.version
-    says = f"{verdict.message} (found at {moment(verdict.at)})" if verdict else ""
-    says = says or (status.reason.sentence.rstrip(".") if status.reason else "it has ended")
+    verdict, version, says = status.verdict, member.version, _found(status)
     again = tries_again_at(version, status) if version else None
     match status.state:
         case State.RollingBack:
@@ -183,6 +215,12 @@ def _finding(member: Member, status: Status) -> str:
             left = f"{status.retries + 1} of {version.spec.rollout.retry_limit}"
             return f"{says}; tries again at {moment(again, verdict.at if verdict else None)} ({left})"
     return f"{says}; waits for {_retry(version)}"
+
+
+def _found(status: Status) -> str:
+    verdict = status.verdict
+    says = f"{verdict.message} (found at {moment(verdict.at)})" if verdict else ""
+    return says or (status.reason.sentence.rstrip(".") if status.reason else "it has ended")
 
 
 def _retry(version: ModelVersion | None) -> str:
@@ -211,6 +249,8 @@ def _waiting(status: Status, selection: Selection) -> str:
     if status.state is State.Queued:
         running = ", ".join(occupant.name for occupant in selection.occupants)
         return f"waits until {running or 'the rollout before it'} has ended"
+    if status.reason is Reason.BeingDeleted:
+        return Reason.BeingDeleted.sentence
     if status.scale_down_at and selection.snapshot.now < status.scale_down_at and status.state is State.Standby:
         why = "as the instant way back" if status.promoted_at else "to be looked at"
         return f"keeps its pods until {moment(status.scale_down_at, status.state_since)}, {why}"

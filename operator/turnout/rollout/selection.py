@@ -271,7 +271,7 @@ def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], abo
         if member.version
         and member.number > above
         and member.version.spec.desired is Desired.LIVE
-        and member.version.metadata.deletion_timestamp is None
+        and not member.version.metadata.is_leaving
         and (member.name not in refused or member.state in SETTLED_IN)
         and member.status.failed is None
         and not _is_kept_from_beginning(member)

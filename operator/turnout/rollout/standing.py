@@ -165,4 +165,6 @@ def replaced(member: Member, version: ModelVersion, selection: Selection, succes
 
 
 def _why_not_target(version: ModelVersion) -> Reason:
+    if version.metadata.is_leaving:
+        return Reason.BeingDeleted
     return Reason.NotTheTarget if version.spec.desired is Desired.LIVE else Reason.StandbyRequested

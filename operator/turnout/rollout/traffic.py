@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from turnout.api.reasons import Reason, State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
-from turnout.rollout import controls, evidence, proving
+from turnout.rollout import controls, evidence, failing, proving
 from turnout.rollout.capacity import capacity, is_stable_whole, may_have, needed
+from turnout.rollout.failing import outcome_of, why_condemned
 from turnout.rollout.launching import redeploy
 from turnout.rollout.record import condemn_dead, end_attempt, enter, hold, pause, promote, resume
 from turnout.rollout.selection import TAKEN_AWAY, Member, Selection
@@ -109,7 +110,9 @@ def held(member: Member, version: ModelVersion, selection: Selection) -> Status:
     status, now = member.status, selection.snapshot.now
     reason = member.held_for
     if reason is Reason.RollbackBlocked:
-        return status if _must_carry_on(member, selection) else enter(status, State.RollingBack, _why(status), now)
+        if not _must_carry_on(member, selection):
+            return enter(status, State.RollingBack, why_condemned(status), now)
+        return failing.taken_all_the_same(member, version, selection) or status
     if reason in evidence.UNPROVEN:
         return proving.analysing(member, version, selection)
     if reason in TAKEN_AWAY or reason is Reason.TooLittleCapacity:
@@ -158,21 +161,14 @@ def rolling_back(member: Member, version: ModelVersion, selection: Selection) ->
     waits_until = stable_is_awaited_until(version, status)
     if waits_until and now < waits_until and not selection.stable_is_down and not is_stable_whole(selection, member):
         return status
-    outcome = status.verdict.outcome if status.verdict else None
-    if outcome not in OUTCOMES:
-        outcome = State.RolledBack
     delay = version.spec.rollout.abort_scale_down_delay.delta
-    return end_attempt(status, outcome, _why(status), now, scale_down_at=now + delay)
+    return end_attempt(status, outcome_of(status), why_condemned(status), now, scale_down_at=now + delay)
 
 
 def stable_is_awaited_until(version: ModelVersion, status: Status) -> datetime | None:
     """How long stable may take to have all its pods again: they may want the room that these still hold."""
     found = status.verdict.at if status.verdict else None
     return found + version.spec.rollout.abort_scale_down_delay.delta if found else None
-
-
-OUTCOMES = frozenset({State.RolledBack, State.Aborted, State.Standby, State.Retired})
-"""Where a rollback may lead."""
 
 
 def _must_carry_on(member: Member, selection: Selection) -> bool:
@@ -187,10 +183,6 @@ def _holds(member: Member, selection: Selection, percent: int) -> bool:
 def _is_alone(member: Member, selection: Selection) -> bool:
     """There is nothing left to take its share from, to compare it with or to go back to."""
     return selection.stable is None and _holds(member, selection, 100)
-
-
-def _why(status: Status) -> Reason:
-    return (status.verdict.reason if status.verdict else None) or Reason.Crashed
 
 
 def _promotion_reason(status: Status) -> Reason:

@@ -90,8 +90,9 @@ def _stopped(member: Member, version: ModelVersion, selection: Selection) -> Sta
         return launching.redeploy(status, version, Reason.AwaitingRevision, now)
     if selection.stable is None and traffic.promotion_is_done(member, selection):
         return None  # the first of its model: whatever comes next needs a stable one
-    if version.spec.desired is not Desired.LIVE and not _is_to_be_condemned(member, selection):
-        return failing.withdrawn(status, version.spec.desired, now)
+    is_unwanted = version.spec.desired is not Desired.LIVE or version.metadata.is_leaving
+    if is_unwanted and not _is_to_be_condemned(member, selection):
+        return failing.withdrawn(status, version, now)
     if member is not selection.runner and not _is_to_be_condemned(member, selection):
         if failing.is_judged(status):
             return failing.as_judged(status, now)
