@@ -13,7 +13,7 @@ help: ## print this
 demo: .venv/.demo ## set up, then show a whole story of rollouts on this machine (three minutes)
 	$(BIN)/python -m demo
 
-clients: .clients/triton .clients/schemathesis .clients/mlserver .clients/kserve .clients/kserve-source ## set up the clients of others that predictors are tried against
+clients: .clients/triton .clients/schemathesis .clients/mlserver .clients/kserve .clients/kserve-source .clients/atheris ## set up the clients of others that predictors are tried against
 
 test: .venv/.dev ## set up, then run every test that needs no cluster
 	$(BIN)/pytest -q -m "not cluster"

@@ -171,6 +171,20 @@ BAD = {
         "invalid_input",
         "parameters.settings",
     ),
+    "settings nested without an end": (
+        ask(1, 2, parameters={"settings": "[" * 100_000}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.settings",
+    ),
+    "a setting that is no number": (
+        ask(1, 2, parameters={"settings": '{"scale": NaN}'}),
+        {},
+        400,
+        "invalid_input",
+        "parameters.settings",
+    ),
     "settings that are a number": (
         ask(1, 2, parameters={"settings": 3}),
         {},

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+import orjson
+
 from turnout_predictors.errors import InvalidInput, RequestError
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -70,8 +72,8 @@ def of_request(parameters: Mapping[str, Any], base: Effective) -> Effective:
 
 def _object(text: object) -> dict[str, Any]:
     try:
-        values = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+        values = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
         values = None
     if not isinstance(values, dict):
         raise InvalidInput("settings must be a JSON object as a string", "parameters.settings")

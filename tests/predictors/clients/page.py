@@ -59,6 +59,12 @@ CLIENTS = (
     ),
     Client("mlserver", "mlserver", "mlserver_codecs.py", "Seldon's types and codecs: arrays, texts, pandas' frames"),
     Client("schemathesis", "schemathesis", "openapi_client.py", "hostile requests from our own OpenAPI document"),
+    Client(
+        "atheris",
+        "atheris",
+        "fuzz_client.py",
+        "bytes bred for new paths through the parsers, sixty thousand or `TURNOUT_FUZZ_RUNS` of them",
+    ),
 )
 
 
