@@ -9,8 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from benchmarks.judge import moved, slowness, speed, tables
+from benchmarks.judge import asking, beside, endings, moved, slowness, speed, tables
 from benchmarks.report import Row, publish, quick, table
 
 
@@ -29,16 +30,18 @@ def main() -> None:
     show(f"Innocent: the whole grid, worst of five base rates, % ({few} attempts)", lambda: tables.whole_grid(few))
     show(f"Guilty: errors alone, found % / median s ({few} attempts)", lambda: tables.guilty(few))
     show(f"Good: errors below 2 % ({few} attempts)", lambda: tables.good(few))
+    show(f"How a step ends ({few} attempts)", lambda: endings.endings(few))
     show(f"Latency alone ({few} attempts)", lambda: slowness.slower(few))
     show(f"Drift: paused % / median s ({few} attempts)", lambda: moved.moved(few))
     show(f"Drift: whose doing ({few} attempts)", lambda: moved.the_world(few))
     show(f"Shown apart: rolled back, no bar ({few} attempts)", lambda: tables.apart(few))
     show("Speed", speed.speed)
+    show("Requests a minute for evidence", asking.asking)
     for pods in (1, 3):
-        found, served = tables.orientation(few, pods)
-        show(f"Beside others, {pods} pods a side: rolled back % / median s ({few} attempts)", lambda found=found: found)
-        if pods == 1:
-            show("Bad requests served until then, on average", lambda served=served: served)
+        cells, said = beside.looked(few, pods), f"{pods} pods a side"
+        show(f"Beside others, {said}: rolled back % / median s ({few} attempts)", partial(beside.found, cells))
+        show(f"Time within which 95 % are found, {said}, s ({few} attempts)", partial(beside.late, cells))
+        show(f"Bad requests served until then, {said}, on average", partial(beside.served, cells))
     publish("judge", shown["Speed"], runs=runs, tables=shown, seconds=round(time.perf_counter() - began))
 
 

@@ -37,14 +37,21 @@ def figures(hits: NDArray[np.bool_], traffic: Traffic) -> Figures:
     hit = hits.any(1)
     first = np.where(hit, hits.argmax(1), polls - 1)
     seconds = np.where(hit, (first + 1) * POLL_SECONDS, NEVER)
-    served = np.cumsum(traffic.canary.total().bad[..., 0], 1)[np.arange(runs), first]
     return Figures(
         float(hit.mean()),
         upper_bound(int(hit.sum()), runs),
         _quantile(seconds, 0.5),
         _quantile(seconds, 0.95),
-        float(served.mean()),
+        float(served_until(hits, traffic).mean()),
     )
+
+
+def served_until(hits: NDArray[np.bool_], traffic: Traffic) -> NDArray[np.int64]:
+    """Bad requests of the canary in each attempt, until it is rolled back or the attempt ends."""
+    runs, polls = hits.shape
+    last = np.where(hits.any(1), hits.argmax(1), polls - 1)
+    bad: NDArray[np.int64] = np.cumsum(traffic.canary.total().bad[..., 0], 1)[np.arange(runs), last]
+    return bad
 
 
 def upper_bound(hits: int, runs: int) -> float:

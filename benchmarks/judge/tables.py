@@ -68,56 +68,6 @@ def judged(traffic: Traffic, assume: Assumption) -> NDArray[np.bool_]:
     return hits
 
 
-ORIENTATION = (
-    ("null 0.5 %", Cell(20, 0.1, 0.005)),
-    ("null, common spike", Cell(20, 0.1, 0.005, nuisance="common spike")),
-    ("null 2 %", Cell(20, 0.1, 0.02)),
-    ("null, clustered", Cell(20, 0.1, 0.005, nuisance="clustered")),
-    ("null, pod bursts", Cell(20, 0.1, 0.005, nuisance="pod bursts")),
-    ("0.5 to 1.5 %", Cell(20, 0.1, 0.005, ratio=3)),
-    ("0.5 to 3 %", Cell(20, 0.1, 0.005, ratio=6)),
-    ("0.5 to 10 %", Cell(20, 0.1, 0.005, ratio=20)),
-    ("0.5 to 3 %, slow leak", Cell(20, 0.1, 0.005, ratio=6, nuisance="slow leak")),
-    ("latency x 1.1", Cell(20, 0.1, 0.005, slower=1.1)),
-    ("latency x 1.2", Cell(20, 0.1, 0.005, slower=1.2)),
-    ("latency x 1.5", Cell(20, 0.1, 0.005, slower=1.5)),
-    ("latency, tail only", Cell(20, 0.1, 0.005, shape="tail")),
-    ("latency, two modes", Cell(20, 0.1, 0.005, shape="bimodal")),
-    ("2 rps: 0.5 to 3 %", Cell(2, 0.1, 0.005, ratio=6)),
-    ("2 rps: 0.5 to 10 %", Cell(2, 0.1, 0.005, ratio=20)),
-    ("200 rps: 0.5 to 1.5 %", Cell(200, 0.1, 0.005, ratio=3)),
-    ("200 rps: 0.5 to 3 %", Cell(200, 0.1, 0.005, ratio=6)),
-    ("200 rps, 50 %: 0.5 to 1.5 %", Cell(200, 0.5, 0.005, ratio=3)),
-)
-
-
-def rules(cell: Cell, traffic: Traffic) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    yield "Flagger", rivals.flagger(traffic)
-    yield "Argo", rivals.argo(traffic)
-    yield "Kayenta-like", rivals.kayenta(traffic)
-    yield "naive z", rivals.naive_z(traffic)
-    yield "Pocock", rivals.pocock(traffic)
-    if not cell.is_null and cell.ratio > 1:
-        yield "oracle", rivals.oracle(traffic, cell)
-    for name, assume in OURS.items():
-        yield name, judged(traffic, assume)
-
-
-def orientation(runs: int, pods: int) -> tuple[list[Row], list[Row]]:
-    """Rollbacks in percent / median seconds; and bad requests that the canary served until then, on average."""
-    found, served = [], []
-    names = ["Flagger", "Argo", "Kayenta-like", "naive z", "Pocock", "oracle", *OURS]
-    for title, cell in ORIENTATION:
-        cell = Cell(**{**cell.__dict__, "pods": (pods, pods)})
-        traffic = simulate(cell, runs, seed=11)
-        seen = {name: figures(hits, traffic) for name, hits in rules(cell, traffic)}
-        found.append({"20 rps, 10 %": title, **{name: seen[name].short if name in seen else "–" for name in names}})
-        if cell.ratio > 1:
-            bad = {name: f"{seen[name].bad:.1f}" if name in seen else "–" for name in names}
-            served.append({"20 rps, 10 %": title, **bad})
-    return found, served
-
-
 def innocent(runs: int) -> list[Row]:
     """False rollbacks where each assumption covers the nuisance: the worst cell, and how many were looked at."""
     rows = []
