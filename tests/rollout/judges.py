@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.api.judgement import AnalysisStatus, RequestCounts
+from turnout.api.judgement import AnalysisStatus, MetricStatus, RequestCounts
 from turnout.api.reasons import Reason
 from turnout.judge.protocol import Finding, Outcome, Question
 
@@ -30,6 +30,7 @@ class Scripted:
     metric: str = "drift"
     level: float = 0.4
     stable_fails: str = ""
+    metrics: tuple[MetricStatus, ...] = ()
 
     def look(self, question: Question) -> Finding:
         seen = int(question.memory or 0)
@@ -44,7 +45,7 @@ class Scripted:
         if outcome is Outcome.PAUSE and lifted is not None and self.level <= lifted.level:
             outcome = Outcome.INCONCLUSIVE if _is_over(question) else Outcome.HOLD
         counts = RequestCounts(canary=40 * (seen + 1), stable=360 * (seen + 1))
-        status = AnalysisStatus(verdict=outcome.value, requests=counts, memory=str(seen + 1))
+        status = AnalysisStatus(verdict=outcome.value, requests=counts, memory=str(seen + 1), metrics=self.metrics)
         reason, message = REASONS.get(outcome, Reason.AwaitingEvidence), MESSAGES.get(outcome, "")
         return Finding(
             outcome, reason, message, status, self.may_advance, self.metric, str(self.level), self.stable_fails

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,6 +14,7 @@ from tests.rollout.judges import Scripted, always, analysed, then, unproven
 from tests.rollout.simulation import TICK, version
 from tests.rollout.world import World, entered
 from turnout.api.control import Control, Promote
+from turnout.api.judgement import MetricStatus
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.judge.protocol import Finding, Outcome, Question
@@ -195,6 +197,25 @@ def test_a_step_without_proof_ends_by_its_policy(
     assert stands(served) == (State.Progressing, Reason.AwaitingEvidence)
     served.run(20)
     assert stands(served) == ends
+
+
+@pytest.mark.parametrize(
+    ("proofs", "said"),
+    [
+        ({}, ""),
+        ({"errors": "3.1", "latency p90": "0.7"}, ""),
+        ({"errors": "412", "drift": "20"}, ""),
+        ({"errors": "412", "drift": "8.66"}, "; still to prove: its answers are near stable's"),
+        ({"drift reference": "1"}, "; still to prove: its answers are near those at publishing"),
+        ({"drift": "", "drift reference": "20"}, ""),
+    ],
+)
+def test_it_says_which_proof_of_its_answers_it_waits_for(served: World, proofs: dict[str, str], said: str) -> None:
+    metrics = tuple(MetricStatus(name=name, pass_=proof) for name, proof in proofs.items())
+    begin(served, replace(always(Outcome.HOLD), metrics=metrics), 10)
+    served.run(8)
+    assert stands(served) == (State.Progressing, Reason.AwaitingEvidence)
+    assert re.fullmatch(rf"10 % since [^;]*; \d+ requests{said}; judged until .*", served.versions[NAME].status.message)
 
 
 def test_a_held_step_goes_on_with_proof(served: World) -> None:

@@ -114,14 +114,21 @@ def test_beside_a_dead_stable_it_is_the_absolute_proofs_that_are_told() -> None:
     assert [*ways] == ["errors below 5 %", "90 % of answers within 0.33 s"]
     assert min(ways.values()) >= 1
     assert re.fullmatch(
-        r"stable is dead: only what this version proves itself counts: 0\.\d+ % errors of 3\d\d in this step, "
+        r"stable is dead: only what this version proves itself counts: 0\.\d+ % errors of 3\d\d, "
         r"proven good enough",
         alone.sentence,
     )
     unbounded = account_of(played(Plot(alone=True, polls=12), State.Held))
     assert unbounded is not None
     assert unbounded.sentence.endswith("not proven good enough yet")
+    assert [(row.name, row.canary.requests > 300, row.stable.requests) for row in unbounded.rows] == [
+        ("errors", True, 0)
+    ]
     assert "latency (latency.passBelow is empty)" in render_account(unbounded, width=64)
+    slow = account_of(played(Plot(alone=True, fields={"errors": {"enabled": False}}), State.Held))
+    assert slow is not None
+    assert re.search(r"counts: [\d ]+ requests in this step, not proven good enough yet$", slow.sentence)
+    assert "none" not in render_account(slow)
 
 
 def test_it_says_what_it_would_find_and_how_soon() -> None:

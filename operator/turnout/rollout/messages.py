@@ -1,12 +1,16 @@
 """One sentence for a person: what a version does or waits for, with moments and never ages (rest writes nothing)."""
 
+from math import log
+
 from turnout.api.analysis import Unproven
-from turnout.api.judgement import Stop
+from turnout.api.judgement import AnalysisStatus, Stop
 from turnout.api.moments import moment
 from turnout.api.reasons import Reason, State
 from turnout.api.rollout import OnStableUnhealthy, Warmup
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
+from turnout.judge.terms import DRIFT, REFERENCE, terms_of
+from turnout.judge.words import evidence
 from turnout.rollout.capacity import needed
 from turnout.rollout.controls import is_paused
 from turnout.rollout.failing import WITHDRAWN
@@ -16,6 +20,8 @@ from turnout.rollout.retrying import tries_again_at
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.steps import first_weight, steps_of, weight_of
 from turnout.rollout.stops import standing
+
+ANSWERS = {DRIFT: "its answers are near stable's", REFERENCE: "its answers are near those at publishing"}
 
 
 def message(member: Member, status: Status, selection: Selection) -> str:
@@ -94,7 +100,7 @@ def _in_traffic(member: Member, status: Status, selection: Selection) -> str:
             kept = min(weight_of(status), status.control.paused_weight or 0)
             return f"{kept} %; a person paused it at {moment(status.control.paused_since)}: turnout resume {model}"
         case Reason.AwaitingEvidence:
-            return _evidence(percent, status)
+            return _evidence(percent, member, status)
         case Reason.NoData | Reason.SourceError | Reason.Inconclusive | Reason.TooFewRequests:
             return _unproven(percent, member, status)
         case Reason.LivingFallback if selection.fallbacks:
@@ -157,14 +163,26 @@ def stopped(stop: Stop, percent: int, model: str) -> str:
     return f"{stop.message}; {percent} % until a person decides: {decide}"
 
 
-def _evidence(percent: str, status: Status) -> str:
+def _evidence(percent: str, member: Member, status: Status) -> str:
     step, analysis, known = status.step, status.analysis, status.step.started_at if status.step else None
     says = f"{percent} since {moment(step.started_at)}" if step else percent
     if analysis and analysis.verdict:
         says += f"; {analysis.requests.canary} requests"
+    missing = _unproven_answers(member, analysis) if analysis else ""
+    if missing:
+        says += f"; still to prove: {missing}"
     if analysis and analysis.expected_at:
         return f"{says}; passes at about {moment(analysis.expected_at, known)} if it goes on like this"
     return f"{says}; judged until {moment(step.deadline, known)} at the latest" if step and step.deadline else says
+
+
+def _unproven_answers(member: Member, analysis: AnalysisStatus) -> str:
+    """What of its answers is still to be proven, as the judge has recorded it."""
+    if member.version is None:
+        return ""
+    enough = float(evidence(log(1 / terms_of(member.version.spec.analysis).beta)))
+    missing = {metric.name for metric in analysis.metrics if metric.pass_ and float(metric.pass_) < enough}
+    return " and ".join(whose for name, whose in ANSWERS.items() if name in missing)
 
 
 def _unproven(percent: str, member: Member, status: Status) -> str:

@@ -93,6 +93,7 @@ class Asked:
 class Account:
     """The whole. `harm`, `threshold`: logarithms of the evidence of all metrics and of where it is a verdict.
     `published`: how far both sides' answers lie from those at their publishing, if that is looked at.
+    `alone`: stable is dead, and only what the version proves itself counts.
     """
 
     namespace: str
@@ -119,6 +120,12 @@ class Account:
     moments: tuple[Moment, ...] = ()
     finds: str = ""
     notes: tuple[str, ...] = field(default=())
+    alone: bool = False
+
+    @property
+    def rows(self) -> tuple[Bet, ...]:
+        """The bets that have counts to show: of a version that is alone not those which count both sides only."""
+        return tuple(bet for bet in self.bets if bet.canary.requests) if self.alone else self.bets
 
     @property
     def runs(self) -> bool:
@@ -167,6 +174,7 @@ def account_of(version: ModelVersion) -> Account | None:
         moments=moments(analysis.trail) if analysis.trail else (),
         finds=_finds(terms, memory) if status.state in ROLLOUT_STATES else "",
         notes=tuple(_notes(version, memory)),
+        alone=no_control,
     )
 
 
@@ -174,11 +182,14 @@ def _bets(case: Case, shown: Mapping[str, MetricStatus]) -> Iterator[Bet]:
     terms = case.terms
     for stream, evidence, total in zip(terms.streams, case.evidence, case.memory.totals, strict=True):
         n_c, x_c, n_s, x_s = total
+        canary, stable = Count(n_c, x_c), Count(n_s, x_s)
+        if case.question.stable_unhealthy and stream.metric == ERRORS:
+            canary, stable = (Count(side.requests, side.bad) for side in case.memory.spreads)
         yield Bet(
             stream.name,
             _bad(stream, shown if n_c or n_s else {}),
-            Count(n_c, x_c),
-            Count(n_s, x_s),
+            canary,
+            stable,
             evidence,
             case.proofs.get(stream.metric) if terms.gates(stream) else None,
             wanted(case, stream.metric) if terms.gates(stream) else "",
@@ -231,10 +242,12 @@ def _sentence(version: ModelVersion, case: Case, is_proven: bool, shown: Mapping
 
 
 def _alone(case: Case, is_proven: bool) -> str:
-    """What the candidate did in the step, and whether that is enough."""
-    served, bad = case.memory.step_requests[0], case.memory.spreads[0].bad
-    errors = f"{words.percent(words.rate(served, bad))} errors of {words.spaced(served)} in this step"
-    return f"{errors}, {'proven good enough' if is_proven else 'not proven good enough yet'}"
+    """What the candidate did, and whether that is enough."""
+    known = case.memory.spreads[0]
+    did = f"{words.spaced(case.memory.step_requests[0])} requests in this step"
+    if known.requests:
+        did = f"{words.percent(words.rate(known.requests, known.bad))} errors of {words.spaced(known.requests)}"
+    return f"{did}, {'proven good enough' if is_proven else 'not proven good enough yet'}"
 
 
 def _relation(version: ModelVersion, case: Case, is_proven: bool, evidence: float) -> str:

@@ -29,7 +29,7 @@ def _harm(account: Account) -> Iterator[str]:
     lines = [
         *(
             Line(bet.bad, kind_of(index), tuple((m.at, m.metrics.get(bet.name, 0.0)) for m in account.moments))
-            for index, bet in enumerate(account.bets)
+            for index, bet in enumerate(account.rows)
         ),
         Line("all together", "all", tuple((m.at, m.harm) for m in account.moments)),
     ]
@@ -64,7 +64,7 @@ def _legend(lines: list[Line]) -> str:
 
 
 def _table(account: Account) -> str:
-    rows = "".join(_row(account, index, bet) for index, bet in enumerate(account.bets))
+    rows = "".join(_row(account, index, bet) for index, bet in enumerate(account.rows))
     return f"""<h3>Both sides, over the same intervals</h3>
 <div class="scroll"><table><thead><tr><th></th><th class="number">candidate</th><th class="number">stable</th>
 <th class="number">evidence of harm</th><th class="number">of a pass</th></tr></thead>

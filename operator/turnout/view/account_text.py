@@ -75,11 +75,11 @@ class _Pen:
 
     def table(self) -> list[str]:
         """A line for each bet: both sides, and its evidence with how it came about."""
-        if not self.account.bets:
+        if not self.account.rows:
             return []
         rows = [
             (bet.name if self.width < NARROW else bet.bad, _side(bet.canary), _side(bet.stable))
-            for bet in self.account.bets
+            for bet in self.account.rows
         ]
         lines = [HEADS, *rows]
         widths = [max(len(line[column]) for line in lines) for column in range(3)]
@@ -88,7 +88,7 @@ class _Pen:
         head = self.ink(Ink.DIM, f"{drawn[0]}  {'EVIDENCE OF HARM' if room >= 9 else '   HARM'}")
         return [
             head,
-            *(f"{line}  {self._evidence(bet, room)}" for line, bet in zip(drawn[1:], self.account.bets, strict=True)),
+            *(f"{line}  {self._evidence(bet, room)}" for line, bet in zip(drawn[1:], self.account.rows, strict=True)),
         ]
 
     def _evidence(self, bet: Bet, room: int) -> str:
