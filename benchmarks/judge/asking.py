@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,14 +38,14 @@ class Counter:
         return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": []}})
 
 
-def asking() -> list[Row]:
+def asking(sizes: Sequence[int] = (1, 10, 100)) -> list[Row]:
     """Per minute, of models that are judged at the same time in one namespace, with one and with three pods a side."""
-    return asyncio.run(_counted())
+    return asyncio.run(_counted(sizes))
 
 
-async def _counted() -> list[Row]:
+async def _counted(sizes: Sequence[int]) -> list[Row]:
     rows: list[Row] = []
-    for models in (1, 10, 100):
+    for models in sizes:
         queries = await _of_prometheus(models)
         of_pods = {f"pods, {each} a side": await _of_pods(models, each) for each in (1, 3)}
         rows.append({"models judged": models, "prometheus": queries, **of_pods})

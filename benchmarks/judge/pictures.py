@@ -38,7 +38,7 @@ def trade(rows: Sequence[Row]) -> str:
     nulls = [row for row in rows if str(row[key]).startswith("null")]
     sixfold = next(row for row in rows if row[key] == "0.5 to 3 %")
     rules = [name for name in rows[0] if name not in {key, "oracle"}]
-    body = [*_trade_axes()]
+    body, heights = [*_trade_axes()], list[tuple[float, float]]()
     for rule in rules:
         worst = max(float(str(row[rule]).split(" / ")[0]) for row in nulls)
         share, _, median = str(sixfold[rule]).partition(" / ")
@@ -48,8 +48,16 @@ def trade(rows: Sequence[Row]) -> str:
         words = rule if median else f"{rule} (finds {share} %)"
         left = x > WIDTH * 0.7
         body.append(f'<circle class="{kind}" cx="{x:.0f}" cy="{y:.0f}" r="5"/>')
-        body.append(text(x - 9 if left else x + 9, y + 4, words, "end" if left else "start"))
+        height = _free(x, y + 4, heights)
+        heights.append((x, height))
+        body.append(text(x - 9 if left else x + 9, height, words, "end" if left else "start"))
     return svg("False rollbacks and time to find, by rule", body)
+
+
+def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> float:
+    """A height for words beside a point, above or below where others stand there already."""
+    heights = (y, y - 15, y + 15, y + 30)
+    return next((each for each in heights if all(abs(x - at) > 170 or abs(each - up) >= 14 for at, up in taken)), y)
 
 
 def _along(percent: float) -> float:

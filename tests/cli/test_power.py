@@ -1,9 +1,11 @@
 """`turnout power`: what can be found at this much traffic, as a table, a sentence and a curve."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+DOCS = Path(__file__).parents[2] / "docs"
 Turnout = Callable[..., tuple[int, str, str]]
 
 
@@ -16,6 +18,7 @@ def test_what_can_be_found_at_20_rps_in_10_minutes(turnout: Turnout) -> None:
     assert "3 %, x 6" in out
     assert "In 10 min at 10 % a candidate is found that fails 1.6" in out
     assert lines[-1].startswith("  x 20   ")
+    assert f"```text\n{out}```" in (DOCS / "judge.md").read_text()
 
 
 def test_too_little_traffic_is_said(turnout: Turnout) -> None:
