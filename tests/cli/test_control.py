@@ -149,6 +149,20 @@ def test_one_that_is_condemned_and_carries_on_alone_is_the_one_to_retry(turnout:
     assert turnout("promote", "digits")[2].endswith("turnout promote digits --full\n")
 
 
+def test_a_pause_before_its_first_share_says_what_goes_on(turnout: Turnout, cluster: Any) -> None:
+    cluster(version(1, "Live"), version(2, "Warming"))
+    says = "waits before its first share; its warmup goes on, with the timeout that the plan gives it"
+    assert turnout("pause", "digits")[:2] == (0, f"digits-2: {says}\n")
+
+
+def test_resume_of_a_pause_that_stops_nothing_does_not_say_that_something_goes_on(
+    turnout: Turnout, cluster: Any
+) -> None:
+    cluster(version(1, "Live", spec={"control": {"paused": True}}))
+    says = "is paused by a person no longer; it is in no rollout that could go on"
+    assert turnout("resume", "digits")[:2] == (0, f"digits-1: {says}\n")
+
+
 def test_retry_of_one_that_is_not_the_target_says_so(turnout: Turnout, cluster: Any) -> None:
     cluster(version(3, "Live"), version(2, "RolledBack"))
     out = turnout("retry", "digits", "v2")[1]
@@ -331,70 +345,6 @@ def test_waiting_for_a_version_that_is_deleted_ends(turnout: Turnout, cluster: A
     server = cluster(*RUNNING)
     server.on_patch = lambda name, patch: (server.versions.pop("digits-2") and None) or (200, {})
     assert "turnout: digits-2 is gone" in turnout("abort", "digits", "--wait")[2]
-
-
-# rolling back
-
-
-def test_rollback_while_a_rollout_runs_sets_the_candidate_aside(turnout: Turnout, cluster: Any) -> None:
-    server = cluster(*RUNNING)
-    code, out, err = turnout("rollback", "digits")
-    assert (code, err) == (0, "")
-    assert out.splitlines() == [
-        "digits-1 is to serve digits: it serves already",
-        "digits-2: is set aside: it keeps nothing of the traffic",
-    ]
-    assert server.patches == [("digits-2", {"desired": "Standby"})]
-
-
-def test_rollback_goes_to_who_served_before_past_what_failed_and_lower_ones_step_aside_first(
-    turnout: Turnout, cluster: Any
-) -> None:
-    replaced = {"replacedAt": "2026-11-21T11:00:00Z"}
-    server = cluster(
-        version(1, "Archived", status={"replacedAt": "2026-11-21T09:00:00Z"}),
-        version(2, "Standby", status={**replaced, "replicas": {"ready": 1, "floor": 1}}),
-        version(3, "Superseded"),
-        version(4, "RolledBack"),
-        version(5, "Live"),
-    )
-    assert turnout("rollback", "digits")[1].startswith("digits-2 is to serve digits: its pods are ready: at once\n")
-    assert server.patches == [("digits-3", {"desired": "Standby"}), ("digits-5", {"desired": "Standby"})]
-
-
-def test_rollback_is_the_way_forward_again(turnout: Turnout, cluster: Any) -> None:
-    server = cluster(version(1, "Live"), version(2, "Standby", spec={"desired": "Standby"}))
-    out = turnout("rollback", "digits", "2")[1]
-    assert server.patches == [("digits-2", {"desired": "Live"})]
-    assert "is made the target again (as soon as its pods are ready, without its plan)" in out
-
-
-def test_rollback_says_who_would_undo_it(turnout: Turnout, cluster: Any) -> None:
-    owned = {"annotations": {"argocd.argoproj.io/tracking-id": "models:turnout.dev/ModelVersion:support/digits-2"}}
-    server = cluster(RUNNING[0], {**RUNNING[1], "metadata": {**RUNNING[1]["metadata"], **owned}})
-    code, out, err = turnout("rollback", "digits", "--dry-run")
-    assert code == 0
-    assert err == "turnout: digits-2 is kept by Argo CD: commit it there, or it is undone\n"
-    assert """'{"spec":{"desired":"Standby"}}'""" in out
-    assert server.patches == []
-
-
-@pytest.mark.parametrize(
-    ("versions", "arguments", "sentence"),
-    [
-        (RUNNING[:1], (), "digits has no version that served before digits-1; there: 1; name one: "),
-        (RUNNING[:1], ("1",), "digits-1 is the target of digits already; digits-1 is Live"),
-        ((version(1, "Failed"), version(2, "Live")), ("1",), "digits-1 is Failed: it gets no traffic before it is"),
-    ],
-)
-def test_a_rollback_that_leads_nowhere_says_why(
-    turnout: Turnout, cluster: Any, versions: tuple[Raw, ...], arguments: tuple[str, ...], sentence: str
-) -> None:
-    server = cluster(*versions)
-    code, _, err = turnout("rollback", "digits", *arguments)
-    assert code == 1
-    assert sentence in err
-    assert server.patches == []
 
 
 # a local engine

@@ -180,6 +180,22 @@ def test_harm_that_a_person_overrules_is_not_forgotten_if_it_never_becomes_stabl
     assert (status.state, status.reason) == (State.RolledBack, Reason.ErrorRate)
 
 
+def test_one_that_was_rolled_back_before_says_that_it_answers_all_the_same(served: World) -> None:
+    canary(served, 2, 30, pause="200s")
+    served.crash(NAME, again=False)
+    served.run(5)
+    assert served.state(NAME) is State.RolledBack
+    before = served.versions[NAME].status.message
+    served.crash(STABLE)
+    served.run(2)
+    assert (served.state(NAME), served.percent(NAME)) == (State.RolledBack, 100)
+    told = served.versions[NAME].status.message
+    assert told == f"{before}; it answers 100 % meanwhile, for nothing else lives"
+    served.heal(STABLE)
+    served.run(5)
+    assert served.versions[NAME].status.message == before
+
+
 # -- the next version
 
 

@@ -266,3 +266,22 @@ def test_each_state_says_what_it_waits_for() -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.Shadowing}))
 def test_every_state_that_can_be_reached_is_read(state: State) -> None:
     assert any(title.startswith(str(state)) for title in STATES)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "says"),
+    [
+        ({"uri": "s3://models/signals/1", "digest": "sha256:" + "a" * 64}, "the artifact was verified and loaded"),
+        ({"uri": "s3://models/signals/1"}, "the artifact was loaded; it names no digest, so nothing was verified"),
+        (None, "it names no artifact"),
+    ],
+    ids=["with a digest", "without one", "without an artifact"],
+)
+def test_what_was_not_verified_is_not_said_to_be(artifact: dict[str, str] | None, says: str) -> None:
+    world = World()
+    made_of = {"runtime": "sklearn", "artifact": artifact} if artifact else {"runtime": "custom", "entrypoint": "a.b:C"}
+    world.apply(version(1, predictor=made_of))
+    world.run(8)
+    ready = world.versions["signals-1"].status.condition(ConditionType.ArtifactReady)
+    assert ready is not None
+    assert ready.message == says

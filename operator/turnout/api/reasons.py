@@ -71,7 +71,7 @@ class ConditionType(Documented):
     """The conditions of a ModelVersion, compatible with kstatus."""
 
     Accepted = "Accepted", "The spec is valid, unique and served by this release."
-    ArtifactReady = "ArtifactReady", "The artifact was found, verified and loaded."
+    ArtifactReady = "ArtifactReady", "The artifact was found and loaded, and verified where it has a digest."
     RevisionReady = "RevisionReady", "Its revision has been ready and its pods are."
     RevisionPinned = "RevisionPinned", "Only the revision recorded at first readiness serves."
     TrafficInSync = "TrafficInSync", "The observed split is the desired one."
@@ -99,7 +99,7 @@ class Reason(Documented):
     RolloutInProgress = "RolloutInProgress", "Another rollout runs, and onSupersede says Reject."
     # where it waits
     AwaitingReconcile = "AwaitingReconcile", "It is accepted and its turn has not come yet."
-    NotTheTarget = "NotTheTarget", "A newer eligible version of the model is the target."
+    NotTheTarget = "NotTheTarget", "Another version of the model is the target."
     QueuedBehind = "QueuedBehind", "Another rollout of the model runs, and this version waits until it has ended."
     StandbyRequested = "StandbyRequested", "The spec says desired: Standby."
     OutsideRollbackWindow = "OutsideRollbackWindow", "It is older than the rollback window keeps."
@@ -204,7 +204,7 @@ class Reason(Documented):
     ScaledToZero = "ScaledToZero", "It has no pods because nobody asks for it; the next request wakes it."
     # conditions at rest
     SourceAnswers = "SourceAnswers", "The source of evidence answers."
-    NotAnalysed = "NotAnalysed", "No step of its plan asks for evidence."
+    NotAnalysed = "NotAnalysed", "No evidence is read for it now."
     NoRollout = "NoRollout", "No rollout of it is under way."
     NotStalled = "NotStalled", "It needs nobody."
     # the end

@@ -339,9 +339,8 @@ class Rollout(Authored):
     )
     on_stable_unhealthy: OnStableUnhealthy = Field(
         default=OnStableUnhealthy.PROCEED,
-        description="onStableUnhealthy says whether absolute tests may promote the version while stable is "
-        "dead "
-        "(Proceed), or whether it waits for stable (Hold).",
+        description="onStableUnhealthy says whether the absolute tests of the next analysis of its plan may promote "
+        "the version while stable is dead (Proceed), or whether it waits for stable (Hold).",
         examples=["Hold"],
     )
     promoted_scale_down_delay: Duration = Field(

@@ -12,7 +12,7 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.cli.command import UserError
 from turnout.cli.models import Model, standing
 from turnout.cli.wishes import Wish, is_eligible
-from turnout.rollout.made_of import why_not_the_same
+from turnout.rollout.made_of import MADE_AGAIN, why_not_made_again
 
 OWNERS = (
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
@@ -41,7 +41,7 @@ def _former(model: Model) -> ModelVersion:
     if stable and model.rollout and model.rollout.version > stable.version:
         return stable
     ceiling = stable.version if stable else None
-    former = [v for v in model.versions if v.status.promoted_at and (ceiling is None or v.version < ceiling)]
+    former = [v for v in model.versions if _may_serve_again(v) and (ceiling is None or v.version < ceiling)]
     if not former:
         there = ", ".join(str(each.version) for each in model.versions)
         raise UserError(
@@ -49,6 +49,11 @@ def _former(model: Model) -> ModelVersion:
             f"name one: turnout rollback {model.name} VERSION"
         )
     return max(former, key=lambda each: each.status.replaced_at or each.status.promoted_at or EPOCH)
+
+
+def _may_serve_again(version: ModelVersion) -> bool:
+    status = version.status
+    return status.promoted_at is not None and not status.failed and status.state is not State.Rejected
 
 
 def _wishes(model: Model, good: ModelVersion) -> Iterator[Wish]:
@@ -76,10 +81,10 @@ def way_back(version: ModelVersion) -> str:
         return "it serves already"
     if not status.promoted_at:
         return "it was never promoted: it goes through its whole plan"
-    if status.state is State.Archived and (why := why_not_the_same(status, version)):
-        return f"it is archived, and goes through its whole plan: {why}"
-    if status.state is State.Archived:
-        return "it is archived: made again as it was, then all traffic at once"
+    if why := why_not_made_again(status, version):
+        return f"it is {status.state}, and goes through its whole plan: {why}"
+    if status.state in MADE_AGAIN:
+        return f"it is {status.state}: made again as it was, then all traffic at once"
     if status.replicas.ready:
         return "its pods are ready: at once"
     return "as soon as its pods are ready, without its plan"

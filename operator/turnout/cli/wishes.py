@@ -97,10 +97,13 @@ def pause(model: Model) -> Wish:
         is_to_come = seen.state in BEFORE_CALLERS and (seen.observed_generation or 0) > generation
         return seen.control.paused_since is not None or is_to_come
 
+    says = f"keeps its {version.status.weight.observed} % and waits; harm still rolls it back"
+    if version.status.state in BEFORE_CALLERS:
+        says = "waits before its first share; its warmup goes on, with the timeout that the plan gives it"
     return Wish(
         version,
         {"control": {"paused": True}},
-        f"keeps its {version.status.weight.observed} % and waits; harm still rolls it back",
+        says,
         accepted,
         lambda seen: PAUSED in seen.control.refused,
         (f"it was paused already; to go on: turnout resume {model.name}",) if version.spec.control.paused else (),
@@ -126,7 +129,11 @@ def resume(model: Model) -> Wish:
     if stops := standing(version.status):
         notes = (f"it stays stopped: {_in_spite_of(stops[0], model)}",)
         return Wish(version, {"control": {"paused": False}}, "is paused by a person no longer", accepted, notes=notes)
-    return Wish(version, {"control": {"paused": False}}, "goes on where it was", accepted)
+    has_none = version.status.state not in ROLLOUT_STATES or version.status.role is Role.Stable
+    says = (
+        "is paused by a person no longer; it is in no rollout that could go on" if has_none else "goes on where it was"
+    )
+    return Wish(version, {"control": {"paused": False}}, says, accepted)
 
 
 def _in_spite_of(stop: Stop, model: Model) -> str:

@@ -118,7 +118,7 @@ def _judgements(
 ) -> dict[ConditionType, Judgement]:
     return {
         ConditionType.Accepted: _accepted(member, version, status, selection),
-        ConditionType.ArtifactReady: _artifact_ready(status),
+        ConditionType.ArtifactReady: _artifact_ready(version, status),
         ConditionType.RevisionReady: _revision_ready(member, status),
         ConditionType.RevisionPinned: _pinned(member, status),
         ConditionType.TrafficInSync: _in_sync(selection.route, status, selection.snapshot.now),
@@ -154,12 +154,20 @@ ARTIFACT_REASONS = frozenset(
 )
 
 
-def _artifact_ready(status: Status) -> Judgement:
+def _artifact_ready(version: ModelVersion, status: Status) -> Judgement:
     if status.reason in ARTIFACT_REASONS:
         return NO, status.reason, status.message
     if status.revision is not None:
-        return _said(YES, Reason.RevisionReady, "the artifact was verified and loaded")
+        return _said(YES, Reason.RevisionReady, _loaded(version))
     return UNKNOWN, Reason.Pending, "no pod has loaded it yet"
+
+
+def _loaded(version: ModelVersion) -> str:
+    artifact = version.spec.predictor.artifact
+    if artifact is None:
+        return "it names no artifact"
+    verified = "the artifact was verified and loaded"
+    return verified if artifact.digest else "the artifact was loaded; it names no digest, so nothing was verified"
 
 
 def _revision_ready(member: Member, status: Status) -> Judgement:

@@ -207,10 +207,17 @@ def told(member: Member, version: ModelVersion, after: Status, selection: Select
 def _what_an_abort_does(member: Member, selection: Selection) -> str:
     if member.state in WAITING:
         return "it waits no more"
-    stable, has_a_share = selection.stable, member.observed_percent or member.written_percent
-    if not has_a_share or (stable and (not stable.is_down or selection.fallbacks)):
+    has_a_share = member.observed_percent or member.written_percent
+    if not has_a_share or not is_alone(selection):
         return "its share is taken away"
-    return f"it keeps its share until {stable.name if stable else 'another'} lives: nothing else does"
+    other = selection.stable.name if selection.stable else "another"
+    return f"it keeps its share until {other} lives: nothing else does"
+
+
+def is_alone(selection: Selection) -> bool:
+    """Whoever has a share keeps it: neither a stable version nor a former one lives."""
+    stable = selection.stable
+    return stable is None or (stable.is_down and not selection.fallbacks)
 
 
 def _nothing_to_stop(asked: str, status: Status) -> str:

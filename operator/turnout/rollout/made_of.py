@@ -4,6 +4,7 @@ A tag may have moved meanwhile, so the image is recorded by the digest that the 
 what the bytes were, a return is a whole rollout.
 """
 
+from turnout.api.reasons import State
 from turnout.api.status import ResolvedStatus, Status
 from turnout.api.version import ModelVersion
 from turnout.rollout.rendering import template_hash
@@ -11,6 +12,9 @@ from turnout.rollout.selection import Member
 
 IN_THE_IMAGE = "file"
 """The scheme of an artifact that comes with the image; on one machine it lies where it lay."""
+
+MADE_AGAIN = frozenset({State.Failed, State.Archived, State.Retired})
+"""States in which nothing of a version runs, so that its return makes it anew."""
 
 
 def by_digest(member: Member, version: ModelVersion, status: Status) -> Status:
@@ -37,6 +41,11 @@ def why_not_the_same(status: Status, version: ModelVersion) -> str:
     if artifact and not artifact.digest and artifact.scheme != IN_THE_IMAGE:
         return "its artifact has no digest"
     return ""
+
+
+def why_not_made_again(status: Status, version: ModelVersion) -> str:
+    """Why one that was promoted and runs no more returns by its whole plan; empty if it does not, or still runs."""
+    return why_not_the_same(status, version) if status.state in MADE_AGAIN else ""
 
 
 def _is_digest(image: str) -> bool:

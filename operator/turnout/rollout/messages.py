@@ -12,7 +12,7 @@ from turnout.api.version import Desired, ModelVersion
 from turnout.judge.terms import DRIFT, REFERENCE, terms_of
 from turnout.judge.words import evidence
 from turnout.rollout.capacity import needed
-from turnout.rollout.controls import is_paused
+from turnout.rollout.controls import is_alone, is_paused
 from turnout.rollout.failing import WITHDRAWN
 from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.overdue import overdue_since
@@ -30,7 +30,13 @@ def message(member: Member, status: Status, selection: Selection) -> str:
     if status.state in {State.Paused, State.Held}:
         besides = (stop.message for stop in standing(status) if stop.message not in says)
         says = "; ".join((says, *(f"then it stays stopped: {message}" for message in besides)))
+    if status.state in ENDED and member.observed_percent and is_alone(selection):
+        says = f"{says}; it answers {member.observed_percent} % meanwhile, for nothing else lives"
     return f"{says}; over its deadline since {moment(late)}" if late else says
+
+
+ENDED = frozenset({State.RolledBack, State.Aborted, State.Failed, State.Superseded})
+"""States without a share, unless it is the last that lives."""
 
 
 def _says(member: Member, status: Status, selection: Selection) -> str:
