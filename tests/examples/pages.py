@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,16 +42,31 @@ def sh(script: str, folder: Path, environment: Mapping[str, str] | None = None) 
     return done.stdout
 
 
-def begin(script: str, folder: Path) -> subprocess.Popen[str]:
-    """What keeps running until Ctrl-C; all that it says is one text."""
-    command = ["bash", "-e", "-c", script]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@contextmanager
+def running(script: str, folder: Path, said: Path) -> Iterator[None]:
+    """What keeps running until Ctrl-C, and ends well by it; `said`: what it says, as it says it."""
+    with said.open("w") as to:
+        process = subprocess.Popen(["bash", "-e", "-c", script], cwd=folder, stdout=to, stderr=to)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+    assert process.returncode in (0, 130), said.read_text()
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def until_said(word: str, said: Path) -> None:
+    for _ in range(240):
+        if word in said.read_text():
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"no {word} in {said.read_text()}")
 
 
 def until(folder: Path, state: str, name: str) -> None:

@@ -2,13 +2,12 @@
 
 import json
 import re
-import signal
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.examples.pages import begin, clone, free_port, shell_blocks, until
+from tests.examples.pages import clone, free_port, running, shell_blocks, until, until_said
 
 ACTIVATE = ". .venv/bin/activate"
 FIRST, SECOND = (
@@ -25,18 +24,11 @@ def test_the_two_terminals_of_the_readme_do_what_it_says(tmp_path: Path) -> None
     *prepare, up = FIRST
     _, call, copy, watch = SECOND
     assert (SECOND[0], up, watch) == (ACTIVATE, "turnout up my-models", "turnout status --watch")
-    running = [begin("\n".join([*prepare, f"exec {up} --port {port}"]), folder)]
-    try:
+    with running("\n".join([*prepare, f"exec {up} --port {port}"]), folder, tmp_path / "up.log"):
         until(folder, "Live", "digits-1")
         url = call.removeprefix("curl ").replace("localhost:8080", f"127.0.0.1:{port}")
         with urllib.request.urlopen(f"http://{url}", timeout=10) as answer:
             assert json.load(answer)["name"] == "digits"
-        running.append(begin("\n".join([ACTIVATE, copy, f"exec {watch}"]), folder))
-        until(folder, "Paused", "digits-2")
-    finally:
-        for each in reversed(running):
-            each.send_signal(signal.SIGINT)
-        said = [each.communicate(timeout=60)[0] for each in running]
-    assert [each.returncode in (0, 130) for each in running] == [True, True], said
-    assert "digits-2" in said[0]
-    assert "v2" in said[1]
+        with running("\n".join([ACTIVATE, copy, f"exec {watch}"]), folder, tmp_path / "watch.log"):
+            until_said("v2", tmp_path / "watch.log")
+            until(folder, "Paused", "digits-2")
