@@ -20,8 +20,9 @@ from turnout.api.tunables import missettings
 from turnout.api.version import Desired, ModelVersion, immutable_changes
 from turnout.judge.power import Traffic, least_ratio
 from turnout.rollout.capacity import needed
+from turnout.rollout.controls import retried
 from turnout.rollout.floors import wanted_pods
-from turnout.rollout.made_of import why_not_the_same
+from turnout.rollout.made_of import why_not_made_again
 from turnout.rollout.notes import few_pods, unjudged
 from turnout.rollout.selection import Member
 from turnout.rollout.steps import first_weight
@@ -82,9 +83,9 @@ def forecast(
         return Forecast(version, way)
     stable = next((each for each in others if each.status.role is Role.Stable), None)
     rival = next((each for each in others if _rolls_out(each)), None)
-    way = _way(version, former, stable, rival)
+    way = _way(version, former, stable, rival, is_alone=all(each.status.state is None for each in present))
     stages = tuple(_stages(version, former, stable, now, rate))
-    return Forecast(version, way, stages=stages, notes=tuple(_warnings(version, stable, stages)))
+    return Forecast(version, way, stages=stages, notes=tuple(_warnings(version, former, stable, stages)))
 
 
 def _refusals(version: ModelVersion, former: ModelVersion | None, others: Sequence[ModelVersion]) -> Iterator[str]:
@@ -114,12 +115,13 @@ def _rolls_out(version: ModelVersion) -> bool:
 def _standing_still(version: ModelVersion, former: ModelVersion | None, others: Sequence[ModelVersion]) -> str:
     """Why no rollout begins; empty if one does."""
     if version.spec.desired is not Desired.LIVE:
-        return f"stands by, because desired is {version.spec.desired}"
+        return _stepping_back(version, former, others)
     if former is not None and former.spec == version.spec and former.status.state is not None:
         return f"is there already and is {former.status.state}: nothing changes"
-    if former is not None and former.status.failed:
+    is_retried = _is_retried(version, former)
+    if former is not None and former.status.failed and not is_retried:
         return f"is there and is {former.status.state}: it gets no traffic before it is retried"
-    if former is not None and (former.status.state is State.Live or _rolls_out(former)):
+    if former is not None and (former.status.state is State.Live or _rolls_out(former)) and not is_retried:
         return f"is there and is {former.status.state}: what changes is taken in place, nothing begins anew"
     above = [each for each in others if each.version > version.version and _is_eligible(each)]
     if above:
@@ -128,17 +130,44 @@ def _standing_still(version: ModelVersion, former: ModelVersion | None, others: 
     return ""
 
 
+def _is_retried(version: ModelVersion, former: ModelVersion | None) -> bool:
+    """The file brings a new retry token, and that may act."""
+    return former is not None and retried(Member(version.name, version, None, former.status), version) is not None
+
+
+def _stepping_back(version: ModelVersion, former: ModelVersion | None, others: Sequence[ModelVersion]) -> str:
+    """What becomes of the traffic of a version that is wanted no more."""
+    desired = version.spec.desired
+    if former is None or former.status.role is not Role.Stable:
+        return f"stands by, because desired is {desired}"
+    heir = max((each for each in others if _is_eligible(each)), key=lambda each: each.version, default=None)
+    if heir is None:
+        return f"stays the stable one though desired is {desired}: no other version is eligible, and it is the last"
+    if _rolls_out(heir):
+        return f"gives way to {heir.name}, whose rollout runs, as soon as that is promoted"
+    if _returns(heir):
+        return f"gives way to {heir.name}, which comes back the fast way: it was promoted before"
+    return f"gives way to {heir.name}, which goes through its plan first"
+
+
 def _is_eligible(version: ModelVersion) -> bool:
     is_out = version.status.failed or version.status.state is State.Rejected
     return version.spec.desired is Desired.LIVE and not is_out
 
 
 def _way(
-    version: ModelVersion, former: ModelVersion | None, stable: ModelVersion | None, rival: ModelVersion | None
+    version: ModelVersion,
+    former: ModelVersion | None,
+    stable: ModelVersion | None,
+    rival: ModelVersion | None,
+    *,
+    is_alone: bool,
 ) -> str:
     if former is not None and _returns(former) and stable is not None:
         return f"comes back in place of {stable.name}, the fast way: it was promoted before"
     way = "is the first of its model: all traffic as soon as it is warm, whatever its steps say"
+    if stable is None and not is_alone:
+        way = "takes all traffic as soon as it is warm, whatever its steps say, if no deleted version still serves"
     if stable is not None:
         ready = stable.status.replicas.ready
         way = f"takes over from {stable.name} ({ready} pod{'' if ready == 1 else 's'} ready)"
@@ -152,8 +181,7 @@ def _way(
 def _returns(former: ModelVersion) -> bool:
     """Without its plan: it was promoted, and what is made again of it would be the same."""
     status = former.status
-    is_same = status.state is not State.Archived or not why_not_the_same(status, former)
-    return status.promoted_at is not None and is_same
+    return status.promoted_at is not None and not why_not_made_again(status, former)
 
 
 def _stages(
@@ -252,8 +280,12 @@ def _after(version: ModelVersion, stable: ModelVersion | None) -> str:
     return f"all traffic; {stable.name} keeps its pods for {rollout.promoted_scale_down_delay} and {kept}"
 
 
-def _warnings(version: ModelVersion, stable: ModelVersion | None, stages: Sequence[Stage]) -> Iterator[str]:
+def _warnings(
+    version: ModelVersion, former: ModelVersion | None, stable: ModelVersion | None, stages: Sequence[Stage]
+) -> Iterator[str]:
     scaling = version.spec.scaling
+    if former and former.status.promoted_at and (why := why_not_made_again(former.status, former)):
+        yield f"it was promoted before, and goes through its whole plan all the same: {why}"
     blind = unjudged(version.spec.analysis)
     if blind and any(stage.what.startswith("analysis") for stage in stages):
         yield str(blind)
