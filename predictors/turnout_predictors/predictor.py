@@ -75,7 +75,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]  # kserve ships no types
             from .runtimes.hosted import Hosted
 
             self._hosted = Hosted(self)
-        return await self._hosted.answer(body), {}
+        return await self._hosted.answer(body, headers or {}), {}
 
     def get_input_types(self) -> list[dict[str, object]]:
         return [spec.metadata() for spec in self.signature().inputs]

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,11 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from tests.predictors.conftest import START_SECONDS, free_port
+from turnout_predictors import FP32, Predictor, Tensors, dims
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HERE = Path(__file__).parent
@@ -68,9 +73,10 @@ def _until_ready(web: int, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(log.read_text()[-3000:])
 
 
-def ask(web: int, path: str, body: Any = None) -> tuple[int, Any]:
+def ask(web: int, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     raw = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{web}{path}", raw, {"Content-Type": "application/json"})
+    given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    request = urllib.request.Request(f"http://127.0.0.1:{web}{path}", raw, given)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.loads(answer.read())
@@ -116,6 +122,15 @@ def test_a_timeout_that_is_over_is_said(ports: tuple[int, int]) -> None:
     assert status == 504, answer
 
 
+@pytest.mark.parametrize(
+    ("given", "expected", "said"),
+    [("0", 504, "deadline"), ("20000", 200, "outputs"), ("soon", 400, "headers.X-Request-Deadline-Ms")],
+)
+def test_a_deadline_in_a_header_counts(ports: tuple[int, int], given: str, expected: int, said: str) -> None:
+    status, answer = ask(ports[0], "/v2/models/mirror/infer", v2("FP32", 1), X_Request_Deadline_Ms=given)
+    assert (status, said in json.dumps(answer)) == (expected, True), answer
+
+
 def test_v1(ports: tuple[int, int]) -> None:
     answer = ask(ports[0], "/v1/models/mirror:predict", {"instances": [{"FP64": [1, 2]}, {"FP64": [3, 4]}]})
     assert answer == (200, {"predictions": [[1, 2], [3, 4]]})
@@ -134,6 +149,103 @@ REFUSED = {
 def test_refuses(ports: tuple[int, int], body: Any, status: int, said: str) -> None:
     found, answer = ask(ports[0], "/v2/models/mirror/infer", body)
     assert (found, said in json.dumps(answer)) == (status, True), answer
+
+
+def tensor(datatype: str, field: str, *values: Any, **parameters: int) -> pb.ModelInferRequest:
+    message = pb.ModelInferRequest(model_name="mirror", id="7")
+    given = message.inputs.add(name=datatype, datatype=datatype, shape=[len(values), 1])
+    getattr(given.contents, field).extend(values)
+    for name, value in parameters.items():
+        message.parameters[name].int64_param = value
+    return message
+
+
+def raw(*entries: bytes) -> pb.ModelInferRequest:
+    message = tensor("FP32", "fp32_contents", 1)
+    message.inputs[0].ClearField("contents")
+    message.raw_input_contents.extend(entries)
+    return message
+
+
+TOLD = {
+    "the model's own no": (tensor("INT8", "int_contents", 12), {}, "INVALID_ARGUMENT", "INT8: 12 is refused"),
+    "a value out of range": (tensor("INT8", "int_contents", 300), {}, "INVALID_ARGUMENT", "inputs[0].data[0]"),
+    "the wrong contents": (tensor("FP32", "fp64_contents", 1), {}, "INVALID_ARGUMENT", "inputs[0]"),
+    "raw bytes of another size": (raw(bytes(5)), {}, "INVALID_ARGUMENT", "takes 4 bytes, not 5"),
+    "too many raw entries": (raw(bytes(4), bytes(4)), {}, "INVALID_ARGUMENT", "does not match"),
+    "a model that raises": (tensor("INT8", "int_contents", 13), {}, "INTERNAL", "the model raised ValueError"),
+    "a timeout that is over": (
+        tensor("FP32", "fp32_contents", 1, timeout=1),
+        {},
+        "DEADLINE_EXCEEDED",
+        "the request's deadline",
+    ),
+    "a deadline in the metadata": (
+        tensor("FP32", "fp32_contents", 1),
+        {"x-request-deadline-ms": "0"},
+        "DEADLINE_EXCEEDED",
+        "the request's deadline",
+    ),
+    "a deadline that is none": (
+        tensor("FP32", "fp32_contents", 1),
+        {"x-request-deadline-ms": "soon"},
+        "INVALID_ARGUMENT",
+        "whole milliseconds",
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "metadata", "status", "said"), TOLD.values(), ids=TOLD.keys())
+def test_grpc_tells(
+    ports: tuple[int, int], message: pb.ModelInferRequest, metadata: dict[str, str], status: str, said: str
+) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{ports[1]}") as channel:
+        call = GRPCInferenceServiceStub(channel).ModelInfer
+        with pytest.raises(grpc.RpcError) as refused:
+            call(message, timeout=30, metadata=tuple(metadata.items()))
+    assert refused.value.code().name == status  # type: ignore[attr-defined]
+    assert said in refused.value.details()  # type: ignore[attr-defined]
+
+
+class Waiting(Predictor):
+    """Its first forward ends when the test says so."""
+
+    class Inputs(Tensors):
+        x: FP32 = dims("N")
+
+    class Outputs(Tensors):
+        x: FP32 = dims("N")
+
+    def load(self) -> bool:
+        self.begun, self.may_end, self.seen = threading.Event(), threading.Event(), list[list[float]]()
+        return True
+
+    def predict(self, batch: Any, settings: Any) -> Any:
+        self.seen.append(batch.x.tolist())
+        self.begun.set()
+        self.may_end.wait(60)
+        return self.Outputs(x=batch.x)
+
+
+async def test_a_call_that_its_server_cancels_takes_its_work_along() -> None:
+    """As kserve's gRPC server does with one whose own deadline is past."""
+    predictor = Waiting("waiting")
+    predictor.load()
+
+    def call(value: float) -> asyncio.Future[Any]:
+        given = InferInput("x", [1], "FP32", data=[value])
+        return asyncio.ensure_future(predictor(InferRequest("waiting", [given])))
+
+    first = call(1)
+    await asyncio.to_thread(predictor.begun.wait, 60)
+    cancelled, last = call(2), call(3)
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    predictor.may_end.set()
+    await asyncio.gather(first, last)
+    assert predictor.seen == [[1], [3]]
 
 
 @pytest.mark.parametrize("is_raw", [False, True], ids=["contents", "raw"])

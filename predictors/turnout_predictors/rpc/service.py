@@ -35,7 +35,7 @@ from .translate import read, write
 log = logging.getLogger(__name__)
 Context = Any  # grpc.aio.ServicerContext; the library ships no types
 
-_STATUS: Final = {
+STATUS: Final = {  # by HTTP's
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
     409: grpc.StatusCode.FAILED_PRECONDITION,
@@ -265,7 +265,7 @@ async def _abort(context: Context, fault: RequestError, request_id: str = "") ->
     if fault.retry_after is not None:
         trailing.append(("retry-after", str(fault.retry_after)))
     message = f"{fault.field}: {fault.message}" if fault.field else fault.message
-    await context.abort(_STATUS[fault.status], message, tuple(trailing))
+    await context.abort(STATUS[fault.status], message, tuple(trailing))
     raise AssertionError("abort returned")
 
 

@@ -1,28 +1,32 @@
 """A Predictor inside somebody else's server: kserve's own ModelServer calls it, and the same engine answers.
 
-What that server cannot say (a field, a code, Retry-After) is left out, and what it does not hand over (deadlines in
-headers and of gRPC calls) is not known; checks, batching and the parameter `timeout` stay.
+What that server cannot say (a field, a code, Retry-After) is left out; checks, batching, deadlines in headers and in
+the parameter `timeout`, and the status of what is refused stay. It does not hand over a gRPC call's own deadline, but
+cancels what is past it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import orjson
 from fastapi import HTTPException
+from grpc_interceptor.exceptions import GrpcException
 from kserve.errors import InvalidInput as KserveInvalidInput
 from kserve.protocol.infer_type import InferOutput, InferResponse
 
 from turnout_predictors.batching import ModelThread, Work, engine_for
 from turnout_predictors.datatypes import DATATYPES
 from turnout_predictors.errors import RequestError
+from turnout_predictors.rpc.service import STATUS
 from turnout_predictors.rpc.translate import parameters as grpc_parameters
 from turnout_predictors.server import v1
 from turnout_predictors.server.contract import Contract
 from turnout_predictors.server.effective import of_request
-from turnout_predictors.server.inference import timeout_of
+from turnout_predictors.server.inference import DEADLINE, seconds_of, timeout_of
 from turnout_predictors.server.request import InferRequest, check
 from turnout_predictors.server.response import told
 from turnout_predictors.server.views import with_view
@@ -57,13 +61,16 @@ class Hosted:
         self._contract = Contract.of(model.signature, model.settings)
         self._engine = engine_for(model, thread, timeout_seconds=TIMEOUT_SECONDS, queue_limit=QUEUE_LIMIT)
 
-    async def answer(self, body: Any) -> Any:
-        """InferRequest in, InferResponse out; a dictionary is V1's. kserve's exceptions for what is refused."""
+    async def answer(self, body: Any, headers: Mapping[str, str]) -> Any:
+        """InferRequest in, InferResponse out; a dictionary is V1's. Its server's exceptions for what is refused."""
         try:
             is_v1 = isinstance(body, dict)
             request = v1.read(orjson.dumps(body), self._contract) if is_v1 else self._read(body)
             effective = of_request(request.parameters, self._contract.base)
-            deadline = asyncio.get_running_loop().time() + min(TIMEOUT_SECONDS * 0.95, timeout_of(request))
+            seconds = min(TIMEOUT_SECONDS * 0.95, timeout_of(request))
+            if (given := headers.get(DEADLINE.decode())) is not None:
+                seconds = min(seconds, seconds_of(given.encode()))
+            deadline = asyncio.get_running_loop().time() + seconds
             work = Work(
                 request.inputs,
                 request.outputs,
@@ -79,10 +86,7 @@ class Hosted:
             shown = outputs if request.shown is None else with_view(outputs, request.shown)
             return self._response(body, shown, told(request, self._contract, effective, outputs))
         except RequestError as fault:
-            where = f"{fault.field}: " if fault.field else ""
-            if fault.status == 400:
-                raise KserveInvalidInput(f"{where}{fault.message}") from None
-            raise HTTPException(fault.status, f"{where}{fault.message}") from None
+            raise _told(fault, is_rpc=getattr(body, "from_grpc", False)) from None
 
     def _read(self, body: Any) -> InferRequest:
         raw: list[bytes] = []
@@ -104,6 +108,14 @@ class Hosted:
             output.set_data_from_numpy(_bytes(array) if datatype == "BYTES" else array, binary_data=is_raw)
             found.append(output)
         return InferResponse(body.id, self._name, found, parameters=parameters or None)
+
+
+def _told(fault: RequestError, *, is_rpc: bool) -> Exception:
+    """What kserve's servers make our status of."""
+    text = f"{fault.field}: {fault.message}" if fault.field else fault.message
+    if fault.status == 400:
+        return KserveInvalidInput(text)
+    return GrpcException(text, STATUS[fault.status]) if is_rpc else HTTPException(fault.status, text)
 
 
 def _tensor(item: Any, raw: list[bytes]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from .views import with_view
 
 log = logging.getLogger(__name__)
 Write = Callable[[Outputs], Reply]
+DEADLINE: Final = b"x-request-deadline-ms"
 CARRIER: Final = ("traceparent", "tracestate")
 FACADES: Final[Mapping[str, Callable[..., Translated]]] = {"embeddings": embeddings.read, "rerank": rerank.read}
 
@@ -207,11 +208,9 @@ class Inference:
     def _deadline(self, exchange: Exchange) -> float:
         """On the loop's clock: the server's limit from the request's head on, or less if the caller says so."""
         seconds = self._limits.request_seconds
-        given = exchange.headers.get(b"x-request-deadline-ms")
+        given = exchange.headers.get(DEADLINE)
         if given is not None:
-            if not given.isdigit() or len(given) > 12:
-                raise InvalidInput("must be whole milliseconds from now", "headers.X-Request-Deadline-Ms")
-            seconds = min(seconds, int(given) / 1000)
+            seconds = min(seconds, seconds_of(given))
         return self._loop.time() + seconds - (time.perf_counter() - exchange.begun)
 
     def _tenant(self, exchange: Exchange) -> str:
@@ -230,6 +229,13 @@ def _is_worth_leaving(exchange: Exchange) -> bool:
     """A packed body that may take long to unpack, which is then done beside the loop."""
     packed = b"content-encoding" in exchange.headers and exchange.refusal is None
     return packed and len(exchange.body) > aside.PACKED_BYTES
+
+
+def seconds_of(given: bytes) -> float:
+    """Of the header `DEADLINE`."""
+    if not given.isdigit() or len(given) > 12:
+        raise InvalidInput("must be whole milliseconds from now", "headers.X-Request-Deadline-Ms")
+    return int(given) / 1000
 
 
 def timeout_of(request: InferRequest) -> float:
