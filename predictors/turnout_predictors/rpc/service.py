@@ -145,10 +145,11 @@ class Service:
             now = _SERVING if self._lifecycle.unready() is None else _NOT_SERVING
             if now != last:
                 yield now
-            if self._lifecycle.is_draining:
+                last = now  # and look again: it may have changed while this was told
+            elif self._lifecycle.is_draining:
                 return  # or the drain would wait for who only watches
-            last = now
-            await asyncio.sleep(WATCH_SECONDS)
+            else:
+                await asyncio.sleep(WATCH_SECONDS)
 
     async def _check_health_of(self, asked: bytes, context: Context) -> None:
         name = asked[2:].decode("utf-8", "replace")  # HealthCheckRequest: its one field is the service's name
