@@ -114,9 +114,7 @@ def section(served: Served) -> str:
     lines += [f"- {case}" for case in served.cases]
     if served.differs:
         lines += ["", f"| {served.client.differs} | where |", "|---|---|"]
-        lines += [
-            f"| {why} | {', '.join(f'`{place}`' for place in places)} |" for why, places in served.differs.items()
-        ]
+        lines += [f"| {why} | {'; '.join(places)} |" for why, places in served.differs.items()]
     return "\n".join([*lines, ""])
 
 
