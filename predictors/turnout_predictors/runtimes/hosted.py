@@ -113,9 +113,14 @@ class Hosted:
 def _told(fault: RequestError, *, is_rpc: bool) -> Exception:
     """What kserve's servers make our status of."""
     text = f"{fault.field}: {fault.message}" if fault.field else fault.message
+    refused: Exception
     if fault.status == 400:
-        return KserveInvalidInput(text)
-    return GrpcException(text, STATUS[fault.status]) if is_rpc else HTTPException(fault.status, text)
+        refused = KserveInvalidInput(text)
+    elif is_rpc:
+        refused = GrpcException(text, STATUS[fault.status])
+    else:
+        refused = HTTPException(fault.status, text)
+    return refused
 
 
 def _tensor(item: Any, raw: list[bytes]) -> dict[str, Any]:
