@@ -5,6 +5,7 @@ which the candidate had none, is discarded for good: mixing two splits is Simpso
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import log
 from operator import add
 from typing import NamedTuple, TypedDict
@@ -116,8 +117,7 @@ def absorbed(
     readings = {key: read(pod, memory.cuts) for key, pod in (*canary, *stable)}
     ended = fresh(poll, memory.ends, memory.began or at)
     ends = (*memory.ends, *ended[0], *ended[1])
-    pods = sorted([key for key, _ in (*canary, *stable)])
-    present = crc32("|".join([*pods, str(len(ends))]).encode())
+    present = _present((*readings,), len(ends))
     changes: Changes = {
         "at": at,
         "began": memory.began or at,
@@ -145,6 +145,12 @@ def absorbed(
     changes["asked"] = memory.asked if silent and memory.asked else at
     changes["out_since"] = out_since(bounds, poll.custom, memory.out_since, at)
     return memory._replace(**changes)
+
+
+@lru_cache(maxsize=512)
+def _present(pods: tuple[str, ...], ended: int) -> int:
+    """One number for who is there; another where a pod comes, goes or ends."""
+    return crc32("|".join([*sorted(pods), str(ended)]).encode())
 
 
 def _counts(memory: Memory, poll: Poll, along: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from turnout.api.analysis import Analysis
 from turnout.api.judgement import AnalysisStatus
@@ -115,8 +115,7 @@ class Question:
     lifted: Mapping[tuple[Reason, str], Lifted] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The answer. `reason` and `message` speak of the metric that decides, and go into verdict and status.
 
     `status.memory` is persisted before any effect, and comes back with the next question. `may_advance` is False
@@ -128,7 +127,7 @@ class Finding:
     outcome: Outcome
     reason: Reason
     message: str = ""
-    status: AnalysisStatus = field(default_factory=AnalysisStatus)
+    status: AnalysisStatus = AnalysisStatus()
     may_advance: bool = True
     metric: str = ""
     level: str = ""
