@@ -13,7 +13,7 @@ from tests.rollout.world import World
 from turnout.api.analysis import Analysis
 from turnout.api.reasons import ConditionType, EventReason, State
 from turnout.judge.protocol import Finding, Outcome, Question
-from turnout.rollout.notes import LATE_CRITICAL, noted, notes, unjudged
+from turnout.rollout.notes import LATE_CRITICAL, beforehand, noted, notes, unjudged
 from turnout.rollout.selection import select
 
 NAME = "signals-2"
@@ -120,3 +120,15 @@ def test_latency_critical_that_came_after_the_birth_lacks_what_knative_takes_the
 def test_notes_are_read_back_from_a_message_by_their_field() -> None:
     assert noted("All is well.") == {}
     assert noted("All is well. Note: spec.a: x: y Note: spec.b: z") == {"spec.a": "spec.a: x: y", "spec.b": "spec.b: z"}
+
+
+def test_a_variable_that_turnout_sets_itself_is_told_to_have_no_effect(served: World) -> None:
+    made_of = {"runtime": "sklearn", "artifact": {"uri": "file:///models/signals/2"}}
+    env = [{"name": name, "value": "mine"} for name in ("PROTOCOL", "A", "MODEL_VERSION")]
+    wish = version(2, predictor={**made_of, "env": env}, rollout=steps(10))
+    told = "spec.predictor.env: PROTOCOL and MODEL_VERSION are set by Turnout; what is written here has no effect"
+    assert [str(note) for note in beforehand(wish, ())] == [told]
+    served.apply(wish)
+    served.run(8)
+    assert accepted(served).endswith(f" Note: {told}")
+    assert cautions(served) == [told]

@@ -299,7 +299,7 @@ class Predictor(Authored):
     env: tuple[EnvVar, ...] = Field(
         default=(),
         max_length=64,
-        description="env is the container's further environment variables.",
+        description="env is the container's further environment variables; MODEL_VERSION and PROTOCOL are Turnout's.",
         examples=[[{"name": "OMP_NUM_THREADS", "value": "2"}]],
     )
     service_account_name: OptionalName = Field(

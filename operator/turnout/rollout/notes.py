@@ -13,6 +13,7 @@ from turnout.api.reasons import ROLLOUT_STATES, State
 from turnout.api.scaling import Scaling
 from turnout.api.status import Status
 from turnout.api.version import Desired, ModelVersion
+from turnout.rollout.rendering import OUR_VARIABLES
 from turnout.rollout.replanning import plan_note
 from turnout.rollout.selection import Member, Selection, is_stable_state
 from turnout.rollout.steps import steps_of
@@ -42,6 +43,7 @@ LATE_CRITICAL = Note(
 
 def notes(member: Member, version: ModelVersion, status: Status, selection: Selection) -> Iterator[Note]:
     """Of a status that is about to be recorded."""
+    yield from _ignored_variables(version)
     if edit := plan_note(member.status, version):
         yield Note("spec.rollout.steps", edit)
     if version.spec.scaling.latency_critical and member.revision and not member.revision.lingers:
@@ -63,6 +65,7 @@ def _of_a_rollout(version: ModelVersion, status: Status, selection: Selection) -
 
 def beforehand(version: ModelVersion, others: Iterable[ModelVersion]) -> Iterator[Note]:
     """What files alone tell. `others`: whatever else they hold, of any model."""
+    yield from _ignored_variables(version)
     scaling = version.spec.scaling
     former = [each for each in others if _is_before(each, version)]
     for most, name in sorted(((_most_pods(each.spec.scaling), each.name) for each in former), reverse=True)[:1]:
@@ -70,6 +73,13 @@ def beforehand(version: ModelVersion, others: Iterable[ModelVersion]) -> Iterato
             yield few_pods(scaling.max_replicas, most, name)
     if any(step.analysis for step in resolve_plan(version.spec).steps) and (blind := unjudged(version.spec.analysis)):
         yield blind
+
+
+def _ignored_variables(version: ModelVersion) -> Iterator[Note]:
+    names = [each.name for each in version.spec.predictor.env if each.name in OUR_VARIABLES]
+    if names:
+        they_are = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+        yield Note("spec.predictor.env", f"{they_are} set by Turnout; what is written here has no effect")
 
 
 def _is_before(other: ModelVersion, version: ModelVersion) -> bool:

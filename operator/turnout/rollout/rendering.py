@@ -230,9 +230,13 @@ def _canonical(settings: Mapping[str, object]) -> str:
     return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+OUR_VARIABLES = ("MODEL_VERSION", "PROTOCOL")
+"""What the pods are told by Turnout alone."""
+
+
 def _environment(deploy: Deploy) -> list[JsonObject]:
     """Ours first and never overridden; `env` is a map by name, so a name may stand only once."""
-    ours: JsonObject = {"MODEL_VERSION": str(deploy.version.version), "PROTOCOL": "v2"}
+    ours = dict(zip(OUR_VARIABLES, (str(deploy.version.version), "v2"), strict=True))
     written: list[JsonObject] = [{"name": name, "value": value} for name, value in ours.items()]
     theirs = {variable.name: _without_blanks(variable.body()) for variable in deploy.version.spec.predictor.env}
     return written + [body for name, body in theirs.items() if name not in ours]
