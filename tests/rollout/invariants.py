@@ -180,7 +180,8 @@ def _is_able(member: Member) -> bool:
     revision = member.revision
     if revision is None or not revision.ready_pods or not revision.servable:
         return False
-    return bool(member.observed_percent or member.status.promoted_at or member.state in TRAFFIC_STATES)
+    met = any(attempt.max_weight for attempt in member.status.history)
+    return bool(member.observed_percent or member.status.promoted_at or member.state in TRAFFIC_STATES or met)
 
 
 def _enters_only_with_its_pods(selection: Selection, plan: Plan) -> None:
@@ -195,10 +196,12 @@ def _enters_only_with_its_pods(selection: Selection, plan: Plan) -> None:
 
 
 def _rises_at_capacity(selection: Selection, plan: Plan) -> None:
-    """A planned rise needs the last split observed, and the pods of both sides."""
-    stable = selection.stable
+    """A planned rise needs the last split observed, and the pods of both sides; to put back is none, but for pods."""
+    stable, route = selection.stable, selection.route
     for member, percent in _planned_raises(selection, plan):
-        assert selection.route is None or selection.route.in_sync, f"{member.name} is raised before the Route holds"
+        put_back = route is not None and route.foreign_edits and percent <= member.status.weight.desired
+        holds = route is None or route.in_sync or put_back
+        assert holds, f"{member.name} is raised before the Route holds"
         assert member.ready_pods >= needed(member, percent), f"{member.name} is raised to {percent} % without capacity"
         if percent < 100 and stable is not None:
             ceiling = stable.version.spec.scaling.max_replicas if stable.version else stable.ready_pods

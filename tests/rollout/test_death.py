@@ -9,7 +9,8 @@ import pytest
 from tests.rollout.invariants import Invariants
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered, serving
-from turnout.api.reasons import ConditionType, Reason, State
+from turnout.api.control import Control
+from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.status import ConditionStatus
 
 
@@ -213,6 +214,85 @@ def test_a_blocked_rollback_does_not_keep_the_fix_waiting(served: World) -> None
     assert served.percent("signals-3") == 100
     assert served.state("signals-2") is State.Retired
     assert (served.state("signals-3"), hold(served, "signals-3")) == (State.Held, Reason.StableUnhealthy)
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        pytest.param({"control": Control(abort=True)}, State.Aborted, id="aborted"),
+        pytest.param({"desired": "Standby"}, State.Standby, id="withdrawn"),
+        pytest.param({}, State.Superseded, id="superseded by one that is still being deployed"),
+    ],
+)
+def test_who_was_met_and_has_its_pods_answers_in_place_of_a_dead_stable(
+    served: World, change: dict[str, object], state: State
+) -> None:
+    canary(served, 2, 30)
+    if change:
+        served.edit("signals-2", **change)
+    else:
+        served.never_ready.add("signals-3")
+        served.apply(version(3))
+    served.run(3)
+    assert (served.state("signals-2"), served.percent("signals-1")) == (state, 100)
+    served.crash("signals-1")
+    served.run(1)
+    assert served.percent("signals-2") == 100
+    message = served.versions["signals-1"].status.message
+    assert message == "nothing of it answers: exit code 1: boom; signals-2 answers in its place"
+    served.run(120)  # longer than its pods would be kept to be looked at
+    assert (served.state("signals-2"), served.percent("signals-2")) == (state, 100)
+    served.heal("signals-1")
+    served.run(5)
+    assert served.percent("signals-1") == 100
+
+
+def test_of_two_that_were_met_the_one_that_was_found_bad_comes_last(served: World) -> None:
+    canary(served, 2, 30)
+    served.edit("signals-2", control=Control(abort=True))
+    served.run(3)
+    canary(served, 3, 30)
+    served.crash("signals-3", again=False)
+    served.run(10)
+    assert served.states() == {"signals-1": State.Live, "signals-2": State.Aborted, "signals-3": State.RolledBack}
+    assert served.running["signals-3"].revision_name
+    served.crash("signals-1")
+    served.run(1)
+    assert served.percent("signals-2") == 100
+
+
+def test_a_version_that_callers_have_never_met_does_not_answer_for_a_dead_stable(served: World) -> None:
+    served.wrong_answers.add("signals-2")
+    served.apply(version(2))
+    served.run(10)
+    assert served.state("signals-2") is State.Failed
+    served.crash("signals-1")
+    served.run(1)
+    assert served.percent("signals-1") == 100
+
+
+def test_a_deleted_version_that_serves_alone_and_dies_is_told_by_another(served: World) -> None:
+    canary(served, 2, 30)
+    served.edit("signals-2", control=Control(abort=True))
+    served.run(200)
+    served.delete("signals-1")
+    served.run(5)
+    served.events.clear()
+    served.crash("signals-1")
+    served.run(60)
+    [told] = [event for event in served.events if event.warning]
+    assert (told.version, told.reason) == ("signals-2", EventReason.Caution)
+    assert told.message == (
+        "signals-1: it was deleted, callers are still sent to it, and it is dead: exit code 1: boom"
+    )
+    accepted = served.versions["signals-2"].status.condition(ConditionType.Accepted)
+    assert accepted is not None
+    assert told.message in accepted.message
+    served.heal("signals-1")
+    served.run(5)
+    accepted = served.versions["signals-2"].status.condition(ConditionType.Accepted)
+    assert accepted is not None
+    assert "signals-1" not in accepted.message
 
 
 def test_a_superseded_version_carries_on_while_nothing_else_lives(served: World) -> None:

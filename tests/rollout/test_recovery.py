@@ -9,7 +9,7 @@ import pytest
 from tests.rollout.invariants import Invariants
 from tests.rollout.scenarios import SCENARIOS
 from tests.rollout.simulation import steps, version
-from tests.rollout.world import World, canary, entered
+from tests.rollout.world import World, canary, entered, serving
 from turnout.api.control import Control
 from turnout.api.reasons import Reason, State
 from turnout.rollout.snapshot import Split
@@ -85,6 +85,15 @@ def test_the_greatest_share_is_stable_when_everything_is_forgotten(served: World
     served.run(1)
     assert served.states() == {"signals-1": State.Standby, "signals-2": State.Live}
     assert served.percent("signals-2") == 100
+
+
+def test_of_two_that_serve_as_much_the_older_is_stable_when_everything_is_forgotten() -> None:
+    world = serving(9)
+    canary(world, 10, 50, pause="60s")
+    world.lose_status()
+    world.run(0.2)
+    assert world.state("signals-9") is State.Live
+    assert world.versions["signals-10"].status.promoted_at is None
 
 
 def test_the_record_of_a_standby_is_rebuilt_as_never_promoted(served: World) -> None:

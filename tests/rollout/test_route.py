@@ -14,9 +14,19 @@ from tests.rollout.world import World, canary, entered, serving
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.rollout.decide import decide
-from turnout.rollout.snapshot import Problem, Share
+from turnout.rollout.snapshot import Problem, Share, Split
 
+ALL_TO_1 = (Share("signals-1-predictor-00001", 100),)
 ALL_TO_2 = (Share("signals-2-predictor-00001", 100),)
+LOWERED = (Share("signals-1-predictor-00001", 90), Share("signals-2-predictor-00001", 10))
+BY_HAND = pytest.mark.parametrize(
+    "split",
+    [
+        pytest.param(ALL_TO_2, id="everything to the canary"),
+        pytest.param(LOWERED, id="less to the canary"),
+        pytest.param(ALL_TO_1, id="nothing to the canary"),
+    ],
+)
 
 
 def condition(world: World, name: str, kind: ConditionType) -> tuple[ConditionStatus, str]:
@@ -25,13 +35,25 @@ def condition(world: World, name: str, kind: ConditionType) -> tuple[ConditionSt
     return found.status, found.reason
 
 
-def test_a_route_edited_by_hand_is_put_back_and_told(served: World) -> None:
+@BY_HAND
+def test_a_route_edited_by_hand_is_put_back_and_told(served: World, split: Split) -> None:
     canary(served, 2, 30, pause="60s")
-    served.edit_route(ALL_TO_2)
+    served.edit_route(split)
     served.run(1)
     assert served.percent("signals-2") == 30
     assert entered(served.events).count("signals-2 DriftCorrected") == 1
+    assert served.versions["signals-2"].status.weight.desired == 30
     assert served.state("signals-2") is State.Paused
+
+
+def test_what_a_hand_took_from_a_canary_comes_back_with_its_pods_alone(served: World) -> None:
+    canary(served, 2, 30, pause="60s")
+    served.evict("signals-2")
+    served.edit_route(ALL_TO_1)
+    served.run(1, tick=timedelta(seconds=0.1))
+    assert served.percent("signals-1") == 100
+    served.run(20)
+    assert served.percent("signals-2") == 30
 
 
 def test_an_unknown_revision_in_the_route_is_put_out(served: World) -> None:
@@ -40,13 +62,15 @@ def test_an_unknown_revision_in_the_route_is_put_out(served: World) -> None:
     assert served.percent("signals-1") == 100
 
 
-def test_after_three_edits_the_route_is_left_alone_for_a_minute_and_then_put_back(served: World) -> None:
+@BY_HAND
+def test_after_three_edits_the_route_is_left_alone_for_a_minute_and_then_put_back(served: World, split: Split) -> None:
     canary(served, 2, 30, pause="10m")
     for _ in range(3):
-        served.edit_route(ALL_TO_2)
+        served.edit_route(split)
         served.run(1)
     assert condition(served, "signals-2", ConditionType.Contended) == (ConditionStatus.TRUE, "Contended")
-    assert served.percent("signals-2") == 100
+    assert served.written == split
+    assert entered(served.events).count("signals-2 DriftCorrected") == 2
     assert entered(served.events).count("signals-2 Contended") == 1
     served.run(61)
     assert served.percent("signals-2") == 30

@@ -112,9 +112,8 @@ def _route_change(selection: Selection, weights: Weights) -> RouteChange | None:
 def _ghosts(selection: Selection, route: Route) -> Iterator[Event]:
     """Told when its reference goes: that happens once."""
     stable = selection.stable if route.owners - {uid for _, uid in selection.owners} else None
-    teller = selection.target or next((m for m, _ in _versioned(selection)), None)
-    if stable and stable.is_ghost and teller and teller.version:
-        yield ghost_event(stable, teller.version)
+    if stable and stable.is_ghost and selection.teller and selection.teller.version:
+        yield ghost_event(stable, selection.teller.version)
 
 
 def _wish_is_recorded(selection: Selection, weights: Weights) -> bool:

@@ -54,7 +54,7 @@ def _says(member: Member, status: Status, selection: Selection) -> str:
         case State.Retired if status.failed:
             return _finding(member, status)
         case State.Live:
-            return _live(member, status)
+            return _live(member, status, selection)
         case State.Pending if selection.snapshot.trouble:
             return selection.snapshot.trouble.message
         case State.Archived if member.version and (why := why_not_the_same(status, member.version)):
@@ -258,9 +258,11 @@ def _retry(version: ModelVersion | None) -> str:
     return f"{first}{token}: turnout retry {version.model} {version.version}"
 
 
-def _live(member: Member, status: Status) -> str:
+def _live(member: Member, status: Status, selection: Selection) -> str:
     if member.death:
-        return f"nothing of it answers: {member.death.message}{_hindrance(member)}"
+        serving = [m.name for m in selection.members.values() if m is not member and m.observed_percent and m.lives]
+        instead = f"; {serving[0]} answers in its place" if serving and not member.observed_percent else ""
+        return f"nothing of it answers: {member.death.message}{_hindrance(member)}{instead}"
     if status.reason is Reason.LastServing:
         return Reason.LastServing.sentence
     if member.revision and not member.revision.wanted:

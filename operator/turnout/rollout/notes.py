@@ -48,6 +48,8 @@ def notes(member: Member, version: ModelVersion, status: Status, selection: Sele
         yield Note("spec.rollout.steps", edit)
     if version.spec.scaling.latency_critical and member.revision and not member.revision.lingers:
         yield LATE_CRITICAL
+    if (ghost := selection.stable) and ghost.is_ghost and ghost.death and member is selection.teller:
+        yield Note(ghost.name, f"it was deleted, callers are still sent to it, and it is dead: {ghost.death.message}")
     if status.state in ROLLS_OUT and not is_stable_state(status):
         yield from _of_a_rollout(version, status, selection)
 

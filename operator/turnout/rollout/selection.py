@@ -159,6 +159,11 @@ class Selection:
         return _frozen(self.members)
 
     @property
+    def teller(self) -> Member | None:
+        """Who tells what concerns the model, and none of its versions that could tell it itself."""
+        return self.target or next((m for m in self.members.values() if m.version), None)
+
+    @property
     def is_shifting(self) -> bool:
         """Callers may be sent where neither the Route nor its status names anybody any more: the gateway hears last."""
         return self.route is not None and not self.route.in_sync
@@ -255,12 +260,15 @@ def _member(name: str, version: ModelVersion | None, deployment: Deployment | No
 
 
 def _stable(members: Mapping[str, Member], snapshot: Snapshot) -> Member | None:
-    """Recorded Live, the last promoted; else who serves most of those without a record, ghosts and lost ones."""
+    """Recorded Live, the last promoted; else who serves most of those without a record, ghosts and lost ones.
+
+    Of two that serve as much, the older: what is not known of a version counts against it.
+    """
     recorded = [m for m in members.values() if m.version and is_stable_state(m.status)]
     if recorded:
         return max(recorded, key=lambda m: (_promoted_at(m), m.number))
     serving = [m for m in members.values() if m.observed_percent and m.state in {None, State.Rejected}]
-    return max(serving, key=lambda m: m.observed_percent, default=None)
+    return max(serving, key=lambda m: (m.observed_percent, -m.number), default=None)
 
 
 def _eligible(members: Mapping[str, Member], refused: Mapping[str, Problem], above: int) -> list[Member]:

@@ -87,9 +87,19 @@ def _allowed(selection: Selection, candidate: Member, wished: int) -> int:
     settled = route is None or route.in_sync or _serves_nobody(selection)
     servable = candidate.revision is not None and candidate.revision.servable
     warned = selection.look is not None and selection.look.outcome in WARNINGS
-    if settled and servable and may_have(selection, candidate, wished) and not warned:
+    if warned or not servable:
+        return min(wished, candidate.written_percent)
+    if settled and may_have(selection, candidate, wished):
         return wished
-    return min(wished, candidate.written_percent)  # not what is still observed: it may just have been dropped
+    # not what is still observed: it may just have been dropped
+    return min(wished, max(candidate.written_percent, _taken_by_hand(selection, candidate)))
+
+
+def _taken_by_hand(selection: Selection, candidate: Member) -> int:
+    """What it had by the operator's own last word, where others write the Route: to put that back is no rise."""
+    told = candidate.status.weight.desired
+    edited = selection.route is not None and bool(selection.route.foreign_edits)
+    return told if edited and may_have(selection, candidate, told) else 0
 
 
 def _serves_nobody(selection: Selection) -> bool:
@@ -122,10 +132,17 @@ def _heir(selection: Selection) -> Member | None:
         return candidate
     others = [m for m in selection.members.values() if m is not stable and m.is_able and _was_met(m)]
     if others:
-        return max(others, key=lambda m: m.observed_percent)
+        return max(others, key=lambda m: (not _was_found_bad(m), m.observed_percent, m.number))
     return stable if stable and stable.lives else None
 
 
+def _was_found_bad(member: Member) -> bool:
+    """Not who merely had to go, by a person's word or for a newer one."""
+    verdict = member.status.verdict
+    return verdict is not None and verdict.outcome in {State.RolledBack, State.Frozen, State.Failed}
+
+
 def _was_met(member: Member) -> bool:
-    """Callers have met it, even if it was found bad since."""
-    return member.observed_percent > 0 or member.state in {State.RollingBack, State.RolledBack}
+    """Callers have met it, whatever became of it since."""
+    met = any(attempt.max_weight for attempt in member.status.history)
+    return member.observed_percent > 0 or member.state is State.RollingBack or met
