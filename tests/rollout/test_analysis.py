@@ -18,6 +18,7 @@ from turnout.api.judgement import MetricStatus
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
 from turnout.judge.protocol import Finding, Outcome, Question
+from turnout.rollout.plan import PollRequest
 
 NAME = "signals-2"
 INCONCLUSIVE, TOO_FEW = unproven(Outcome.INCONCLUSIVE), unproven(Outcome.TOO_FEW_REQUESTS)
@@ -42,6 +43,16 @@ def healthy(world: World) -> tuple[ConditionStatus, str]:
     condition = world.versions[NAME].status.condition(ConditionType.AnalysisHealthy)
     assert condition is not None
     return condition.status, condition.reason
+
+
+def test_nothing_counts_that_came_before_a_caller_has_met_it(served: World) -> None:
+    """Its warm-up's own requests, above all."""
+    asked: list[PollRequest] = []
+    served.check = lambda _world, _snapshot, plan: asked.append(plan.poll) if plan.poll else None
+    begin(served, always(Outcome.HOLD))
+    met_at = served.versions[NAME].status.state_since
+    served.run(10)
+    assert asked[0].since == met_at
 
 
 def test_a_pass_leads_on_and_the_last_one_promotes(served: World) -> None:

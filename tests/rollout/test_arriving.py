@@ -8,8 +8,10 @@ import pytest
 
 from tests.rollout.simulation import version
 from tests.rollout.world import World, canary, entered
-from turnout.api.reasons import ConditionType, Reason
+from turnout.api.control import Control
+from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
+from turnout.rollout.plan import PollRequest
 from turnout.rollout.snapshot import Problem, Share
 
 ALL_TO_2 = (Share("signals-2-predictor-00001", 100),)
@@ -127,3 +129,27 @@ def test_a_new_version_is_told_its_first_share_when_it_has_it(served: World) -> 
     served.run(2)
     assert weights(served, 2) == (10, 10)
     assert in_sync(served, 2) == (ConditionStatus.TRUE, "InSync")
+
+
+@pytest.mark.parametrize("end", ["crash", "abort"])
+def test_that_a_candidate_is_to_lose_its_share_is_told_at_once(paused: World, end: str) -> None:
+    if end == "crash":
+        paused.crash("signals-2")
+    else:
+        paused.edit("signals-2", control=Control(abort=True))
+    paused.run(30, until=lambda: len(paused.splits[-1]) == 1)
+    assert paused.state("signals-2") is State.RollingBack
+    assert weights(paused, 2) == (0, 30)
+
+
+def test_numbers_are_asked_for_since_no_moment_while_a_split_is_on_its_way(served: World) -> None:
+    asked: list[PollRequest] = []
+    served.check = lambda _world, _snapshot, plan: asked.append(plan.poll) if plan.poll else None
+    canary(served, 2, 30, 60, pause="60s", analysis={"interval": "5s"})
+    served.frozen_until = served.now + timedelta(seconds=100)
+    until_60_is_written(served)
+    assert [request for request in asked if request.weight_since is not None]
+    asked.clear()
+    served.run(6)
+    assert asked
+    assert all(request.weight_since is None for request in asked)

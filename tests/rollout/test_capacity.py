@@ -83,6 +83,15 @@ def test_stable_is_kept_at_the_pods_it_had_when_the_step_began(served: World) ->
     assert served.state("signals-2") is State.Live
 
 
+def test_a_step_asks_for_the_pods_that_stable_has_when_it_begins() -> None:
+    """Not for those of the rollout's start: stable was given more in the pause between two weights."""
+    world = with_stable_at(2)
+    canary(world, 2, 10, 50, pause="30s", scaling={"maxReplicas": 10})
+    world.edit("signals-1", scaling=Scaling(min_replicas=8, max_replicas=10))
+    world.run(60, until=lambda: world.percent("signals-2") == 50)
+    assert (ready(world, "signals-1"), ready(world, "signals-2")) == (8, 4)
+
+
 def test_ready_pods_of_stable_do_not_count_where_the_candidate_says_so() -> None:
     world = with_stable_at(3)
     during = {"duringRollout": {"countReadyPods": False}}
@@ -177,6 +186,15 @@ def test_pods_stay_for_a_while_after_promotion_and_after_a_rollback() -> None:
     assert floor_of(world, "signals-3") == 1
     world.run(4)
     assert floor_of(world, "signals-3") == 0
+
+
+def test_the_new_version_says_how_long_the_old_one_keeps_its_pods() -> None:
+    world = serving(1, rollout={"promotedScaleDownDelay": "10m"}, check=Invariants())
+    world.apply(version(2, rollout={"strategy": "AllAtOnce", "promotedScaleDownDelay": "5s"}))
+    world.run(10, until=lambda: world.state("signals-2") is State.Live)
+    assert floor_of(world, "signals-1") == 1
+    world.run(7)
+    assert floor_of(world, "signals-1") == 0
 
 
 def test_a_latency_critical_version_has_a_floor_of_its_own(world: World) -> None:

@@ -329,6 +329,34 @@ def test_a_token_starts_the_next_attempt_of_a_failed_version(served: World) -> N
     assert [line.outcome for line in served.versions[NAME].status.history] == ["Failed", "Aborted"]
 
 
+def test_a_retry_token_that_a_revert_brings_back_starts_nothing(served: World) -> None:
+    fail(served)
+    for token, attempt in (("r1", 2), ("r2", 3), ("r1", 3), ("r2", 3), ("r3", 4)):
+        say(served, retry_token=token)
+        served.run(8)
+        assert served.versions[NAME].status.attempt == attempt, token
+
+
+def test_a_promotion_that_a_revert_brings_back_moves_nothing_on(served: World) -> None:
+    served.apply(version(2, rollout=steps(10, 20, 30, 40, pause="10m")))
+    served.run(10)
+    for token, percent in (("t1", 20), ("t2", 30), ("t1", 30), ("t2", 30), ("t3", 40)):
+        say(served, promote=(NEXT, token))
+        served.run(3)
+        assert served.percent(NAME) == percent, token
+
+
+def test_tokens_of_one_name_are_those_of_two_wishes(served: World) -> None:
+    fail(served)
+    served.wrong_answers.clear()
+    say(served, retry_token="a", promote=(NEXT, "b"))
+    served.run(10)
+    assert served.percent(NAME) == 10
+    say(served, retry_token="a", promote=(NEXT, "a"))
+    served.run(3)
+    assert served.percent(NAME) == 50
+
+
 def test_an_abort_that_is_left_true_refuses_a_retry(served: World) -> None:
     roll_out(served, PERSON)
     say(served, abort=True)

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from tests.rollout.invariants import Invariants
+from tests.rollout.judges import always, analysed, then
 from tests.rollout.simulation import steps, version
 from tests.rollout.world import World, canary, entered, serving
 from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, EventReason, Reason, State
 from turnout.api.status import ConditionStatus
+from turnout.judge.protocol import Outcome
 
 
 def hold(world: World, name: str) -> Reason | None:
@@ -148,6 +150,33 @@ def test_a_first_version_that_dies_before_it_is_stable_keeps_its_share(world: Wo
     world.heal("signals-1")
     world.run(3)
     assert world.state("signals-1") is State.Live
+
+
+@pytest.mark.parametrize("former", [(1,), (1, 2)], ids=["alone", "beside a warm standby"])
+def test_the_fix_of_a_live_version_that_died_proves_itself_and_gets_out(former: tuple[int, ...]) -> None:
+    """The plan has not come to its analysis yet, and what answers in place of the dead one has its pods."""
+    world, dead = serving(*former, check=Invariants()), f"signals-{former[-1]}"
+    world.crash(dead)
+    world.run(3)
+    world.judge = then(4, Outcome.PASS)
+    world.apply(version(3, **analysed(10, shortest="5s", longest="60s")))
+    world.run(12)
+    shares = {1: 90, 3: 10} if len(former) == 2 else {3: 100}
+    assert {number: world.percent(f"signals-{number}") for number in shares} == shares
+    assert hold(world, "signals-3") is Reason.StableUnhealthy
+    assert "signals-1 Resolved" not in entered(world.events)
+    assert "signals-2 Resolved" not in entered(world.events)
+    world.run(120, until=lambda: world.state("signals-3") is State.Live)
+    assert (world.state("signals-3"), world.percent("signals-3")) == (State.Live, 100)
+
+
+def test_a_fix_without_an_analysis_to_come_waits_for_a_person_beside_a_dead_version(served: World) -> None:
+    served.crash("signals-1")
+    served.run(3)
+    served.judge = always(Outcome.PASS)
+    served.apply(version(2, rollout=steps(10, pause="5s")))
+    served.run(600, tick=timedelta(seconds=1))
+    assert (served.percent("signals-2"), hold(served, "signals-2")) == (100, Reason.StableUnhealthy)
 
 
 def test_the_fix_of_a_first_version_that_never_lives_is_not_kept_waiting(world: World) -> None:

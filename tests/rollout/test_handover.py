@@ -260,6 +260,40 @@ def test_a_deleted_candidate_is_dropped_and_then_its_deployment_goes(served: Wor
     assert served.percent("signals-1") == 100
 
 
+OTHER: dict[str, object] = {"predictor": {"runtime": "sklearn", "artifact": {"uri": "file:///models/other"}}}
+
+
+@pytest.mark.parametrize("crashes", [False, True], ids=["in traffic", "rolled back"])
+def test_a_candidate_that_is_deleted_and_made_again_at_once_begins_anew(served: World, crashes: bool) -> None:
+    """What one command of kubectl, Helm or a Git sync does: no pass in between has seen it gone."""
+    canary(served, 2, 30, pause="60s")
+    if crashes:
+        served.crash("signals-2")
+        served.run(5)
+        served.crashing.clear()
+    before = served.running["signals-2"].uid
+    served.delete("signals-2")
+    served.apply(version(2, rollout=steps(20, pause="5s"), **OTHER))
+    served.run(60, until=lambda: served.state("signals-2") is State.Live)
+    assert served.state("signals-2") is State.Live
+    assert served.running["signals-2"].uid != before
+
+
+def test_a_stable_version_that_is_made_again_of_another_spec_serves_on_as_it_was(served: World) -> None:
+    before = served.running["signals-1"].uid
+    served.apply(version(2, desired="Standby"))
+    served.run(3)
+    served.delete("signals-1")
+    served.apply(version(1, **OTHER))
+    served.run(60)
+    assert (served.state("signals-1"), served.percent("signals-1")) == (State.Rejected, 100)
+    assert served.versions["signals-1"].status.message == (
+        "an earlier signals-1 of another spec runs under this name, and goes as soon as it serves nobody; "
+        "to take its place give the new version a name and a number of its own"
+    )
+    assert served.running["signals-1"].uid == before
+
+
 def test_nothing_of_an_orphaning_model_is_ever_deleted(served: World) -> None:
     served.apply(version(2, rollout=steps(10, pause="1s")))
     served.edit("signals-1", deletion_policy=DeletionPolicy.ORPHAN)

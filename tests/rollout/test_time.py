@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from tests.rollout.invariants import Invariants
 from tests.rollout.simulation import steps, version
-from tests.rollout.world import World, canary, entered
+from tests.rollout.world import World, canary, entered, serving
 from turnout.api.control import Control
 from turnout.api.reasons import ConditionType, Reason, State
 from turnout.api.status import ConditionStatus
+from turnout.rollout.plan import ProbeRequest
 from turnout.rollout.snapshot import Problem
 
 LEAVE_OPEN = {"steps": [{"warmup": {"requests": 2, "timeout": "20s"}}, {"setWeight": 10}]}
@@ -85,6 +87,31 @@ def test_another_contract_may_be_allowed(served: World) -> None:
     served.apply(version(2, rollout={"strategy": "AllAtOnce", "allowContractChange": True}))
     served.run(10)
     assert served.state("signals-2") is State.Live
+
+
+def test_who_was_promoted_before_returns_with_the_contract_that_callers_knew_of_it() -> None:
+    """From the archive, through its warm-up; the version that it relieves may have been allowed another contract."""
+    rollout = {"rollbackWindow": {"versions": 1, "maxAge": "1m"}, "promotedScaleDownDelay": "30s"}
+    world = serving(1, rollout=rollout, check=Invariants())
+    world.contracts["signals-2"] = '["another"]'
+    world.apply(version(2, rollout={**rollout, "strategy": "AllAtOnce", "allowContractChange": True}))
+    world.run(90, tick=timedelta(seconds=1))
+    assert world.states() == {"signals-1": State.Archived, "signals-2": State.Live}
+    world.edit("signals-2", desired="Standby")
+    world.run(10)
+    assert world.state("signals-1") is State.Live
+
+
+def test_a_serving_version_is_asked_for_its_contract_and_warmed_up_no_more(served: World) -> None:
+    served.restart_operator()  # it remembers no contract
+    asked: list[ProbeRequest] = []
+    served.check = lambda _world, _snapshot, plan: asked.extend(plan.probe)
+    served.apply(version(2))
+    served.run(5)
+    assert {(request.version, request.requests > 0) for request in asked} == {
+        ("signals-1", False),
+        ("signals-2", True),
+    }
 
 
 def test_a_stable_that_cannot_tell_its_contract_stops_nobody(served: World) -> None:

@@ -27,7 +27,8 @@ class Promote(Authored):
     )
     token: Token = Field(
         default="",
-        description="token is any new word; each one acts once. Empty asks for nothing.",
+        description="token is any new word; each one acts once, whatever its mode, also if an older one comes back. "
+        "Empty asks for nothing.",
         examples=["t1"],
     )
 
@@ -53,6 +54,6 @@ class Control(Authored):
     )
     retry_token: Token = Field(
         default="",
-        description="retryToken is any new word; each one starts a failed version's next attempt.",
+        description="retryToken is any new word; each one starts one next attempt of a failed version.",
         examples=["again-1"],
     )

@@ -145,6 +145,10 @@ class StepStatus(Observed):
     )
 
 
+SPENT = 20
+"""Tokens before the last ones that are remembered."""
+
+
 class ControlStatus(Observed):
     """Which wishes of the control block have been acted upon."""
 
@@ -179,6 +183,12 @@ class ControlStatus(Observed):
         max_length=4,
         description="refused is which wishes of the control block had no effect; each is told once.",
         examples=[["abort"]],
+    )
+    spent: tuple[ShortText, ...] = Field(
+        default=(),
+        max_length=SPENT,
+        description="spent is the tokens before the last ones: what a revert brings back does not act again.",
+        examples=[["promote t0"]],
     )
 
 

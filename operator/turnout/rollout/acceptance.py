@@ -78,13 +78,17 @@ def _name_conflict(version: ModelVersion, snapshot: Snapshot) -> Problem | None:
 
 def _older_self(version: ModelVersion, deployments: tuple[Deployment, ...]) -> Problem | None:
     """A deleted and remade ModelVersion of the same name must wait until what runs under the name is gone."""
-    if version.status.state not in {None, State.Pending, State.Rejected} or version.status.attempt:
-        return None
     same = next((d for d in deployments if d.name == version.name), None)
-    if same is None or same.spec_hash == spec_hash(version):
+    if same is None or not is_of_older_self(version, same):
         return None
     text = (
-        f"an earlier {version.name} of another spec still runs under this name; "
-        "give the new version a name and a number of its own"
+        f"an earlier {version.name} of another spec runs under this name, and goes as soon as it serves nobody; "
+        "to take its place give the new version a name and a number of its own"
     )
     return Problem(Reason.NameTaken, text, permanent=True)
+
+
+def is_of_older_self(version: ModelVersion, deployment: Deployment) -> bool:
+    """What runs under the name of this version, which has begun no attempt, was made of another spec."""
+    untouched = version.status.state in {None, State.Pending, State.Rejected} and not version.status.attempt
+    return untouched and deployment.spec_hash != spec_hash(version)

@@ -1,7 +1,8 @@
 """A split between its write and the gateway's answer: what of that a status tells, and when.
 
-A Route's usual time is no news. Told at once it would be two more statuses of each step, and a status is the dearest
-thing that this operator writes: a hundred rollouts that step together keep an API server busy with them.
+A Route's usual time is no news: it is told with whatever else there is to tell, but is not worth a write of its own.
+That would be two more statuses of each step, and a status is the dearest thing that this operator writes: a hundred
+rollouts that step together keep an API server busy with them.
 """
 
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 from turnout.api.reasons import ConditionType
 from turnout.api.status import ConditionStatus, Status
 from turnout.rollout.plan import RouteChange
-from turnout.rollout.selection import Selection
+from turnout.rollout.selection import Selection, is_stable_state
 
 UNTOLD = timedelta(seconds=3)
 """How long a split may be on its way before a status says so."""
@@ -29,9 +30,11 @@ def is_on_its_way(selection: Selection, change: RouteChange | None) -> bool:
 
 
 def is_untold(before: Status, desired: int, observed: int) -> bool:
-    """Whether a status may go on to tell a share that held still, while another is on its way and nothing else is."""
-    told = before.condition(ConditionType.TrafficInSync)
-    settled = (
-        told is not None and told.status is ConditionStatus.TRUE and before.weight.desired == before.weight.observed
-    )
-    return settled and observed in {before.weight.observed, desired}
+    """Whether a status may go on to tell a share that held still, while another is on its way and nothing else is.
+
+    That a candidate is to lose its share is told at once: whoever watches it then is in a hurry.
+    """
+    told, weight = before.condition(ConditionType.TrafficInSync), before.weight
+    held_still = told is not None and told.status is ConditionStatus.TRUE and weight.desired == weight.observed
+    loses = desired < weight.desired and not is_stable_state(before)
+    return held_still and not loses and observed in {weight.observed, desired}

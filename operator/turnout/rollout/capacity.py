@@ -118,8 +118,10 @@ def may_have(selection: Selection, member: Member, percent: int) -> bool:
 
 
 def is_stable_whole(selection: Selection, member: Member) -> bool:
-    """Stable has the pods that it is kept at for this version's rollout."""
+    """Stable, or who answers in its place, has the pods that it is kept at for this version's rollout."""
     stable = selection.stable
+    if selection.stable_is_down and selection.fallbacks:
+        stable = selection.fallbacks[0]
     return stable is None or stable.ready_pods >= min(member.status.capacity or 1, _ceiling(stable))
 
 

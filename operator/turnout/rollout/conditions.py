@@ -31,14 +31,14 @@ def complete(
     weights: Mapping[str, int],
     selection: Selection,
     *,
-    on_its_way: bool,
+    as_told: bool = False,
 ) -> Status:
     """Fill in everything that follows from the state: role, weight, pods, addresses, message, conditions.
 
-    While a split is `on_its_way`, the one before is told that holds still.
+    `as_told`: of the split what the recorded status tells of it, if that held still.
     """
     snapshot = selection.snapshot
-    keeps = on_its_way and is_untold(version.status, weights.get(member.name, 0), member.observed_percent)
+    keeps = as_told and is_untold(version.status, weights.get(member.name, 0), member.observed_percent)
     draft = status.model_copy(
         update={
             "observed_generation": version.metadata.generation,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from turnout.api.control import PromoteMode
 from turnout.api.reasons import ROLLOUT_STATES, EventReason, Reason, State
-from turnout.api.status import ControlStatus, Status, Verdict
+from turnout.api.status import SPENT, ControlStatus, Status, Verdict
 from turnout.api.version import Desired, ModelVersion
 from turnout.rollout.capacity import capacity
 from turnout.rollout.plan import Event
@@ -50,7 +50,7 @@ def retried(member: Member, version: ModelVersion) -> Status | None:
     """The status with its retry token noted, if there is a new one that may act."""
     if not _is_new_retry(version, member.status) or why_not_retried(member, version):
         return None
-    control = member.status.control.model_copy(update={"retry_token": version.spec.control.retry_token})
+    control = spend(member.status.control, RETRY, version.spec.control.retry_token)
     return member.status.model_copy(update={"control": _without(control, RETRY), "retries": 0})
 
 
@@ -82,18 +82,29 @@ def _noted(member: Member, version: ModelVersion, mode: PromoteMode) -> Status |
     asks = version.spec.control.promote.mode is mode and _is_new_promotion(version, member.status)
     if not asks or why_not_promoted(member, version):
         return None
-    control = member.status.control.model_copy(update={"promote_token": version.spec.control.promote.token})
+    control = spend(member.status.control, PROMOTE, version.spec.control.promote.token)
     return member.status.model_copy(update={"control": _without(control, PROMOTE)})
 
 
 def _is_new_promotion(version: ModelVersion, status: Status) -> bool:
-    token = version.spec.control.promote.token
-    return bool(token) and token != status.control.promote_token
+    return _is_new(status.control, PROMOTE, version.spec.control.promote.token)
 
 
 def _is_new_retry(version: ModelVersion, status: Status) -> bool:
-    token = version.spec.control.retry_token
-    return bool(token) and token != status.control.retry_token
+    return _is_new(status.control, RETRY, version.spec.control.retry_token)
+
+
+def _is_new(control: ControlStatus, wish: str, token: str) -> bool:
+    last = control.promote_token if wish == PROMOTE else control.retry_token
+    return token not in ("", last) and f"{wish} {token}" not in control.spent
+
+
+def spend(control: ControlStatus, wish: str, token: str) -> ControlStatus:
+    """The token acts, or has been told to have no effect; neither it nor those before it do so once more."""
+    field = "promote_token" if wish == PROMOTE else "retry_token"
+    last = getattr(control, field)
+    spent = (*control.spent, f"{wish} {last}")[-SPENT:] if last else control.spent
+    return control.model_copy(update={field: token, "spent": spent})
 
 
 def why_not_retried(member: Member, version: ModelVersion) -> str:
@@ -153,20 +164,18 @@ def acknowledged(member: Member, version: ModelVersion, after: Status) -> Status
     abort that is left standing is a wish about what is to come, too: a version that no caller has met begins nothing.
     """
     wish, control = version.spec.control, after.control
-    refused = set(control.refused) & {PROMOTE, RETRY}
-    noted: dict[str, str] = {}
+    refused, noted = set(control.refused) & {PROMOTE, RETRY}, control
     if _is_new_promotion(version, after) and _why_refused(member, version, after):
-        refused, noted["promote_token"] = refused | {PROMOTE}, wish.promote.token
+        refused, noted = refused | {PROMOTE}, spend(noted, PROMOTE, wish.promote.token)
     if _is_new_retry(version, after) and why_not_retried(member, version):
-        refused, noted["retry_token"] = refused | {RETRY}, wish.retry_token
+        refused, noted = refused | {RETRY}, spend(noted, RETRY, wish.retry_token)
     is_to_act = after.state in WAITING and (ABORT not in control.refused or after.promoted_at is None)
     if wish.abort and not is_to_act and (control.aborted_at is None or ABORT in control.refused):
         refused.add(ABORT)
     if wish.paused and _has_nothing_to_pause(after):
         refused.add(PAUSED)
-    if not noted and tuple(sorted(refused)) == control.refused:
-        return after
-    return after.model_copy(update={"control": control.model_copy(update={**noted, "refused": tuple(sorted(refused))})})
+    noted = noted.model_copy(update={"refused": tuple(sorted(refused))})
+    return after if noted == control else after.model_copy(update={"control": noted})
 
 
 def _has_nothing_to_pause(status: Status) -> bool:

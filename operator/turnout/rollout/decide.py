@@ -12,6 +12,7 @@ from turnout.api.reasons import State
 from turnout.api.status import Status
 from turnout.api.version import ModelVersion
 from turnout.judge.protocol import Judge
+from turnout.rollout.acceptance import is_of_older_self
 from turnout.rollout.arriving import UNTOLD, is_on_its_way
 from turnout.rollout.capacity import autoscaling
 from turnout.rollout.conditions import STUCK, complete
@@ -81,7 +82,9 @@ def _records(selection: Selection, weights: Weights, *, on_its_way: bool) -> tup
     events: list[Event] = []
     for member, version in _versioned(selection):
         status = advance(member, version, selection)
-        after = complete(member, version, status, weights, selection, on_its_way=on_its_way)
+        if on_its_way and complete(member, version, status, weights, selection, as_told=True) == version.status:
+            continue
+        after = complete(member, version, status, weights, selection)
         if after != version.status:
             record[version.name] = after
             events.extend((*happenings(version, after), *told(member, version, after, selection)))
@@ -180,7 +183,7 @@ def _retire(selection: Selection, weights: Weights) -> Iterator[Retire]:
 
 
 def _why_gone(member: Member, selection: Selection) -> str:
-    if member.version is None:
+    if member.version is None or (member.deployment and is_of_older_self(member.version, member.deployment)):
         kept = not selection.owners or member.is_unread or member is selection.stable
         return "" if kept else "its ModelVersion was deleted"
     if member.state in GONE:

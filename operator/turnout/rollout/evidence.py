@@ -17,7 +17,7 @@ from turnout.judge.protocol import Finding, Judge, Outcome, Poll, Question
 from turnout.rollout.look import Look
 from turnout.rollout.plan import PollRequest
 from turnout.rollout.selection import TRAFFIC_STATES, Member, Selection
-from turnout.rollout.steps import current_step, elapsed, reached
+from turnout.rollout.steps import current_step, elapsed, reached, steps_of
 from turnout.rollout.stops import added, is_told, let_pass, standing
 from turnout.rollout.trail import extended
 
@@ -63,13 +63,19 @@ def _question(candidate: Member, version: ModelVersion, poll: Poll, selection: S
 
 def _step_to_prove(candidate: Member, version: ModelVersion) -> AnalysisStep | None:
     step = current_step(candidate.status)
-    if step is None or step.analysis is None or standing(candidate.status):
+    if step is None or standing(candidate.status):
         return None
     if candidate.held_for in NO_CONTROL:
         proceeds = version.spec.rollout.on_stable_unhealthy is OnStableUnhealthy.PROCEED
-        return step.analysis if proceeds else None
+        return _analysis_to_come(candidate.status) if proceeds else None
     runs = candidate.state is State.Progressing or candidate.held_for in UNPROVEN
     return step.analysis if runs else None
+
+
+def _analysis_to_come(status: Status) -> AnalysisStep | None:
+    """The first at or behind the step that runs: a hold moves no step, and the fix of a dead stable must get out."""
+    to_come = steps_of(status)[status.step.index :] if status.step else ()
+    return next((step.analysis for step in to_come if step.analysis is not None), None)
 
 
 def _counting(finding: Finding, question: Question, status: Status) -> Outcome:
@@ -124,8 +130,14 @@ def poll_request(selection: Selection) -> PollRequest | None:
         version=candidate.name, at=at, since=since,
         canary=RevisionStatus(name=candidate.revision.name, uid=candidate.revision.uid),
         stable=_control(selection), analysis=analysis,
-        weight=candidate.observed_percent, weight_since=status.weight.verified_at,
+        weight=candidate.observed_percent, weight_since=_weight_since(candidate, selection),
     )  # fmt: skip
+
+
+def _weight_since(candidate: Member, selection: Selection) -> datetime | None:
+    """Since when the share that it has is known to hold; None while another is on its way."""
+    told = candidate.status.weight
+    return told.verified_at if told.observed == candidate.observed_percent and not selection.is_shifting else None
 
 
 def moments(selection: Selection) -> Iterator[datetime]:

@@ -137,7 +137,7 @@ def stable_transition(member: Member, version: ModelVersion, selection: Selectio
         return replaced(member, version, selection, successor)
     if member.was_replaced:
         status = _repinned(member, selection)
-    if member.is_down and not successor and selection.fallbacks:
+    if member.is_down and selection.fallbacks:
         return hold(status, Reason.LivingFallback, now)
     if member.death:
         return enter(status, State.Live, member.death.reason, now)

@@ -22,7 +22,7 @@ from turnout.platform.local.folder import Folder
 from turnout.platform.local.names import claims
 from turnout.platform.local.overlay import Overlay, Request, TooLateError, step_of
 from turnout.platform.local.records import Record, file_name, read_as
-from turnout.rollout.controls import PROMOTE
+from turnout.rollout.controls import PROMOTE, spend
 from turnout.rollout.snapshot import ModelKey
 
 KIND = "versions"
@@ -109,7 +109,7 @@ class Versions:
         said = Overlay.of(record.object.spec).said(request.spec)
         token, status = (said.control or said.file_control).promote.token, record.object.status
         refused = tuple(sorted({*status.control.refused, PROMOTE}))
-        control = status.control.model_copy(update={"promote_token": token, "refused": refused})
+        control = spend(status.control, PROMOTE, token).model_copy(update={"refused": refused})
         noted = record.object.model_copy(update={"status": status.model_copy(update={"control": control})})
         self._keep(record.model_copy(update={"object": noted}))
         why = f"{request.name} has gone on to another step meanwhile: the promotion has no effect; look again"
