@@ -269,6 +269,8 @@ def test_who_was_met_and_has_its_pods_answers_in_place_of_a_dead_stable(
     assert served.percent("signals-2") == 100
     message = served.versions["signals-1"].status.message
     assert message == "nothing of it answers: exit code 1: boom; signals-2 answers in its place"
+    instead = served.versions["signals-2"].status.message
+    assert instead.endswith("; it answers 100 % meanwhile, for nothing else lives")
     served.run(120)  # longer than its pods would be kept to be looked at
     assert (served.state("signals-2"), served.percent("signals-2")) == (state, 100)
     served.heal("signals-1")

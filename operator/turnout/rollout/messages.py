@@ -35,7 +35,7 @@ def message(member: Member, status: Status, selection: Selection) -> str:
     return f"{says}; over its deadline since {moment(late)}" if late else says
 
 
-ENDED = frozenset({State.RolledBack, State.Aborted, State.Failed, State.Superseded})
+ENDED = frozenset({State.RolledBack, State.Aborted, State.Failed, State.Superseded, State.Standby})
 """States without a share, unless it is the last that lives."""
 
 
