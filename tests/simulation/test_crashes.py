@@ -14,9 +14,9 @@ import pytest
 
 from tests.rollout.invariants import Invariants
 from tests.simulation.cluster import Cluster, cluster
+from tests.simulation.dying import STORIES
 from tests.simulation.process import Kill
 from tests.simulation.transitions import TRANSITIONS, Move, strange
-from tests.simulation.waiting import STORIES
 
 DEEP = bool(os.environ.get("TURNOUT_DEEP"))
 SAMPLED = 61

@@ -61,6 +61,11 @@ class WeightStatus(Observed):
         description="verifiedAt is when observed first equalled desired.",
         examples=["2026-11-21T10:41:07Z"],
     )
+    most: Percent = Field(
+        default=0,
+        description="most is the greatest share that the Route was asked for or seen to give in this attempt.",
+        examples=[25],
+    )
 
 
 class RevisionStatus(Observed):

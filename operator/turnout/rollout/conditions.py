@@ -77,14 +77,16 @@ def _weight(member: Member, status: Status, weights: Mapping[str, int], selectio
     desired, observed = weights.get(member.name, 0), member.observed_percent
     same = selection.route is None or selection.route.in_sync
     before = status.weight
+    most = max(observed, member.written_percent, before.most if status.attempt == member.status.attempt else 0)
     if desired == observed and same:
         seen = before.desired == desired and before.observed == observed and before.verified_at
         return WeightStatus(
             desired=desired,
             observed=observed,
             verified_at=seen or (selection.snapshot.now if desired else None),
+            most=most,
         )
-    return WeightStatus(desired=desired, observed=observed)
+    return WeightStatus(desired=desired, observed=observed, most=most)
 
 
 def _condition(kind: ConditionType, judgement: Judgement, version: ModelVersion, now: datetime) -> Condition:

@@ -15,7 +15,7 @@ from turnout.rollout.made_of import why_not_the_same
 from turnout.rollout.rendering import template_hash
 from turnout.rollout.selection import Member, Selection
 from turnout.rollout.snapshot import Snapshot
-from turnout.rollout.steps import enter_step, phase_of, remaining, steps_of, weight_of
+from turnout.rollout.steps import enter_step, phase_of, remaining, steps_of
 from turnout.rollout.stops import standing
 
 HISTORY = 5
@@ -107,16 +107,11 @@ def end_attempt(status: Status, outcome: State, reason: Reason, now: datetime, *
         reason=frozen.reason if frozen and not is_overruled else reason.value,
         started_at=status.rollout_started_at,
         finished_at=now,
-        max_weight=_max_weight(status),
+        max_weight=100 if outcome is State.Live else status.weight.most,
     )
     others = tuple(each for each in status.history if each.attempt != attempt or is_overruled)
     history = (*others, line)[-HISTORY:]
     return enter(status, outcome, reason, now, history=history, stops=(), **facts)
-
-
-def _max_weight(status: Status) -> int:
-    """The greatest share of the attempt: weights rise within it, so that of the last step in force."""
-    return max(weight_of(status), status.weight.observed)
 
 
 def _ended(status: Status) -> StepStatus | None:
