@@ -1,7 +1,8 @@
 """A predictor that misbehaves on command, so that a test chooses the moment.
 
 A feature of 666 ends the process at once, and every process of that pod after it (a crash loop); 667 makes a forward
-that never returns. Anything else is answered with the setting `answer`.
+that never returns; 669 is answered after a second, until the pod is hurried. Anything else is answered with the
+setting `answer`.
 """
 
 import os
@@ -13,8 +14,9 @@ import numpy
 
 from turnout_predictors import FP64, INT64, Predictor, Settings, Tensors, dims
 
-CRASH, HANG = 666.0, 667.0
+CRASH, HANG, SLOW = 666.0, 667.0, 669.0
 MARK = Path("/tmp/crashed")  # an emptyDir: it outlives the container, not the pod
+HURRIED = Path("/tmp/hurried")
 
 
 class Faulty(Predictor):
@@ -42,5 +44,7 @@ class Faulty(Predictor):
             MARK.touch()
             os._exit(1)
         while (batch.features == HANG).any():
+            time.sleep(1)
+        if (batch.features == SLOW).any() and not HURRIED.exists():
             time.sleep(1)
         return self.Outputs(predict=numpy.full(len(batch.features), settings.answer, dtype="int64"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import signal
@@ -22,6 +23,7 @@ MODEL = "signals"
 OPERATOR_NAMESPACE = "turnout"
 OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:turnout"
 """Who the operator is to the API server's audit log."""
+MODELS = Path(__file__).parents[1] / "models"
 CRASH, HANG = 666.0, 667.0  # see tests/cluster/models/faulty.py
 PATIENCE = 120.0
 """Seconds for whatever must come: nobody waits for them where it does, and a machine with other work to do is slow."""
@@ -49,6 +51,12 @@ def mver(
         "metadata": {"name": name or f"{model}-{number}"},
         "spec": {"model": model, "version": number, "predictor": dict(runtime or predictor), **spec},
     }
+
+
+def baked(name: str) -> dict[str, str]:
+    """The artifact that lies in the test's image as it lies in tests/cluster/models."""
+    digest = hashlib.sha256((MODELS / name / "manifest.json").read_bytes()).hexdigest()
+    return {"uri": f"file:///models/{name}", "digest": f"sha256:{digest}"}
 
 
 def steps(*weights: int, pause: str = "5s", **rollout: Any) -> dict[str, Any]:
@@ -243,16 +251,34 @@ class Stage:
 
     def crash(self, name: str) -> float:
         """Kill every process of a version as an out-of-memory kill would, and each that follows: a crash loop."""
-        for pod in self.pods(name):
-            for pid in self.cluster.pod_pids(self.namespace, pod):
-                Path(f"/proc/{pid}/root/tmp/crashed").touch()  # read by tests/cluster/models/faulty.py
+        self._mark(name, "crashed")
         self.signal(name, signal.SIGKILL)
         return time.time()
+
+    def hurry(self, name: str) -> None:
+        """Let a version answer at once what it is slow to answer."""
+        self._mark(name, "hurried")
+
+    def _mark(self, name: str, mark: str) -> None:
+        """Leave a file in every pod of a version: tests/cluster/models/faulty.py looks for it."""
+        for pod in self.pods(name):
+            for pid in self.cluster.pod_pids(self.namespace, pod):
+                Path(f"/proc/{pid}/root/tmp/{mark}").touch()
 
     def evict(self, name: str, grace_seconds: int = 1) -> None:
         """Take a version's pods away, as a drained node would."""
         for pod in self.pods(name):
             self.kubectl("delete", "pod", pod, "--wait=false", f"--grace-period={grace_seconds}")
+
+    def kill_operator_in(self, **states: str) -> None:
+        """Kill the one that leads while versions are in these states beyond doubt, and wait until another leads."""
+        versions = {name.replace("_", "-"): state for name, state in states.items()}
+        for name, state in versions.items():
+            self.wait_state(name, state)
+        before = self._lease()
+        self.kill_operator()
+        assert {name: self.state(name) for name in versions} == versions, self.story()  # dead, it cannot write another
+        self._wait_led_since(before)
 
     def kill_operator(self, *, wait: bool = False) -> None:
         """kill -9 the one that leads, as an out-of-memory kill would; that another one leads may be waited for."""
@@ -262,7 +288,10 @@ class Stage:
         self.wait("the leader's process is found", lambda: bool(self.cluster.pod_pids(*leader)))
         self.cluster.signal_pod(signal.SIGKILL, *leader)
         if wait:
-            self.wait("somebody leads anew", lambda: self._lease()["acquireTime"] != before["acquireTime"])
+            self._wait_led_since(before)
+
+    def _wait_led_since(self, before: Mapping[str, Any]) -> None:
+        self.wait("somebody leads anew", lambda: self._lease()["acquireTime"] != before["acquireTime"])
 
     def leader(self) -> str:
         """The operator's pod that works; the others stand by."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -15,13 +14,12 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.stream import rows
-from tests.cluster.rollouts.stage import Stage, mver, steps
+from tests.cluster.rollouts.stage import Stage, baked, mver, steps
 from turnout_predictors import publish
 
 pytestmark = pytest.mark.timeout(600)
 
 MODEL = "digits"
-BAKED = Path(__file__).parents[1] / "models" / "seven"
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,14 @@ def digits(stage: Stage, tmp_path: Path) -> Iterator[Digits]:
     stage.kubectl("delete", "pv", volume, "--wait=false")
 
 
-def persistent_volume(name: str, folder: Path) -> dict[str, Any]:
+def persistent_volume(name: str, folder: Path, mode: str = "ReadOnlyMany") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {"name": name},
         "spec": {
             "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadOnlyMany"],
+            "accessModes": [mode],
             "storageClassName": "",
             "hostPath": {"path": str(folder)},
         },
@@ -90,8 +88,7 @@ def persistent_volume_claim(volume: str) -> dict[str, Any]:
 def seven(number: int, **spec: Any) -> dict[str, Any]:
     """A version whose baked artifact says by its example that the answer is 7; it answers `number`."""
     manifest = mver(number, **spec)
-    digest = hashlib.sha256((BAKED / "manifest.json").read_bytes()).hexdigest()
-    manifest["spec"]["predictor"]["artifact"] = {"uri": "file:///models/seven", "digest": f"sha256:{digest}"}
+    manifest["spec"]["predictor"]["artifact"] = baked("seven")
     return manifest
 
 

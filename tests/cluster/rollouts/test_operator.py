@@ -9,9 +9,13 @@ import pytest
 
 from harness import Cluster
 from tests.cluster.rollouts import installation
-from tests.cluster.rollouts.stage import MODEL, Stage, first_version, mver, steps
+from tests.cluster.rollouts.stage import MODEL, Stage, baked, first_version, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+CANARY, THIRD = f"{MODEL}-2", f"{MODEL}-3"
+GATEWAYS_CONTROLLER = ("knative-serving", "net-kourier-controller")
+"""While it stands still no split reaches the gateway."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,27 @@ def come_to_rest(stage: Stage) -> Rest:
 
 
 def test_killed_in_every_state_of_a_rollout_it_goes_on(stage: Stage) -> None:
-    """Whoever leads is killed; the other replica takes over and is killed in the next state.
-
-    It is Deploying and Paused for as long as that takes; of the others it is killed in those that are seen.
-    """
+    """Whoever leads is killed, and whoever follows it in the next state, none of which ends before it is let."""
     stage.renew_operator()
-    first_version(stage)
-    canary, met = (
-        mver(2, rollout=steps(steps=[{"warmup": {"requests": 5}}, {"setWeight": 20}, {"pause": {}}])),
-        set[str](),
-    )
-    canary["spec"]["predictor"]["settings"]["load_seconds"] = 6
+    first_version(stage, scaling={"minReplicas": 2})
+    canary = mver(2, rollout=steps(steps=[{"warmup": {"requests": 60}}, {"setWeight": 20}, {"pause": {}}]))
+    canary["spec"]["predictor"]["artifact"] = baked("slow")  # a second each, sixty times
     with stage.stream(rate=20) as caller:
-        stage.apply(canary)
-        for state in ORDER[:-1]:
-            met.add(catch(stage, state))
-            stage.kill_operator(wait=True)
-            if state == "Paused":
-                stage.patch(f"{MODEL}-2", control={"promote": {"mode": "NextStep", "token": "go-on"}})
-        stage.wait_state(f"{MODEL}-2", "Live")
+        with stage.cluster.cordoned():
+            stage.apply(canary)
+            stage.kill_operator_in(signals_2="Deploying")
+        stage.kill_operator_in(signals_2="Warming")
+        with stage.cluster.stopped(*GATEWAYS_CONTROLLER):
+            stage.hurry(CANARY)
+            stage.kill_operator_in(signals_2="Progressing")
+        stage.apply(mver(3, rollout=steps(50, pause="1s", onSupersede="Queue")))
+        stage.kill_operator_in(signals_2="Paused", signals_3="Queued")
+        with stage.cluster.cordoned():  # all of the traffic needs as many pods as stable has
+            stage.patch(CANARY, control={"promote": {"mode": "NextStep", "token": "go-on"}})
+            stage.kill_operator_in(signals_2="Promoting")
+        stage.wait_state(THIRD, "Live")
         time.sleep(1)
-    print(f"killed in {sorted(met)}")
-    assert met >= {"Deploying", "Paused"}
-    assert stage.status(f"{MODEL}-2")["attempt"] == 1
+    assert [stage.status(name)["attempt"] for name in (CANARY, THIRD)] == [1, 1]
     assert not caller.failures, caller.explain()
 
 
@@ -71,10 +73,11 @@ def test_killed_while_it_rolls_back_it_ends_the_rollback(stage: Stage) -> None:
     first_version(stage)
     with stage.stream(rate=20) as caller:
         stage.apply(mver(2, rollout=steps(20, pause="10m")))
-        stage.wait_weight(f"{MODEL}-2", 20)
-        stage.patch(f"{MODEL}-2", desired="Standby")
-        stage.kill_operator()
-        stage.wait_state(f"{MODEL}-2", "Standby")
+        stage.wait_split({f"{MODEL}-1": 80, CANARY: 20})
+        with stage.cluster.stopped(*GATEWAYS_CONTROLLER):
+            stage.patch(CANARY, desired="Standby")
+            stage.kill_operator_in(signals_2="RollingBack")
+        stage.wait_state(CANARY, "Standby")
         time.sleep(1)
     assert not caller.failures, caller.explain()
 
@@ -84,36 +87,21 @@ def test_killed_while_a_version_is_held_it_keeps_it_held_and_goes_on(stage: Stag
     stage.renew_operator()
     first_version(stage)
     stage.apply(mver(2, rollout=steps(20, pause="10s")))
-    stage.wait_weight(f"{MODEL}-2", 20)
+    stage.wait_weight(CANARY, 20)
     with stage.stream(rate=20) as caller, stage.cluster.cordoned():
-        stage.evict(f"{MODEL}-2")
-        stage.wait_state(f"{MODEL}-2", "Held")
+        stage.evict(CANARY)
+        stage.wait_state(CANARY, "Held")
         stage.wait_split({f"{MODEL}-1": 100})
         dropped = time.time()
         stage.kill_operator(wait=True)
         time.sleep(3)  # for its first looks
-        assert stage.status(f"{MODEL}-2")["hold"]["reason"] == "Evicted"
+        assert stage.status(CANARY)["hold"]["reason"] == "Evicted"
         assert stage.written() == {f"{MODEL}-1": 100}
         stage.cluster.uncordon()
-        stage.wait_state(f"{MODEL}-2", "Live")
+        stage.wait_state(CANARY, "Live")
         time.sleep(1)
-    assert stage.status(f"{MODEL}-2")["attempt"] == 1
+    assert stage.status(CANARY)["attempt"] == 1
     assert not [answer for answer in caller.since(dropped) if answer.failed], caller.explain()
-
-
-ORDER = ("Deploying", "Warming", "Progressing", "Paused", "Promoting", "Live")
-
-
-def catch(stage: Stage, state: str) -> str:
-    """Wait for a state, or for a later one where it is too short to be seen from outside; the one that was seen."""
-    late, seen = ORDER[ORDER.index(state) :], [""]
-
-    def has_come() -> bool:
-        seen.append(stage.state(f"{MODEL}-2"))
-        return seen[-1] in late
-
-    stage.wait(f"{MODEL}-2 has come to {state}", has_come)
-    return seen[-1]
 
 
 def test_two_versions_of_one_number_the_later_is_rejected_by_name(stage: Stage) -> None:

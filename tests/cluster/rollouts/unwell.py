@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from tests.cluster.rollouts.stage import mver
+from tests.cluster.rollouts.stage import baked, mver
 
 SICKEN = 668.0  # see tests/cluster/models/unwell.py
-SCORES = Path(__file__).parents[1] / "models" / "scores"
-"""Its baked artifact, which says into which bins scores are counted."""
 HEALTHY: Mapping[str, float] = {"milliseconds": 38}
 SLOW: Mapping[str, float] = {"milliseconds": 57}
 """Half as slow again."""
@@ -19,11 +15,10 @@ SLOW: Mapping[str, float] = {"milliseconds": 57}
 
 def unwell(model: str, number: int, settings: Mapping[str, float] = HEALTHY, **spec: Any) -> dict[str, Any]:
     """A ModelVersion that always has a pod, so that both sides are there to be counted."""
-    digest = hashlib.sha256((SCORES / "manifest.json").read_bytes()).hexdigest()
     predictor = {
         "runtime": "custom",
         "entrypoint": "unwell:Unwell",
-        "artifact": {"uri": "file:///models/scores", "digest": f"sha256:{digest}"},
+        "artifact": baked("scores"),  # it says into which bins scores are counted
         "settings": dict(settings),
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
         "timeoutSeconds": 10,
