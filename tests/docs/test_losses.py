@@ -1,9 +1,8 @@
 """The table of what happens if something breaks is the one that the tests on the real cluster have measured."""
 
-import json
 import re
 
-from tests.cluster.rollouts.losses import FAULTS, MEASURED, PAGE, page
+from tests.cluster.rollouts.losses import FAULTS, MEASURED, PAGE, measured, page
 
 TESTS = MEASURED.parent
 
@@ -14,9 +13,8 @@ def test_the_page_shows_what_was_measured() -> None:
 
 
 def test_every_fault_was_measured_and_nothing_lost_without_a_reason() -> None:
-    measured = json.loads(MEASURED.read_text())
-    assert set(measured) == set(FAULTS)
-    assert not [key for key, counts in measured.items() if counts["failed"] and not FAULTS[key].why]
+    assert set(measured()) == set(FAULTS)
+    assert not [key for key, run in measured().items() if run.failed and not FAULTS[key].why]
 
 
 def test_every_fault_has_its_test() -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.stream import Answer, Stream
@@ -30,6 +31,20 @@ class Fault:
     when: str
     does: str
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a caller sent and lost while a fault was brought about, when, and on what.
+
+    `load`: of the minute before; of the runs of the first day nobody has noted it.
+    """
+
+    sent: int
+    failed: int
+    day: str
+    cores: int
+    load: float | None = None
 
 
 UNTIL_DROPPED = "sent before its share was gone"
@@ -71,7 +86,10 @@ FAULTS: Mapping[str, Fault] = {
         UNTIL_BACK,
     ),
     "controllers-restarted": Fault(
-        "KServe's and all of Knative's controllers restart in a rollout", "goes on when they are back"
+        "KServe's and all of Knative's controllers are killed in a rollout",
+        "goes on when they are back",
+        "sent to an activator that was gone: a controller of Knative that could not give its lease back is replaced "
+        "after a minute, and nobody tells the gateway of the new activator until then",
     ),
     "webhook-gone": Fault(
         "Knative's webhook is gone for a minute in a rollout",
@@ -86,9 +104,23 @@ FAULTS: Mapping[str, Fault] = {
     "quota": Fault(
         "a quota leaves no room for a canary's pods", "fails it at its progress deadline with `QuotaExceeded`"
     ),
+    "quota-of-a-later-step": Fault(
+        "a quota leaves no room for the pods that a later step needs",
+        "keeps the share, names the quota, and goes on when there is room",
+    ),
     "image": Fault("a canary's image cannot be pulled", "fails it at its progress deadline with `ImagePullFailed`"),
     "two-models": Fault("two models of a namespace roll out at once", "takes each along its own plan"),
+    "evicted-canary": Fault(
+        "a canary's pods are evicted, and new ones are not ready within three seconds",
+        "takes its share away until they are, and returns to the step",
+        UNTIL_DROPPED,
+    ),
+    "unplanned-revision": Fault(
+        "a label put on an InferenceService by hand makes Knative mint a second revision of the version",
+        "stays on the pinned one, and says `UnplannedRevision`",
+    ),
     "aborted": Fault("a person aborts a rollout", "takes the share away in one write; retries on a new token only"),
+    "paused": Fault("a person pauses a rollout, and lets it go on", "keeps the share meanwhile"),
     "approved": Fault("a plan pauses or asks for approval", "waits, however long, for a token, which acts once"),
     "promoted-fully": Fault("a person promotes fully", "gives everything as soon as the pods for it are ready"),
     "queued": Fault(
@@ -116,6 +148,11 @@ FAULTS: Mapping[str, Fault] = {
     "deleted-stable": Fault(
         "the stable ModelVersion is deleted in a rollout", "lets it serve on until the canary has replaced it"
     ),
+    "all-deleted": Fault(
+        "every ModelVersion of a model is deleted in a rollout",
+        "leaves nothing behind, the model's Route neither",
+        "sent after the deletion, to a model that is no more",
+    ),
 }
 
 
@@ -123,32 +160,55 @@ def lost(key: str, caller: Stream) -> list[Answer]:
     """Keep what was lost for the page, and return it; of a fault without a `why` nothing may be."""
     fault, failed = FAULTS[key], caller.failures
     if path := os.environ.get("LOSSES"):
-        _keep(Path(path), key, {"sent": len(caller.answers), "failed": len(failed)})
+        today = datetime.now(UTC).date().isoformat()
+        _keep(
+            Path(path),
+            key,
+            Run(len(caller.answers), len(failed), today, os.cpu_count() or 1, round(os.getloadavg()[0], 1)),
+        )
     assert fault.why or not failed, caller.explain()
     return failed
 
 
-def _keep(path: Path, key: str, counts: Mapping[str, int]) -> None:
+def _keep(path: Path, key: str, run: Run) -> None:
     kept = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**kept, key: counts}, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps({**kept, key: asdict(run)}, indent=1, sort_keys=True) + "\n")
 
 
-def rows(measured: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
+def measured() -> dict[str, Run]:
+    """The kept runs."""
+    return {key: Run(**run) for key, run in json.loads(MEASURED.read_text()).items()}
+
+
+def told(runs: Collection[Run]) -> str:
+    """When it was measured, and how much else the machine had to do."""
+    days, loads = sorted({run.day for run in runs}), [run.load for run in runs if run.load is not None]
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    cores = " or ".join(str(number) for number in sorted({run.cores for run in runs}))
+    noted = "" if len(loads) == len(runs) else " where it was noted"
+    return (
+        f"Measured on {when}, one run a line, {cores} cores, at a load of {min(loads):.0f} to {max(loads):.0f}{noted}."
+    )
+
+
+def rows(runs: Mapping[str, Run]) -> Iterable[str]:
     """The table, a fault a line, in the order of FAULTS; what was never measured has no line."""
+    yield told(runs.values())
+    yield ""
     yield "| if … | Turnout … | lost |"
     yield "|---|---|---|"
     for key, fault in FAULTS.items():
-        if key in measured:
-            counts = measured[key]
-            because = f": {fault.why}" if counts["failed"] else ""
-            yield f"| {fault.when} | {fault.does} | {counts['failed']} of {counts['sent']}{because} |"
+        if key in runs:
+            run = runs[key]
+            because = f": {fault.why}" if run.failed else ""
+            yield f"| {fault.when} | {fault.does} | {run.failed} of {run.sent}{because} |"
 
 
 def page(text: str) -> str:
     """The page with the table of the kept run."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    table = "\n".join(rows(json.loads(MEASURED.read_text())))
+    table = "\n".join(rows(measured()))
     return f"{before}{BEGIN}{table}\n{END}{after}"
 
 

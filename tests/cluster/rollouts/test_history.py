@@ -100,9 +100,13 @@ def test_all_deleted_in_mid_rollout_leaves_nothing(stage: Stage) -> None:
     first_version(stage)
     stage.apply(mver(2, rollout=steps(30, pause="10m")))
     stage.wait_weight(CANARY, 30)
-    stage.kubectl("delete", "mver", "--all")
-    stage.wait("nothing is left", lambda: not made(stage))
-    stage.wait("no pod is left", lambda: not stage.kubectl("get", "pods", "-o", "name").strip())
+    with stage.stream(rate=20) as caller:
+        time.sleep(1)
+        deleted = time.time()
+        stage.kubectl("delete", "mver", "--all")
+        stage.wait("nothing is left", lambda: not made(stage))
+        stage.wait("no pod is left", lambda: not stage.kubectl("get", "pods", "-o", "name").strip())
+    assert all(answer.sent > deleted for answer in lost("all-deleted", caller)), caller.explain()
 
 
 def test_an_archived_version_returns_as_the_very_same_image(stage: Stage) -> None:

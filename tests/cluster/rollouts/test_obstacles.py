@@ -33,16 +33,19 @@ def test_a_quota_that_stops_the_pods_of_a_later_step_is_named_while_it_waits_and
     """The pod that is ready cannot tell of one that may not be made: the revision does, with a name for each try."""
     first_version(stage, scaling={"minReplicas": 2})
     stage.kubectl("create", "quota", "tight", "--hard=pods=3")
-    stage.apply(mver(2, rollout=steps(10, 90, pause="3s"), scaling={"minReplicas": 1}))
-    stage.wait_weight(CANARY, 10)
-    told = "90 % needs 2 ready pods of signals-2 (has 1: exceeded quota: tight"
-    stage.wait("it says why", lambda: stage.status(CANARY)["message"].startswith(told))
-    said = stage.status(CANARY)["message"]
-    stage.wait_state(CANARY, "Held")
-    assert stage.status(CANARY)["message"] == said
-    assert "Held" in stage.events(CANARY)
-    stage.kubectl("delete", "quota", "tight")
-    stage.wait_state(CANARY, "Live")
+    with stage.stream(rate=20) as caller:
+        stage.apply(mver(2, rollout=steps(10, 90, pause="3s"), scaling={"minReplicas": 1}))
+        stage.wait_weight(CANARY, 10)
+        told = "90 % needs 2 ready pods of signals-2 (has 1: exceeded quota: tight"
+        stage.wait("it says why", lambda: stage.status(CANARY)["message"].startswith(told))
+        said = stage.status(CANARY)["message"]
+        stage.wait_state(CANARY, "Held")
+        assert stage.status(CANARY)["message"] == said
+        assert "Held" in stage.events(CANARY)
+        stage.kubectl("delete", "quota", "tight")
+        stage.wait_state(CANARY, "Live")
+        time.sleep(1)
+    lost("quota-of-a-later-step", caller)
 
 
 def test_an_image_that_cannot_be_pulled_disturbs_neither_its_model_nor_another(stage: Stage) -> None:

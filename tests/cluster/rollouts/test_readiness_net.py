@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.cluster.rollouts.losses import lost
 from tests.cluster.rollouts.stage import HANG, MODEL, Stage, condition, first_version, moment, mver, steps
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -60,7 +61,9 @@ def test_a_crash_loop_is_out_though_knatives_controller_restarts_and_freezes_the
     canary.cluster.kubectl("-n", "knative-serving", "delete", "pod", "-l", "app=controller", "--wait=false")
     mark = canary.cluster.audit.mark()
     took = seconds_until_dropped(canary, canary.crash(CANARY), mark)
-    assert took < 5  # the kubelet may tell of a crash a second late, and new controllers come up beside it
+    # the kubelet may tell of a crash a second late, and new controllers come up beside it: ten runs on two cores at a
+    # load of 10 to 30 took 1.00 to 1.75 s
+    assert took < 5
     wait_rolled_back(canary, "Crashed")
     assert canary.call() == (200, "1")
 
@@ -100,8 +103,13 @@ def test_an_evicted_canary_is_held_and_returns_to_its_step(stage: Stage) -> None
     stage.apply(canary)
     stage.wait_split({f"{MODEL}-1": 70, CANARY: 30})
     mark = stage.cluster.audit.mark()
-    stage.evict(CANARY)
-    stage.wait("it has lost its share", lambda: 0 in stage.given(CANARY, mark))
-    stage.wait("it is back at 30 %", lambda: stage.state(CANARY) == "Paused" and stage.split().get(CANARY) == 30)
+    with stage.stream(rate=20) as caller:
+        stage.evict(CANARY)
+        stage.wait("it has lost its share", lambda: 0 in stage.given(CANARY, mark))
+        stage.wait("callers meet that, or what came after it", lambda: bool(stage.split()))
+        out = time.time()
+        stage.wait("it is back at 30 %", lambda: stage.state(CANARY) == "Paused" and stage.split().get(CANARY) == 30)
+        time.sleep(1)
     assert stage.given(CANARY, mark) == [0, 30]
     assert stage.status(CANARY)["attempt"] == 1
+    assert all(answer.sent < out for answer in lost("evicted-canary", caller)), caller.explain()
