@@ -92,7 +92,7 @@ class Blind(Scripted):
     def look(self, question: Question) -> Finding:
         found = super().look(question)
         sees_all = not int(question.memory or 0)
-        return found if sees_all else replace(found, status=found.status.model_copy(update={"blind": (BLIND, LIMIT)}))
+        return found if sees_all else found._replace(status=found.status.model_copy(update={"blind": (BLIND, LIMIT)}))
 
 
 def test_what_was_asked_for_and_is_not_judged_is_told_once_and_a_limit_of_every_judge_is_not(served: World) -> None:
