@@ -149,6 +149,34 @@ async def test_what_was_scheduled_waits_while_half_of_the_workers_are_busy_but_n
     assert now() == 2 + HEAD_START
 
 
+async def test_however_much_is_late_news_goes_before_all_of_it_but_what_has_workers_of_its_own() -> None:
+    queue = a_queue()
+    late = [ModelKey("support", f"model-{number}") for number in range(9)]
+    for key in late:
+        queue.schedule(key, 0)
+    await asyncio.sleep(20)
+    assert [await queue.take(), await queue.take()] == late[:2]
+    queue.add(SIGNALS)
+    assert await queue.take() == SIGNALS
+    queue.done(late[0])
+    queue.add(TONE)
+    assert await queue.take() == late[2]  # its lane is free: news that never ends must not keep it out
+    assert await queue.take() == TONE
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.take(), 4)
+
+
+async def test_what_is_late_waits_no_longer_for_work_that_hangs() -> None:
+    queue = a_queue()
+    late = [ModelKey("support", f"model-{number}") for number in range(5)]
+    for key in late:
+        queue.schedule(key, 0)
+    await asyncio.sleep(20)
+    for expected in (20, 20, 20 + HEAD_START, 20 + HEAD_START, 20 + 2 * HEAD_START):
+        await queue.take()
+        assert now() == expected
+
+
 async def test_work_that_hangs_holds_up_nobody_else() -> None:
     queue = a_queue()
     queue.add(SIGNALS)

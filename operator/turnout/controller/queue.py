@@ -3,15 +3,16 @@
 News goes before what was merely scheduled: a pod that has died, or a person's edit, must not wait until a hundred
 rollouts that began together have each made their next step. Nor must it wait for what these steps bring about, which
 is news as well: of news, the key that has rested longest goes first, and what was scheduled is begun only while the
-workers are no crowd, so that it is not the API server that is busy with a hundred steps at once. None of this lasts for
-more than seconds. The queue knows keys and due times, nothing of what is done with them. All of it runs on one event
-loop, so that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
+workers are no crowd, so that it is not the API server that is busy with a hundred steps at once. What was scheduled
+waits for seconds at most, and then has some of the workers for itself, never all: more may be late than can be done
+before the next is due. The queue knows keys and due times, nothing of what is done with them. All of it runs on one
+event loop, so that no method but `take` ever waits; the clock must be the one that the loop's timers follow.
 """
 
 import asyncio
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from math import inf
 from time import monotonic
@@ -21,15 +22,36 @@ from turnout.rollout.snapshot import ModelKey
 
 FIRST_BACK_OFF = 0.5  # seconds; doubled by each failure in a row
 LONGEST_BACK_OFF = 300.0
-HEAD_START = 5.0  # seconds that news is ahead of what was scheduled, which therefore waits, but not for ever
+HEAD_START = 5.0  # seconds that what was scheduled waits for news and for a crowd
 RESTED = 1.0  # seconds without work after which a key has rested as long as any other
 
 
 class Turn(NamedTuple):
-    """When a key is due, and its place in the order, which never lies after that."""
+    """When a key is due, and its place among its like: `is_news`, or scheduled."""
 
     place: float
     due: float
+    is_news: bool
+
+
+class Order:
+    """Keys by their places; entries that are outdated by `turns` are dropped as they come up."""
+
+    def __init__(self, turns: Mapping[ModelKey, Turn]) -> None:
+        self._turns = turns
+        self._heap: list[tuple[Turn, ModelKey]] = []
+
+    def push(self, key: ModelKey) -> None:
+        heapq.heappush(self._heap, (self._turns[key], key))
+
+    def first(self, working: Container[ModelKey]) -> tuple[Turn, ModelKey] | None:
+        """Of those whom nobody works on."""
+        while self._heap:
+            turn, key = self._heap[0]
+            if self._turns.get(key) == turn and key not in working:
+                return turn, key
+            heapq.heappop(self._heap)
+        return None
 
 
 class Queue:
@@ -41,13 +63,16 @@ class Queue:
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
         crowd: int = 2,
     ) -> None:
-        """`crowd`: what was scheduled waits while so many keys are worked on; one that hangs must hold up nobody."""
+        """`crowd`: what was scheduled waits while so many keys are worked on, and when it is late has so many workers;
+        one that hangs must hold up nobody.
+        """
         self._clock = clock
         self._jitter = jitter
         self._crowd = crowd
         self._turns: dict[ModelKey, Turn] = {}
-        self._heap: list[tuple[Turn, ModelKey]] = []  # may hold outdated entries; `_turns` is the truth
+        self._fresh, self._timed = Order(self._turns), Order(self._turns)  # news, and what was scheduled
         self._working: set[ModelKey] = set()
+        self._lanes: dict[ModelKey, float] = {}  # what was scheduled and is worked on, since when
         self._failures: dict[ModelKey, int] = {}
         self._worked: dict[ModelKey, float] = {}  # when the work on it ended last
         self._graces: dict[ModelKey, asyncio.TimerHandle] = {}
@@ -56,7 +81,7 @@ class Queue:
     def add(self, key: ModelKey) -> None:
         """Something has happened to `key`: have it looked at next."""
         now = self._clock()
-        self._wish(key, Turn(now - HEAD_START - min(RESTED, self._rested(key)), now))
+        self._wish(key, Turn(now - min(RESTED, self._rested(key)), now, is_news=True))
 
     def add_in(self, key: ModelKey, delay: float | None) -> None:
         """What would be news in `delay` seconds, in place of what was said so before; None: nothing would."""
@@ -68,7 +93,7 @@ class Queue:
     def schedule(self, key: ModelKey, delay: float) -> None:
         """Have `key` looked at in `delay` seconds, or sooner if it is due sooner already."""
         due = self._clock() + max(0.0, delay)
-        self._wish(key, Turn(due, due))
+        self._wish(key, Turn(due, due, is_news=False))
 
     async def take(self) -> ModelKey:
         """The key that comes first, as soon as one is due; its worker ends with `done` or `failed`."""
@@ -116,13 +141,18 @@ class Queue:
 
     def _wish(self, key: ModelKey, turn: Turn) -> None:
         before = self._turns.get(key, turn)
-        best = Turn(min(before.place, turn.place), min(before.due, turn.due))
+        due = min(before.due, turn.due)
+        if before.is_news is turn.is_news:
+            best = Turn(min(before.place, turn.place), due, turn.is_news)
+        else:
+            best = (before if before.is_news else turn)._replace(due=due)
         if key not in self._turns or best != before:
             self._turns[key] = best
             self._offer(key)
 
     def _release(self, key: ModelKey, again: float | None) -> None:
         self._working.discard(key)
+        self._lanes.pop(key, None)
         if again is not None:
             self._worked[key] = self._clock()
         if again == 0:
@@ -135,21 +165,28 @@ class Queue:
 
     def _offer(self, key: ModelKey) -> None:
         if key not in self._working:
-            heapq.heappush(self._heap, (self._turns[key], key))
+            (self._fresh if self._turns[key].is_news else self._timed).push(key)
             self._news.set()
 
     def _pop(self) -> ModelKey | None:
-        """The next key if it is due. No await in here: that is what keeps two workers off one key."""
-        while self._heap and self._begins() <= self._clock():
-            turn, key = heapq.heappop(self._heap)
-            if self._turns.get(key) == turn and key not in self._working:
-                del self._turns[key]
-                return key
-        return None
+        """The next key if it may begin. No await in here: that is what keeps two workers off one key."""
+        now, fresh, timed = self._clock(), self._fresh.first(self._working), self._timed.first(self._working)
+        if timed is not None and now >= self._begins(timed[0], news=fresh is not None):
+            self._lanes[timed[1]] = now
+            fresh = timed
+        if fresh is None:
+            return None
+        del self._turns[fresh[1]]
+        return fresh[1]
 
-    def _begins(self) -> float:
-        """When the first of all may be taken: news at once, for its place lies so far in the past."""
-        return self._heap[0][0].place + (HEAD_START if len(self._working) >= self._crowd else 0.0)
+    def _begins(self, turn: Turn, *, news: bool) -> float:
+        """When what was scheduled may begin: late behind news or in a crowd, and then in a lane that is free."""
+        if not news and len(self._working) < self._crowd:
+            return turn.due
+        frees = sorted(since + HEAD_START for since in self._lanes.values())  # what hangs has its lane no longer
+        is_full = len(frees) >= self._crowd
+        return max(turn.due + HEAD_START, frees[len(frees) - self._crowd] if is_full else turn.due)
 
     def _seconds_to_next(self) -> float | None:
-        return max(0.0, self._begins() - self._clock()) if self._heap else None
+        timed = self._timed.first(self._working)
+        return None if timed is None else max(0.0, self._begins(timed[0], news=False) - self._clock())
