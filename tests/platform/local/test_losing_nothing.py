@@ -59,6 +59,7 @@ async def test_whenever_a_candidate_is_killed_nobody_fails_and_nobody_waits(
             grave = controlled.folder / f"grave-{number}"
             settings = {"seconds": 0.01, "grave": str(grave)}
             await paused(controlled, number, chance.choice((5, 10, 20)), settings=settings)
+            await controlled.until(lambda version=str(number): version in tally.versions)  # at 5 % that is up to chance
             await asyncio.sleep(chance.uniform(0.1, 0.4))
             grave.touch()
             controlled.revision(number).replicas[0].signal(signal.SIGKILL)
